@@ -8,6 +8,7 @@ start_check.py     why the server cannot start, or take new settings
 loaded_settings.py gives each worker the settings that the arbiter has loaded, whatever .env says by then
 boot_failures.py   lets the others serve on while a worker that replaces one cannot start
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
+refusal_answers.py the answer to a request that no application gets, in the form of its errors
 arrival.py         bounds slow requests, and the connections of one address
 lingering.py       closes answered connections without waiting for their clients
 listening.py       accepts connections, a fair share in each worker

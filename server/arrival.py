@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
-import json
+import io
 import os
-import secrets
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.http.body import Body
 from gunicorn.http.errors import NoMoreData
+
+from server.refusal_answers import Refusal, refuse
 
 # The longest pause within a request.
 _MAX_PAUSE_S = 30.0
@@ -24,9 +24,6 @@ _MAX_PAUSE_S = 30.0
 _MAX_HEAD_S = 10.0
 # A request that is still arriving after this time counts as a slow one.
 _SLOW_AFTER_S = 2.0
-
-Refusal = tuple[str, str, str]
-"""The line of status, the code and the sentence of an error."""
 
 _TIMEOUT = ("408 Request Timeout", "request_timeout", "The request did not arrive in time.")
 _SLOW = (
@@ -122,6 +119,8 @@ class Arrival:
         self.begun_at: float | None = None
         """When the first bytes of the request arrived; None before."""
         self.is_in_body = False
+        self.is_answered = False
+        """Whether the request has been answered. What is still to come of it is thrown away."""
 
     def refuse(self, sock: Any, why: Refusal, reason: str) -> None:
         """Answer a request that no application gets to know of, and note it."""
@@ -131,7 +130,7 @@ class Arrival:
         """Wait for a request from now on."""
         self.end_slow()
         self.begun_at = None
-        self.is_in_body = False
+        self.is_in_body = self.is_answered = False
 
     def note_bytes(self) -> None:
         """Note that some bytes of the request have arrived."""
@@ -175,14 +174,24 @@ class Arrival:
             self._arrivals.end_slow(self._address)
 
 
+class ArrivedBody(io.BytesIO):
+    """The body of a request that came whole with its head, as most do: nothing has to be waited for."""
+
+    arrival: Arrival | None = None
+
+
 class ArrivingBody(Body):  # type: ignore[misc]
-    """The body of a request, which is slow no longer once the application has read it, however long the answer takes."""
+    """The body of a request.
+
+    It is slow no longer once the application has read it, however long the answer takes. What the application leaves
+    belongs to the request as well: its time goes on, and the next one's begins after it.
+    """
 
     # private API: buf and failed of gunicorn's Body, length and parser of its readers; guarded by tests/deploy/test_arriving_requests.py
 
     def __init__(self, body: Body, arrival: Arrival) -> None:
         super().__init__(body.reader)
-        self._arrival = arrival
+        self.arrival = arrival
 
     @property
     def is_read(self) -> bool:
@@ -192,9 +201,19 @@ class ArrivingBody(Body):  # type: ignore[misc]
     def read(self, size: int | None = None) -> bytes:
         """Return up to so many bytes."""
         data: bytes = super().read(size)
-        if self._arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
-            self._arrival.end_slow()
+        if not data and self.arrival.is_answered:  # gunicorn has thrown away what the application had not read
+            self.arrival.expect_request()
+        elif self.arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
+            self.arrival.end_slow()
         return data
+
+
+def watch_body(body: Body | ArrivedBody, arrival: Arrival) -> ArrivingBody | ArrivedBody:
+    """Return the body of a request, watched while it arrives."""
+    if not isinstance(body, ArrivedBody):
+        return ArrivingBody(body, arrival)
+    body.arrival = arrival
+    return body
 
 
 def _has_chunks(reader: Any) -> bool:
@@ -220,6 +239,8 @@ class ArrivingSocket:
         try:
             data = _wait_and_read(super().recv, self, arrival, size)  # type: ignore[misc]
         except OSError as error:
+            if arrival.is_answered and error.errno == errno.EUSERS:
+                raise TimeoutError from None  # gunicorn then closes the connection without a word
             if arrival.is_in_body or error.errno not in (None, errno.EUSERS):
                 raise
             if arrival.begun_at is not None:
@@ -259,20 +280,6 @@ def refuse_connection(sock: Any, arrivals: Arrivals) -> None:
     sock.settimeout(0.0)
     arrivals.note_refusal(refuse(sock, _CROWDED), _CROWDED, "connections")
     sock.close()
-
-
-def refuse(sock: Any, why: Refusal) -> str:
-    """Send an error in the form of the application's, if the client reads it, and return its request id."""
-    status, code, sentence = why
-    request_id = secrets.token_hex(12)
-    body = json.dumps({"error": sentence, "code": code, "requestId": request_id}).encode()
-    head = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-    head += [f"X-Request-ID: {request_id}", "Connection: close"]
-    head += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
-    head += ["Retry-After: 1"] if status.startswith("429") else []
-    with suppress(OSError):
-        sock.send("\r\n".join([*head, "", ""]).encode() + body)
-    return request_id
 
 
 def _find_address(peer: Any) -> str | None:

@@ -21,7 +21,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
-from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.arrival import Arrivals, ArrivingSocket, refuse_connection, watch_body
 from server.boot_signals import take_stops
 from server.listening import FairListener, Listener
 from server.refusals import JsonRefusals
@@ -177,7 +177,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         arrival = getattr(sock, "arrival", None)  # none with TLS
         if arrival is not None:
             arrival.is_in_body = True
-            req.body = ArrivingBody(req.body, arrival)
+            req.body = watch_body(req.body, arrival)
         if not self._allows_keepalive:
             req.force_close()
         try:
@@ -187,7 +187,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         finally:
             del self._running[greenlet]
             if arrival is not None:
-                arrival.expect_request()
+                arrival.is_answered = True
         self._idle.add(sock)
         if self._closes_idle:
             _stop_reading(sock)

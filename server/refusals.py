@@ -7,8 +7,9 @@ import traceback
 from typing import Any
 
 from gunicorn.http import errors
+from gunicorn.http.message import Request
 
-from server.arrival import Refusal, refuse
+from server.refusal_answers import Refusal, refuse
 
 _INVALID = ("400 Bad Request", "invalid_request", "The request is not valid HTTP.")
 _INTERNAL = ("500 Internal Server Error", "internal_error", "Something went wrong here. It has been noted.")
@@ -52,7 +53,7 @@ class JsonRefusals:
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002
         """Answer a request that failed before the application got it, or after."""
         why = next((found for kind, found in _BY_CLASS.items() if isinstance(exc, kind)), _INTERNAL)
-        request_id = refuse(client, why)
+        request_id = refuse(client, why, _find_path(req, exc))
         if why is not _INTERNAL:
             self.note_refusal(request_id, why, type(exc).__name__)
         elif fields := self._describe(request_id, why, type(exc).__name__):
@@ -79,3 +80,13 @@ class JsonRefusals:
             "reason": reason,
         }
         return fields | {"left_out": left_out} if left_out else fields
+
+
+def _find_path(request: Any, error: Exception) -> str:
+    """Return the path of a request; "" if it has not been read so far.
+
+    gunicorn keeps no request whose head it cannot read to the end, but the error comes from one of its methods.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    owners = [request, *(frame.f_locals.get("self") for frame, _ in frames)]
+    return next((owner.path or "" for owner in owners if isinstance(owner, Request)), "")

@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from server import http_messages
-from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.arrival import Arrivals, ArrivingSocket, refuse_connection, watch_body
 from server.boot_signals import take_stops
 from server.lingering import LingeringConnections
 from server.refusals import JsonRefusals
@@ -103,11 +103,11 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         """Serve one request whose head has been read."""
         arrival = conn.sock.arrival
         arrival.is_in_body = True
-        req.body = ArrivingBody(req.body, arrival)
+        req.body = watch_body(req.body, arrival)
         try:
             return super().handle_request(req, conn)
         finally:
-            arrival.expect_request()
+            arrival.is_answered = True
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""

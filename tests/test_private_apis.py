@@ -28,7 +28,7 @@ LISTED = (
 )
 LISTED_NAMES = set(re.findall(r"\b_\w+", " ".join(re.findall(r"`([^`]+)`", LISTED))))
 # Public in spite of their underscore: their packages document them.
-DOCUMENTED = {"_replace", "_mapping"}
+DOCUMENTED = {"_replace"}
 COMMENT = re.compile(r"# private API: ((?:.|\n\s*#)*?)(?:; guarded by|\n\s*[^#\s])")
 FILES = [file for folder in ("app", "server") for file in sorted((ROOT / folder).rglob("*.py"))]
 

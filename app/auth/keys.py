@@ -15,15 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
-
 from app.auth.audit.actors import ITSELF, Actor
 from app.auth.audit.trail import record
 from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
-from app.auth.tables import api_keys
 from app.config.formats import TENANT
+from app.database.connections.connection import Connection
+from app.database.connections.sql import name_columns, write_insert
 from app.runtime import clock
 
 KEY_PREFIX = "gh_"
@@ -34,8 +33,6 @@ _KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
 # Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
 _NO_SECRET_SHA256 = "0" * 64
-# Built once, since building a query takes longer than running it.
-_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 
 
 class InvalidKeyRequest(ValueError):
@@ -65,6 +62,11 @@ class ApiKey:
         if self.expires_at is None:
             return "active"
         return "replaced" if now < self.expires_at else "expired"
+
+
+_SELECT = f"SELECT {name_columns(ApiKey)} FROM api_keys"  # noqa: S608 - a constant
+_BY_ID = f"{_SELECT} WHERE id = ?"
+_WITH_SECRET = f"SELECT secret_sha256, {name_columns(ApiKey)} FROM api_keys WHERE id = ?"  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,13 @@ class ApiKeys:
     def list_all(self) -> list[ApiKey]:
         """Return all keys, the oldest first."""
         with self._store.read_transaction() as connection:
-            rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
+            rows = connection.fetch_rows(f"{_SELECT} ORDER BY created_at, id")
         return [_key_from_row(row) for row in rows]
 
     def find(self, key_id: str) -> ApiKey | None:
         """Return a key by its id, in whatever state it is; None if there is none."""
         with self._store.read_once() as connection:
-            row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
+            row = connection.fetch_row(_BY_ID, (key_id,))
         return None if row is None else _key_from_row(row)
 
     def rotate(self, key_id: str, *, grace_s: int, by: Actor = ITSELF) -> NewKey:
@@ -130,7 +132,7 @@ class ApiKeys:
             if state != "active":
                 raise InvalidKeyRequest(f"The key {key_id} is {state}, so it cannot be rotated.")
             expires_at = int(clock.now()) + grace_s
-            connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
+            connection.execute("UPDATE api_keys SET expires_at = ? WHERE id = ?", (expires_at, key_id))
             new = _add(connection, old.tenant, old.name, old.scopes)
             details = {"by": f"key:{new.key.id}", "grace_s": grace_s, "state": ["active", "replaced"]}
             record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
@@ -145,9 +147,8 @@ class ApiKeys:
         with self._store.transaction() as connection:
             key = _get(connection, key_id)
             if key.revoked_at is None:
-                connection.execute(
-                    update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=int(clock.now()))
-                )
+                revoked_at = int(clock.now())
+                connection.execute("UPDATE api_keys SET revoked_at = ? WHERE id = ?", (revoked_at, key_id))
                 details = {"name": key.name, "state": [key.state(clock.now()), "revoked"]}
                 record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant, details=details)
             return _get(connection, key_id)
@@ -163,8 +164,8 @@ class ApiKeys:
             raise Unauthenticated("malformed key", is_guess=True)
         key_id, secret = match.groups()
         with self._store.read_once() as connection:
-            row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
-        stored = _NO_SECRET_SHA256 if row is None else row.secret_sha256
+            row = connection.fetch_row(_WITH_SECRET, (key_id,))
+        stored = _NO_SECRET_SHA256 if row is None else row.pop("secret_sha256")
         is_equal = hmac.compare_digest(stored, _hash(secret))
         if row is None or not is_equal:
             raise Unauthenticated("wrong key", is_guess=True)
@@ -191,38 +192,29 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
         revoked_at=None,
     )
     secret = secrets.token_urlsafe(32)
-    connection.execute(
-        insert(api_keys).values(
-            id=key.id,
-            secret_sha256=_hash(secret),
-            tenant=tenant,
-            name=name,
-            scopes=" ".join(sorted(scopes)),
-            created_at=key.created_at,
-        )
-    )
+    row = {
+        "id": key.id,
+        "secret_sha256": _hash(secret),
+        "tenant": tenant,
+        "name": name,
+        "scopes": " ".join(sorted(scopes)),
+        "created_at": key.created_at,
+    }
+    connection.execute(*write_insert("api_keys", row))
     return NewKey(key, f"{KEY_PREFIX}{key.id}_{secret}")
 
 
 def _get(connection: Connection, key_id: str) -> ApiKey:
     # Whatever stands in a URL comes here, and PostgreSQL takes no NUL.
     is_id = _ID.fullmatch(key_id) is not None
-    row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none() if is_id else None
+    row = connection.fetch_row(_BY_ID, (key_id,)) if is_id else None
     if row is None:
         raise InvalidKeyRequest(f"There is no key {key_id!r}; `flask keys list` shows the ids.")
     return _key_from_row(row)
 
 
-def _key_from_row(row: Any) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        tenant=row.tenant,
-        name=row.name,
-        scopes=frozenset(row.scopes.split()),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-    )
+def _key_from_row(row: dict[str, Any]) -> ApiKey:
+    return ApiKey(**{**row, "scopes": frozenset(row["scopes"].split())})
 
 
 def _hash(secret: str) -> str:

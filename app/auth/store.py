@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sqlalchemy import Connection
-
+from app.database.connections.connection import Connection
 from app.database.database import Database
 
 

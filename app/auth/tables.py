@@ -47,9 +47,6 @@ revoked_users = Table(
     **_BY_KEY,
 )
 
-SESSIONS_KEEP_DAYS = 30
-"""How long the row of a session is kept after its end; its link has expired long before."""
-
 # The id is that of the link that opened the session: a link whose session exists has been used.
 admin_sessions = Table(
     "admin_sessions",

@@ -6,13 +6,12 @@ import logging
 from contextlib import suppress
 from time import monotonic
 
-from sqlalchemy import Connection
-
 from app.batches.records import Batch
 from app.batches.settlement import BatchSettlement
 from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.config import BatchSettings
+from app.database.connections.connection import Connection
 from app.ledger.ledger import Ledger
 from app.models.pricing.interface import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch

@@ -1,20 +1,29 @@
 """Read and write the rows of batches. Each method is a transaction, unless it is given a connection."""
 
+# ruff: noqa: S608  # only names of columns get into statements
+
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, case, insert, select, update
 
 from app.batches.records import Batch, BatchOwner, SentRequest, map_running_status
-from app.batches.tables import batches
+from app.database.connections.connection import Connection
+from app.database.connections.sql import Where, write_insert, write_marks
 from app.database.database import Database
 from app.openai_service import UpstreamBatch
 from app.runtime import clock
 
-_COLUMNS = [column for column in batches.c if column.name not in ("requests", "busy_until")]
+_COLUMNS = ", ".join("user_id" if field.name == "user" else field.name for field in fields(Batch))
+# A batch is `cancelling` as soon as that was requested.
+_SET_STATUS = """
+UPDATE batches SET status = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE 'cancelling' END,
+    upstream_id = ?, completed = ?, failed = ?, checked_at = ?, busy_until = 0
+WHERE id = ? AND ended_at IS NULL
+"""
 
 
 class BatchStore:
@@ -27,71 +36,70 @@ class BatchStore:
         self, connection: Connection, batch: Batch, requests: Sequence[SentRequest], *, busy_until: int
     ) -> None:
         """Insert a batch, as part of the caller's transaction."""
-        connection.execute(
-            insert(batches).values(
-                id=batch.id,
-                entry_id=batch.entry_id,
-                tenant=batch.tenant,
-                user_id=batch.user,
-                kind=batch.kind,
-                model=batch.model,
-                status=batch.status,
-                requests=_dump_requests(requests),
-                total=batch.total,
-                created_at=batch.created_at,
-                checked_at=batch.checked_at,
-                busy_until=busy_until,
-            )
-        )
+        row = {
+            "id": batch.id,
+            "entry_id": batch.entry_id,
+            "tenant": batch.tenant,
+            "user_id": batch.user,
+            "kind": batch.kind,
+            "model": batch.model,
+            "status": batch.status,
+            "requests": _dump_requests(requests),
+            "total": batch.total,
+            "created_at": batch.created_at,
+            "checked_at": batch.checked_at,
+            "busy_until": busy_until,
+        }
+        connection.execute(*write_insert("batches", row))
 
     def get(self, batch_id: str, owner: BatchOwner | None = None) -> Batch | None:
         """Return a batch; None if it does not exist or belongs to another owner."""
-        query = select(*_COLUMNS).where(batches.c.id == batch_id, *_visible_to(owner))
+        where = _visible_to(owner)
+        where.add("id = ?", batch_id)
         with self._database.read_transaction() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.fetch_row(f"SELECT {_COLUMNS} FROM batches {where}", where.values)
         return None if row is None else _batch_from_row(row)
 
     def get_requests(self, batch_id: str) -> list[SentRequest]:
         """Return the requests of a batch as stored, in order."""
         with self._database.read_transaction() as connection:
-            text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
+            text = connection.fetch_value("SELECT requests FROM batches WHERE id = ?", (batch_id,))
         return _load_requests(text)
 
     def list_page(
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
     ) -> list[Batch]:
         """Return a page of batches, newest first. If `before` is given, the page begins after that batch."""
-        query = select(*_COLUMNS).where(*_visible_to(owner), batches.c.kind.in_(kinds))
-        query = query.order_by(batches.c.id.desc()).limit(limit)
+        where = _visible_to(owner)
+        where.add(f"kind IN ({write_marks(kinds)})", *kinds)
         if before is not None:
-            query = query.where(batches.c.id < before)
+            where.add("id < ?", before)
+        query = f"SELECT {_COLUMNS} FROM batches {where} ORDER BY id DESC LIMIT ?"
         with self._database.read_transaction() as connection:
-            return [_batch_from_row(row) for row in connection.execute(query)]
+            return [_batch_from_row(row) for row in connection.fetch_rows(query, (*where.values, limit))]
 
     def find_open(self, upstream_id: str) -> str | None:
         """Return the id of the open batch that has this id at the upstream, if any."""
-        query = select(batches.c.id).where(batches.c.ended_at.is_(None), batches.c.upstream_id == upstream_id)
+        query = "SELECT id FROM batches WHERE ended_at IS NULL AND upstream_id = ?"
         with self._database.read_transaction() as connection:
-            return connection.execute(query).scalar()
+            found: str | None = connection.fetch_value(query, (upstream_id,))
+        return found
 
     def list_open_ids(self) -> list[str]:
         """Return the ids of all open batches, the least recently checked one first."""
-        query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.checked_at)
+        query = "SELECT id FROM batches WHERE ended_at IS NULL ORDER BY checked_at"
         with self._database.read_transaction() as connection:
-            return list(connection.execute(query).scalars())
+            return [id_ for (id_,) in connection.execute(query)]
 
     def claim(self, batch_id: str, *, lease_ms: int) -> Batch | None:
         """Lock an open batch for this process. Return None if it has ended or another process holds it."""
         now = clock.now_ms()
-        change = (
-            update(batches)
-            .where(batches.c.id == batch_id, batches.c.ended_at.is_(None), batches.c.busy_until <= now)
-            .values(busy_until=now + lease_ms)
-        )
+        claim = "UPDATE batches SET busy_until = ? WHERE id = ? AND ended_at IS NULL AND busy_until <= ?"
         with self._database.transaction() as connection:
-            if connection.execute(change).rowcount == 0:
+            if connection.execute(claim, (now + lease_ms, batch_id, now)).rowcount == 0:
                 return None
-            return _batch_from_row(connection.execute(select(*_COLUMNS).where(batches.c.id == batch_id)).one())
+            row = connection.fetch_row(f"SELECT {_COLUMNS} FROM batches WHERE id = ?", (batch_id,))
+        return None if row is None else _batch_from_row(row)
 
     def release(self, batch_id: str) -> None:
         """Unlock a batch without a change, after the upstream did not answer."""
@@ -104,18 +112,9 @@ class BatchStore:
 
     def set_status(self, batch_id: str, upstream: UpstreamBatch) -> None:
         """Store the upstream's progress and unlock the batch. The end is stored by end()."""
-        self._change(
-            batch_id,
-            # A batch is `cancelling` as soon as that was requested.
-            status=case(
-                (batches.c.cancel_requested_at.is_(None), map_running_status(upstream)), else_="cancelling"
-            ),
-            upstream_id=upstream.id,
-            completed=upstream.completed,
-            failed=upstream.failed,
-            checked_at=clock.now_ms(),
-            busy_until=0,
-        )
+        progress = (map_running_status(upstream), upstream.id, upstream.completed, upstream.failed)
+        with self._database.transaction() as connection:
+            connection.execute(_SET_STATUS, (*progress, clock.now_ms(), batch_id))
 
     def request_cancel(self, batch_id: str) -> None:
         """Store the request to cancel a batch."""
@@ -124,17 +123,18 @@ class BatchStore:
     def end(self, connection: Connection, batch_id: str, **values: Any) -> None:
         """Store the outcome of a batch, once, as part of the caller's transaction."""
         now = clock.now_ms()
-        connection.execute(
-            update(batches)
-            .where(batches.c.id == batch_id, batches.c.ended_at.is_(None))
-            .values(ended_at=now, checked_at=now, busy_until=0, **values)
-        )
+        _change_open(connection, batch_id, ended_at=now, checked_at=now, busy_until=0, **values)
 
     def _change(self, batch_id: str, **values: Any) -> None:
         """Update a batch. One that has ended does not change."""
-        change = update(batches).where(batches.c.id == batch_id, batches.c.ended_at.is_(None)).values(**values)
         with self._database.transaction() as connection:
-            connection.execute(change)
+            _change_open(connection, batch_id, **values)
+
+
+def _change_open(connection: Connection, batch_id: str, **values: Any) -> None:
+    changes = ", ".join(f"{name} = ?" for name in values)
+    update = f"UPDATE batches SET {changes} WHERE id = ? AND ended_at IS NULL"
+    connection.execute(update, (*values.values(), batch_id))
 
 
 def _dump_requests(requests: Sequence[SentRequest]) -> str:
@@ -159,13 +159,9 @@ def _load_requests(text: str) -> list[SentRequest]:
     return [SentRequest(id_, input_, output, formats[place]) for id_, input_, output, place in stored["requests"]]
 
 
-def _visible_to(owner: BatchOwner | None) -> list[Any]:
-    if owner is None:
-        return []
-    conditions = ((batches.c.tenant, owner.tenant), (batches.c.user_id, owner.user))
-    return [column == value for column, value in conditions if value is not None]
+def _visible_to(owner: BatchOwner | None) -> Where:
+    return Where() if owner is None else Where({"tenant": owner.tenant, "user_id": owner.user})
 
 
-def _batch_from_row(row: Any) -> Batch:
-    values = dict(row._mapping)
-    return Batch(user=values.pop("user_id"), **values)
+def _batch_from_row(row: dict[str, Any]) -> Batch:
+    return Batch(user=row.pop("user_id"), **row)

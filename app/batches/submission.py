@@ -14,12 +14,12 @@ from dataclasses import replace
 from time import monotonic
 
 import orjson
-from sqlalchemy import Connection
 
 from app.batches.records import PATHS, Batch, BatchRequest, NewBatch, SentRequest, map_running_status
 from app.batches.settlement import make_custom_id
 from app.batches.store import BatchStore
 from app.config import BatchSettings
+from app.database.connections.connection import Connection
 from app.database.database import DatabaseUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement

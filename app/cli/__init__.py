@@ -1,5 +1,6 @@
 """The `flask` commands, one file for each.
 
+commands       all of them, loaded when one is asked for
 keys           create, list, rotate and revoke API keys
 admin          open the pages of administration; the audit trail
 limits         show and change what a single tenant, key or user may use
@@ -20,51 +21,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
 from flask import Flask
+from flask.cli import AppGroup
 
-# Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
-from app.cli.admin import admin as admin_commands
-from app.cli.batches import batches as batch_commands
-from app.cli.data.backup import backup_command, restore_command
-from app.cli.data.outbox import outbox as outbox_commands
-from app.cli.data.prune import prune as prune_command
-from app.cli.data.reconcile import reconcile as reconcile_command
-from app.cli.data.schema import schema as schema_commands
-from app.cli.doctor.command import PROBLEMS
-from app.cli.doctor.command import doctor as doctor_command
-from app.cli.keys import keys as key_commands
-from app.cli.limits import limits as limit_commands
-from app.cli.nginx_conf import nginx_conf as nginx_conf_command
-from app.cli.offline_model import offline_model as offline_model_command
-from app.cli.prompts import prompts as prompts_command
-from app.cli.usage import usage as usage_command
+
+class _Commands(AppGroup):
+    """Loads the commands when one is asked for: they are of no use in a server, and would take memory in each worker."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._load()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        self._load()
+        return super().get_command(ctx, name)
+
+    def _load(self) -> None:
+        from app.cli.commands import COMMANDS
+
+        for command in COMMANDS:
+            self.add_command(command)
 
 
 def init_cli(app: Flask) -> None:
     """Add the commands to an application."""
-    for command in (
-        key_commands,
-        admin_commands,
-        limit_commands,
-        usage_command,
-        batch_commands,
-        prompts_command,
-        offline_model_command,
-        doctor_command,
-        nginx_conf_command,
-        backup_command,
-        restore_command,
-        schema_commands,
-        prune_command,
-        outbox_commands,
-        reconcile_command,
-    ):
-        app.cli.add_command(command)
+    app.cli = _Commands(app.name)
 
 
 def create_app_for_doctor(problems: Sequence[str]) -> Flask:
     """Return an application of one command, `flask doctor`, for an installation that cannot start."""
+    from app.cli.doctor.command import PROBLEMS, doctor
+
     app = Flask(__name__)
     app.config[PROBLEMS] = problems
-    app.cli.add_command(doctor_command)
+    app.cli.add_command(doctor)
     return app

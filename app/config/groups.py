@@ -1,16 +1,19 @@
-"""Groups of settings, each for one part of the application: see the properties of Config."""
+"""Groups of settings, each for one part of the application: see the properties of Config.
+
+Named tuples, as each process makes these classes at its start, and a dataclass takes seven times as long to make. Those
+with secrets are dataclasses, which leave them out of their repr.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.config.models import ModelSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamSettings:
+class UpstreamSettings(NamedTuple):
     """The API that is called: OpenAI's, if nothing else is given.
 
     Attributes:
@@ -26,8 +29,7 @@ class UpstreamSettings:
     api: Literal["auto", "chat", "responses"] = "auto"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostedToolSettings:
+class HostedToolSettings(NamedTuple):
     """The tools that run at OpenAI, which callers of /v1/responses may use.
 
     Attributes:
@@ -41,8 +43,7 @@ class HostedToolSettings:
     max_calls: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttributionSettings:
+class AttributionSettings(NamedTuple):
     """What the upstream is told about a conversation.
 
     Attributes:
@@ -73,8 +74,7 @@ class ConnectionSettings:
     connect_timeout_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
+class LogSettings(NamedTuple):
     """What is logged, and how.
 
     Attributes:
@@ -107,8 +107,7 @@ class TracingSettings:
     upstream_url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OriginSettings:
+class OriginSettings(NamedTuple):
     """The origins of the pages that may call the API.
 
     Attributes:
@@ -126,16 +125,14 @@ class OriginSettings:
     has_loopback_hosts: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSettings:
+class TokenSettings(NamedTuple):
     """The limits of a visitor token: its maximum lifetime, and the origins that it can be bound to."""
 
     max_ttl_s: int
     origins: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaSettings:
+class MediaSettings(NamedTuple):
     """The limits of the images and files of a request.
 
     Attributes:
@@ -159,8 +156,7 @@ class MediaSettings:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSettings:
+class BatchSettings(NamedTuple):
     """The settings of batches.
 
     Attributes:
@@ -174,8 +170,7 @@ class BatchSettings:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamBatchSettings:
+class UpstreamBatchSettings(NamedTuple):
     """What the client of the upstream's Batch API needs to know.
 
     Attributes:
@@ -191,16 +186,14 @@ class UpstreamBatchSettings:
     breaker: BreakerSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerSettings:
+class BreakerSettings(NamedTuple):
     """How many failures in a row open a model's circuit, and for how long it stays open."""
 
     failures: int
     cooldown_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendSettings:
+class SendSettings(NamedTuple):
     """The number of attempts of a call, and the timeouts of a stream.
 
     Attributes:
@@ -215,8 +208,7 @@ class SendSettings:
     breaker: BreakerSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModerationSettings:
+class ModerationSettings(NamedTuple):
     """What is moderated, and by which model.
 
     Attributes:
@@ -234,16 +226,14 @@ class ModerationSettings:
     own_text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheSettings:
+class CacheSettings(NamedTuple):
     """The size of a cache for each tenant, and the lifetime of its entries. With 0 entries the cache is off."""
 
     entries: int
     ttl_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSettings:
+class ServiceSettings(NamedTuple):
     """What the service needs to know.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from app.config import formats
-from app.config.fields import one_of, secret, secrets, some_of, text, within
+from app.config.fields import ConfigError, find_problem, one_of, secret, secrets, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
 from app.config.models import HOSTED_TOOLS, REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
@@ -156,3 +156,12 @@ class SettingFields:
     jwt_algorithm: str = "RS256"
     jwt_tenant: str = "default"
     jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
+
+    def __post_init__(self) -> None:
+        if problems := self.find_problems():
+            raise ConfigError(problems)
+
+    def find_problems(self) -> list[str]:
+        """Return one sentence for each value that is not valid."""
+        of_fields = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
+        return [*filter(None, of_fields)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from app.config.fields import ConfigError, find_problem
+from app.config.fields import ConfigError
 from app.config.groups import (
     AttributionSettings,
     BatchSettings,
@@ -35,14 +35,15 @@ from app.config.setting_fields import SettingFields
 from app.config.variables import list_file_names, parse_values, read_secret_files
 
 
-@dataclass(frozen=True, kw_only=True)
 class Config(SettingFields):
-    """All settings, and their groups: one property for each part of the application."""
+    """All settings, and their groups: one property for each part of the application.
 
-    def __post_init__(self) -> None:
-        of_fields = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
-        if problems := [*filter(None, of_fields), *find_problems(self)]:
-            raise ConfigError(problems)
+    Not a dataclass once more: to write the methods for so many fields takes 5 ms of each process.
+    """
+
+    def find_problems(self) -> list[str]:
+        """Return one sentence for each value that is not valid, and for each rule that the settings break."""
+        return [*super().find_problems(), *find_problems(self)]
 
     @classmethod
     def from_env(

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ArgumentError
-
 from app.config.formats import NO_DATABASE_URL
 from app.database import migrate
+from app.database.connections.connection import Connection
+from app.database.connections.url import parse_url
 from app.database.driver import Driver
 from app.database.outages import DatabaseGuard, to_unavailable
 from app.database.sqlite_driver import SqliteDriver
@@ -36,13 +35,12 @@ def open_database(url: str, root: Path) -> Database:
         ValueError: the URL is not one of these. No message quotes it, as it may hold a password.
     """
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
+        parsed = parse_url(url)
+    except ValueError:
         raise ValueError(f"DATABASE_URL {NO_DATABASE_URL}") from None
-    kind = parsed.drivername.partition("+")[0]
-    if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
+    if parsed.kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return Database(SqliteDriver(root / parsed.database))
-    if kind in ("postgresql", "postgres"):
+    if parsed.kind in ("postgresql", "postgres"):
         from app.database.postgres_driver import PostgresDriver  # here, as loading psycopg takes time
 
         return Database(PostgresDriver(parsed))
@@ -59,7 +57,6 @@ class Database:
         self._parent_objects: list[Any] = []
         self._needs_migration = True
         self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
-        self._raw_writer: Any = None
         self._writer_setup: tuple[str, ...] = ()
 
     def transaction(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
@@ -92,17 +89,17 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=True):
                 self._guard.recheck(is_trial)
-                connection, raw = self._connect_ready(
+                connection = self._connect_ready(
                     lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True
                 )
                 is_sent = True
                 try:
-                    count = self.driver.execute(raw, sql, values, deadline)
+                    count = self.driver.execute(connection.raw, sql, values, deadline)
                 except BaseException as error:
                     self._abandon(connection, error)
                     raise
                 if connection is not self._writer:
-                    connection.close()
+                    self.driver.pool.give_back(connection.raw)
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_sent)
             raise
@@ -112,9 +109,7 @@ class Database:
     def set_up_writers(self, statements: Sequence[str]) -> None:
         """Set statements that each new writing connection runs first, if the driver has one writer."""
         self._writer_setup = tuple(statements)
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        self._close_writer()
 
     def render_sql(self, text: str) -> str:
         """Return a statement's text with the driver's placeholders instead of each `?`."""
@@ -167,7 +162,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self._writer = None
+        self._reset_after_fork()
+        self._close_writer()
         self.driver.close()
 
     @contextmanager
@@ -180,11 +176,11 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=writes):
                 self._guard.recheck(is_trial, writes=writes)
-                connection, raw = self._connect_ready(lambda raw: begin(raw, deadline), deadline, writes=writes)
+                connection = self._connect_ready(lambda raw: begin(raw, deadline), deadline, writes=writes)
                 try:
                     yield connection
                     is_committing = True
-                    self.driver.commit(raw, deadline)
+                    self.driver.commit(connection.raw, deadline)
                 except BaseException as error:
                     self._abandon(connection, error)
                     raise
@@ -216,9 +212,7 @@ class Database:
             self._guard.record_failure(str(unavailable), unavailable.advice, writes=writes)
         raise unavailable from error
 
-    def _connect_ready(
-        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
-    ) -> tuple[Connection, Any]:
+    def _connect_ready(self, prepare: Callable[[Any], None], deadline: float, *, writes: bool) -> Connection:
         try:
             return self._connect_once(prepare, deadline, writes=writes)
         except Exception as error:
@@ -226,39 +220,35 @@ class Database:
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
             # An open connection may be dead: the server restarted, or the file was moved.
-            self._writer = None
-            self.driver.engine.dispose()
+            self.driver.pool.dispose()
             return self._connect_once(prepare, deadline, writes=writes)
 
-    def _connect_once(
-        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
-    ) -> tuple[Connection, Any]:
-        # A checkout from the pool costs as much as a whole transaction of SQLite, so the writer stays open.
-        connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
-        is_new = connection is None
-        if connection is None:
-            connection = self.driver.engine.connect()
+    def _connect_once(self, prepare: Callable[[Any], None], deadline: float, *, writes: bool) -> Connection:
+        # To check each statement's connection out and in costs more than to keep the writer's.
+        writer = self._writer if writes else None
+        connection = writer or Connection(self.driver.pool.take(), self.driver.placeholder)
         try:
-            if is_new:
-                raw = connection.connection.driver_connection
-                if writes and self.driver.has_one_writer:
-                    self._set_up_writer(connection, raw, deadline)
-            prepare(raw)
+            if writer is None and writes and self.driver.has_one_writer:
+                for statement in self._writer_setup:
+                    self.driver.execute(connection.raw, statement, (), deadline)
+                self._writer = connection
+            prepare(connection.raw)
         except BaseException as error:
             self._abandon(connection, error)
             raise
-        return connection, raw
-
-    def _set_up_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
-        for statement in self._writer_setup:
-            self.driver.execute(raw, statement, (), deadline)
-        self._writer, self._raw_writer = connection, raw
+        return connection
 
     def _return_connection(self, connection: Connection) -> None:
-        if connection is self._writer:
-            connection.rollback()  # ends SQLAlchemy's own transaction, if statements went through it
-        else:
-            connection.close()
+        if connection is not self._writer:
+            self.driver.pool.give_back(connection.raw)
+
+    def _close_writer(self) -> None:
+        if self._writer is None:
+            return
+        # In its turn: another thread may use it. What it then still uses is closed when it is given back.
+        with suppress(Contended), self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=True):
+            writer, self._writer = self._writer, None
+            self.driver.pool.discard(writer.raw)
 
     def _abandon(self, connection: Connection, error: BaseException) -> None:
         """Roll back; close the connection if that fails, or if the database was not available to it.
@@ -267,19 +257,14 @@ class Database:
         server at the other end is a replica by now.
         """
         unavailable = to_unavailable(self.driver, error)
-        is_usable = unavailable is None or isinstance(unavailable, Contended)
         with suppress(Exception):
-            raw: Any = connection.connection.driver_connection
-            raw.rollback()
-            if is_usable:
+            connection.raw.rollback()
+            if unavailable is None or isinstance(unavailable, Contended):
                 self._return_connection(connection)
                 return
         if connection is self._writer:
             self._writer = None
-        with suppress(Exception):
-            connection.invalidate()
-        with suppress(Exception):
-            connection.close()
+        self.driver.pool.discard(connection.raw)
 
     def _migrate_late(self) -> None:
         try:
@@ -291,8 +276,7 @@ class Database:
     def _reset_after_fork(self) -> None:
         """Forget the parent's connections after a fork, without closing them: that could damage its file."""
         if self._pid != process.pid:
-            self._parent_objects += (self.driver.engine.pool, self._writer)
+            self._parent_objects += self.driver.pool.forget()
             self._writer = None
-            self.driver.engine.dispose(close=False)
             self._guard = DatabaseGuard(self.driver)
             self._pid = process.pid

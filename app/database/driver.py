@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine
+from app.database.connections.pool import Pool
 
 
 class Driver(Protocol):
@@ -20,7 +20,7 @@ class Driver(Protocol):
     """Whether acquire_turn() admits one writer at a time."""
     readers_pass_writers: bool
     """Whether transactions that read go on while one that writes holds its lock."""
-    engine: Engine
+    pool: Pool
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         """Wait for this process's turn to use the database. Raises Contended."""
@@ -50,7 +50,7 @@ class Driver(Protocol):
     def advise(self, reason: str) -> str | None:
         """Return what is wrong in plain words and what the operator can do; None if the reason says no more."""
 
-    def begin_migration(self, connection: Connection) -> None:
+    def begin_migration(self, raw: Any) -> None:
         """Begin a transaction that excludes all other migrations, without the usual time limits."""
 
     def create(self) -> None:

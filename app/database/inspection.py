@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
-
 from app.database.database import Database, DatabaseUnavailable
 from app.database.driver import Driver
 from app.database.migrate import find_newest_revision, list_migrations, read_revision
@@ -61,14 +59,14 @@ def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
     driver = database.driver
     if isinstance(driver, SqliteDriver) and not driver.path.exists():
         return _make(driver.name, "", ())
-    with _connection(driver) as (connection, raw, deadline):
+    with _connection(driver) as (raw, deadline):
         driver.begin(raw, deadline, writes=False)
-        revision = read_revision(connection)
+        revision = read_revision(driver, raw)
         faults = []
         if deep and isinstance(driver, SqliteDriver):
             faults += find_damage(raw)
         if deep and revision and not faults:
-            held = connection.execute(text(_HELD_BY_NOBODY)).scalar_one()
+            (held,) = raw.execute(_HELD_BY_NOBODY).fetchone()
             faults += [f"{held} accounts hold what no entry holds"] if held else []
     return _make(driver.name, revision, tuple(faults))
 
@@ -76,7 +74,7 @@ def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
 def try_to_write(database: Database, found: Inspection) -> None:
     """Write without changing anything; as a migration does, if one is pending. Raises DatabaseUnavailable."""
     driver = database.driver
-    with _connection(driver) as (_, raw, deadline):
+    with _connection(driver) as (raw, deadline):
         driver.prepare(raw, deadline)
         if found.pending:
             raw.execute("BEGIN")  # not that of the driver, which would ask PostgreSQL to write where it only reads
@@ -91,20 +89,19 @@ def ask_postgres(database: Database) -> tuple[int, float]:
     Raises:
         DatabaseUnavailable: it does not answer.
     """
-    with _connection(database.driver) as (connection, raw, deadline):
+    with _connection(database.driver) as (raw, deadline):
         database.driver.begin(raw, deadline, writes=False)
-        connections, now = connection.execute(text(_ASK_POSTGRES)).one()
+        connections, now = raw.execute(_ASK_POSTGRES).fetchone()
         return int(connections), time.time() - float(now)
 
 
 @contextmanager
-def _connection(driver: Driver) -> Iterator[tuple[Connection, Any, float]]:
+def _connection(driver: Driver) -> Iterator[tuple[Any, float]]:
     """Open one, and roll back what is done in it. Those of Database bring the tables up to date, which is not a look."""
     try:
-        with driver.engine.connect() as connection:
-            raw: Any = connection.connection.driver_connection
+        with driver.pool.lend() as raw:
             try:
-                yield connection, raw, clock.ticks() + _CONNECT_S
+                yield raw, clock.ticks() + _CONNECT_S
             finally:
                 raw.rollback()
     except DatabaseUnavailable:

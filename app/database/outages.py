@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from app.database.driver import Driver
 from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
 
@@ -50,9 +47,7 @@ def to_unavailable(driver: Driver, error: BaseException) -> DatabaseUnavailable 
     """Return the outage that an error means; None if it is not one."""
     if isinstance(error, DatabaseUnavailable):
         return error
-    if isinstance(error, PoolTimeout):
-        return Contended("contended")
-    fault = driver.classify_error(error.orig if isinstance(error, DBAPIError) and error.orig else error)
+    fault = driver.classify_error(error)
     if fault is None:
         return None
     reason, is_available = fault

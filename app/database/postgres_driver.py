@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Connection, create_engine
-from sqlalchemy.pool import QueuePool
 
+from app.database.connections.pool import Pool
+from app.database.connections.url import DatabaseUrl
 from app.runtime import clock
 from app.runtime.store_guard import Contended
 
@@ -111,29 +111,19 @@ class PostgresDriver:
     readers_pass_writers = True
     placeholder = "%s"
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: DatabaseUrl) -> None:
         """Prepare to connect on first use.
 
         Raises:
             ValueError: the URL has an option that PostgreSQL's client does not know.
         """
         try:
-            make_conninfo(**dict.fromkeys(url.query, ""))
+            make_conninfo(**dict.fromkeys(url.options, ""))
         except psycopg.ProgrammingError as error:
             raise ValueError(f"DATABASE_URL: {str(error).strip()}") from None
         self._url = url
         self._slots = threading.BoundedSemaphore(POOL_SIZE)
-        self.engine = create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            creator=self._connect,
-            poolclass=QueuePool,
-            pool_size=POOL_SIZE,
-            max_overflow=0,
-            pool_timeout=_CONNECT_S,
-            pool_use_lifo=True,
-            isolation_level="AUTOCOMMIT",
-            use_native_hstore=False,
-        )
+        self.pool = Pool(self._connect, POOL_SIZE, _CONNECT_S)
 
     @contextmanager
     def acquire_turn(self, deadline: float, *, writes: bool) -> Iterator[None]:  # noqa: ARG002
@@ -198,10 +188,8 @@ class PostgresDriver:
         """Return what is wrong with the server, and what to do."""
         return _ADVICE.get(reason)
 
-    def begin_migration(self, connection: Connection) -> None:
+    def begin_migration(self, raw: Any) -> None:
         """Begin a transaction with an advisory lock."""
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, BoundedConnection)
         raw.deadline = clock.ticks() + _MIGRATION_S
         raw.execute("BEGIN")
         raw.execute("SET LOCAL statement_timeout = 0")
@@ -216,7 +204,7 @@ class PostgresDriver:
 
     def close(self) -> None:
         """Close the pool's connections."""
-        self.engine.dispose()
+        self.pool.dispose()
 
     def describe_access(self) -> dict[str, str]:
         """Return the variables by which PostgreSQL's own programs reach this database as this process does."""
@@ -232,15 +220,14 @@ class PostgresDriver:
 
     def _get_options(self) -> dict[str, Any]:
         url = self._url
-        options: dict[str, Any] = {name: value for name, value in url.query.items() if isinstance(value, str)}
         named = {
             "host": url.host,
             "port": url.port,
-            "user": url.username,
+            "user": url.user,
             "password": url.password,
             "dbname": url.database,
         }
-        return options | {name: value for name, value in named.items() if value is not None}
+        return {**url.options} | {name: value for name, value in named.items() if value is not None}
 
     def _connect(self) -> BoundedConnection:
         defaults: dict[str, Any] = {

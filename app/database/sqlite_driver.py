@@ -9,9 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.pool import QueuePool
-
+from app.database.connections.pool import Pool
 from app.database.file_owners import find_foreign_file
 from app.runtime import clock, sqlite
 from app.runtime.blocking import run_blocking
@@ -64,16 +62,7 @@ class SqliteDriver:
         self._has_changes = False
         self._checkpointer: Any = None
         self._watch = sqlite.FileWatch(path)
-        self.engine = create_engine(
-            "sqlite://",
-            module=self._dbapi,
-            creator=self._connect,
-            poolclass=QueuePool,
-            pool_size=_POOL_SIZE,
-            max_overflow=0,
-            pool_timeout=_POOL_TIMEOUT_S,
-            isolation_level="AUTOCOMMIT",
-        )
+        self.pool = Pool(self._connect, _POOL_SIZE, _POOL_TIMEOUT_S)
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         """Wait for the lock of this process's writer: SQLite has no queue, writers would poll the file."""
@@ -128,10 +117,8 @@ class SqliteDriver:
             return f"{advice} ({found})"
         return advice
 
-    def begin_migration(self, connection: Connection) -> None:
+    def begin_migration(self, raw: Any) -> None:
         """Begin a transaction with the writer's lock, waiting up to a minute for it."""
-        raw = connection.connection.driver_connection
-        assert raw is not None
         self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
 
     def create(self) -> None:
@@ -146,7 +133,7 @@ class SqliteDriver:
 
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        self.pool.dispose()
         self._close_checkpointer()
 
     def _close_checkpointer(self) -> None:

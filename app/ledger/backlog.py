@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-
 from app.database.database import Database
-from app.ledger.tables import entries, outbox
+
+# Ids begin with a time, so one entry has to be looked up for the oldest, not as many as wait.
+_COUNT = """
+SELECT counted.target, counted.waiting, counted.failed, counted.given_up, entries.settled_at AS oldest_at
+FROM (
+    SELECT target, count(due_at) AS waiting, count(*) - count(due_at) AS given_up,
+        count(*) FILTER (WHERE due_at IS NOT NULL AND last_error IS NOT NULL) AS failed,
+        min(entry_id) FILTER (WHERE due_at IS NOT NULL) AS oldest_id
+    FROM outbox GROUP BY target
+) AS counted
+LEFT JOIN entries ON entries.id = counted.oldest_id
+ORDER BY counted.target
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,29 +41,5 @@ class Backlog:
 
 def count_backlogs(database: Database) -> list[Backlog]:
     """Return what waits, by system. Raises DatabaseUnavailable if the database does not answer."""
-    waits = outbox.c.due_at.is_not(None)
-    counted = (
-        select(
-            outbox.c.target,
-            func.count(outbox.c.due_at).label("waiting"),
-            func.count().filter(waits, outbox.c.last_error.is_not(None)).label("failed"),
-            (func.count() - func.count(outbox.c.due_at)).label("given_up"),
-            # Ids begin with a time, so one entry has to be looked up, not as many as wait.
-            func.min(outbox.c.entry_id).filter(waits).label("oldest_id"),
-        )
-        .group_by(outbox.c.target)
-        .subquery()
-    )
-    query = (
-        select(
-            counted.c.target,
-            counted.c.waiting,
-            counted.c.failed,
-            counted.c.given_up,
-            entries.c.settled_at.label("oldest_at"),
-        )
-        .outerjoin(entries, entries.c.id == counted.c.oldest_id)
-        .order_by(counted.c.target)
-    )
     with database.read_transaction() as connection:
-        return [Backlog(**row) for row in connection.execute(query).mappings()]
+        return [Backlog(**row) for row in connection.fetch_rows(_COUNT)]

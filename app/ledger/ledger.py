@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
+from app.database.connections.connection import Connection
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.background import BackgroundSettler
 from app.ledger.call_notes import CallNotes, name_worker

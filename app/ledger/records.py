@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.ledger.call_notes import CallNote
-from app.models.token_counts.usage import Figures
+from app.models.token_counts.usage import FIGURES, Figures
 from app.problems import Problem
 from app.runtime.periods import Window
 
 Source = Literal["reported", "estimated", "cached"]
 """Where the token counts come from: the upstream, an estimate, or a cached answer, which used none."""
+
+SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
+"""The columns of all totals that are added up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sqlalchemy import func, select, text
-
+from app.database.connections.sql import Where
 from app.database.database import Database
-from app.ledger.records import Limit
+from app.ledger import sql_texts
+from app.ledger.records import SUMS, Limit
 from app.ledger.rollups import read_ends, run_off_hub
-from app.ledger.tables import SUMS, accounts, entries
 from app.ledger.totals_query import Grouping, Selection, build_totals
 from app.models.token_counts.usage import Figures
 from app.runtime import clock
@@ -20,6 +19,20 @@ from app.runtime.turns import in_turns
 
 # A report may take longer than a settlement: nothing waits for it.
 _REPORT_S = 10.0
+
+# Ids begin with the time: so many rows are read and no more, however many there are.
+_LATEST_CALLS = """
+SELECT outcome, first_token_ms FROM (
+    SELECT tenant, outcome, first_token_ms FROM entries WHERE id >= ? AND id < ? AND state = 'settled'
+    ORDER BY id DESC LIMIT ?
+) AS latest
+"""
+_SPENDING = """
+SELECT key, spent_micro_usd + held_micro_usd AS used FROM accounts
+WHERE (key BETWEEN 'tenant:' AND 'tenant;' OR key = 'anonymous') AND period = ?
+ORDER BY used DESC LIMIT ?
+"""
+_UNUSED = {"spent_micro_usd": 0, "spent_tokens": 0, "held_micro_usd": 0, "held_tokens": 0}
 
 _get_sums = attrgetter(*SUMS)
 
@@ -121,18 +134,8 @@ class Reports:
             most: how many of the latest calls are looked at.
         """
         first_ms, end_ms = get_start_ms(first_day), get_start_ms(last_day) + DAY_MS
-        # The id begins with the time: so many rows are read and no more, however many there are.
-        latest = (
-            select(entries.c.tenant, entries.c.outcome, entries.c.first_token_ms)
-            .where(
-                entries.c.id >= f"{first_ms:012x}", entries.c.id < f"{end_ms:012x}", entries.c.state == "settled"
-            )
-            .order_by(entries.c.id.desc())
-            .limit(most)
-        ).subquery()
-        query = select(latest.c.outcome, latest.c.first_token_ms)
-        if tenant is not None:
-            query = query.where(latest.c.tenant == tenant)
+        where = Where({"tenant": tenant})
+        query = f"{_LATEST_CALLS} {where}", (f"{first_ms:012x}", f"{end_ms:012x}", most, *where.values)
         with self._database.read_transaction(_REPORT_S) as connection:
             return [
                 (str(outcome), first_ms) for outcome, first_ms in run_off_hub(self._database, connection, query)
@@ -140,9 +143,8 @@ class Reports:
 
     def count_holds(self) -> int:
         """Return how many entries are not settled."""
-        query = select(func.count()).select_from(entries).where(text("state = 'pending'"))
         with self._database.read_transaction() as connection:
-            return int(connection.execute(query).scalar_one())
+            return int(connection.fetch_value("SELECT count(*) FROM entries WHERE state = 'pending'"))
 
     def find_spending(self, window: Window, *, most: int = 50) -> tuple[dict[str, int], int]:
         """Return what tenants and anonymous callers have spent or hold in this window, and its seconds left.
@@ -152,11 +154,8 @@ class Reports:
             most: so many accounts at most, those that spent most.
         """
         at_ms = clock.now_ms()
-        is_shared = accounts.c.key.between("tenant:", "tenant;") | (accounts.c.key == "anonymous")
-        used = (accounts.c.spent_micro_usd + accounts.c.held_micro_usd).label("used")
-        query = select(accounts.c.key, used).where(is_shared, accounts.c.period == get_period(window, at_ms))
         with self._database.read_transaction() as connection:
-            rows = connection.execute(query.order_by(used.desc()).limit(most)).all()
+            rows = connection.execute(_SPENDING, (get_period(window, at_ms), most)).fetchall()
         return {key: int(used) for key, used in rows}, get_seconds_left(window, at_ms)
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
@@ -166,19 +165,9 @@ class Reports:
         with self._database.read_transaction() as connection:
             for limit in limits:
                 period = get_period(limit.window, at_ms)
-                row = connection.execute(
-                    select(accounts).where(accounts.c.key == limit.key, accounts.c.period == period)
-                ).one_or_none()
-                remaining.append(
-                    Remaining(
-                        limit=limit,
-                        spent_micro_usd=row.spent_micro_usd if row else 0,
-                        held_micro_usd=row.held_micro_usd if row else 0,
-                        spent_tokens=row.spent_tokens if row else 0,
-                        held_tokens=row.held_tokens if row else 0,
-                        resets_in_s=get_seconds_left(limit.window, at_ms),
-                    )
-                )
+                used = connection.fetch_row(sql_texts.READ_ACCOUNT, (limit.key, period)) or _UNUSED
+                resets_in_s = get_seconds_left(limit.window, at_ms)
+                remaining.append(Remaining(limit=limit, resets_in_s=resets_in_s, **used))
         return remaining
 
 

@@ -4,6 +4,8 @@ A level is a sum over tenants, users or the days of a month. What is rolled up i
 trigger of `daily_totals` deletes what a change of them makes stale (migration 0009), and it is rolled up anew.
 """
 
+# ruff: noqa: S608  # only names that this program knows get into statements
+
 from __future__ import annotations
 
 from calendar import monthrange
@@ -11,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Insert, func, insert, literal, select
-
+from app.database.connections.connection import Connection
+from app.database.connections.sql import Statement
 from app.database.database import Database
-from app.ledger.tables import SUMS, daily_totals, rolled_totals
+from app.ledger.records import SUMS
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
 from app.runtime.periods import DAY_MS, get_day
@@ -75,16 +77,14 @@ def end_month(day: str) -> str:
     return f"{day[:8]}{monthrange(int(day[:4]), int(day[5:7]))[1]}"
 
 
-def run_off_hub(database: Database, connection: Connection, statement: Any) -> Sequence[Any]:
+def run_off_hub(database: Database, connection: Connection, statement: Statement) -> Sequence[Any]:
     """Run a statement and return its rows; on SQLite from a thread, as a long one would block all greenlets."""
-    if database.driver.name != "sqlite":
-        result = connection.execute(statement)
-        return result.all() if result.returns_rows else ()
-    compiled = statement.compile(connection)
-    values = [compiled.params[name] for name in compiled.positiontup or ()]
-    raw: Any = connection.connection.driver_connection
-    found: Sequence[Any] = run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
-    return found
+
+    def run() -> Sequence[Any]:
+        cursor = connection.execute(*statement)
+        return cursor.fetchall() if cursor.description else ()
+
+    return run_blocking(run) if database.driver.name == "sqlite" else run()
 
 
 def _take_step(database: Database, level: Level, until: str) -> bool:
@@ -95,7 +95,7 @@ def _take_step(database: Database, level: Level, until: str) -> bool:
     with database.transaction() as connection:
         if database.driver.name == "postgresql":
             # A settlement that does not see these rows yet would not delete them, and another process would add them too.
-            connection.exec_driver_sql("LOCK TABLE daily_totals IN SHARE ROW EXCLUSIVE MODE")
+            connection.execute("LOCK TABLE daily_totals IN SHARE ROW EXCLUSIVE MODE")
         # Once more: another process may have taken this step, or a settlement deleted what stood before it.
         span = _find_next(connection, level, until)
         if span is not None:
@@ -105,8 +105,8 @@ def _take_step(database: Database, level: Level, until: str) -> bool:
 
 def _find_next(connection: Connection, level: Level, until: str) -> tuple[str, str] | None:
     """Return the first and the last day of the next step: within a month, and a whole month if the level is monthly."""
-    query = select(func.min(daily_totals.c.day)).where(daily_totals.c.day > _read_end(connection, level))
-    first = connection.execute(query).scalar()
+    end = _read_end(connection, level)
+    first = connection.fetch_value("SELECT min(day) FROM daily_totals WHERE day > ?", (end,))
     if first is None or first > until:
         return None
     last = end_month(first)
@@ -116,19 +116,16 @@ def _find_next(connection: Connection, level: Level, until: str) -> tuple[str, s
 
 
 def _read_end(connection: Connection, level: Level) -> str:
-    query = select(func.max(rolled_totals.c.last_day)).where(rolled_totals.c.level == level.name)
-    return connection.execute(query).scalar() or ""
+    return connection.fetch_value("SELECT max(last_day) FROM rolled_totals WHERE level = ?", (level.name,)) or ""
 
 
-def _build_step(level: Level, first: str, last: str) -> Insert:
-    day = literal(last).label("last_day") if level.is_monthly else daily_totals.c.day
-    kept = [daily_totals.c[name] for name in _DIMENSIONS if name in level.keeps]
-    groups = kept if level.is_monthly else [day, *kept]
-    dimensions = [daily_totals.c[name] if name in level.keeps else literal("") for name in _DIMENSIONS]
-    sums = [func.sum(daily_totals.c[name]) for name in SUMS]
-    totals = (
-        select(literal(level.name), day, *dimensions, *sums)
-        .where(daily_totals.c.day.between(first, last))
-        .group_by(*groups)
-    )
-    return insert(rolled_totals).from_select(["level", "last_day", *_DIMENSIONS, *SUMS], totals)
+def _build_step(level: Level, first: str, last: str) -> Statement:
+    kept = [name for name in _DIMENSIONS if name in level.keeps]
+    dimensions = [name if name in level.keeps else "''" for name in _DIMENSIONS]
+    last_day, groups = ("?", kept) if level.is_monthly else ("day", ["day", *kept])
+    sql = f"""
+    INSERT INTO rolled_totals (level, last_day, {", ".join((*_DIMENSIONS, *SUMS))})
+    SELECT ?, {last_day}, {", ".join(dimensions)}, {", ".join(f"sum({name})" for name in SUMS)}
+    FROM daily_totals WHERE day BETWEEN ? AND ? GROUP BY {", ".join(groups)}
+    """
+    return sql, (level.name, *([last] if level.is_monthly else []), first, last)

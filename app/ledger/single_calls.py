@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
-
 from app.database.database import Database
-from app.ledger.tables import entries
 
-_SELECT = select(entries.c.settled_at, entries.c.cost_micro_usd, entries.c.source).where(
-    entries.c.request_id == bindparam("request_id")
-)
+_SELECT = "SELECT settled_at, cost_micro_usd, source FROM entries WHERE request_id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,7 @@ def find_cost(database: Database, request_id: str) -> CallCost | None:
         DatabaseUnavailable: the database does not answer.
     """
     with database.read_transaction() as connection:
-        rows = connection.execute(_SELECT, {"request_id": request_id}).all()
+        rows = connection.execute(_SELECT, (request_id,)).fetchall()
     if not rows or any(settled_at is None for settled_at, _, _ in rows):
         return None
     costs = [cost for _, cost, _ in rows]

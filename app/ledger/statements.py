@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
 
+from app.database.connections.connection import Connection
+from app.database.connections.sql import Statement
 from app.database.database import Database
 from app.ledger import sql_texts
 from app.ledger.call_notes import FoundNote
@@ -24,9 +25,6 @@ _RUNNING_END_S = 5
 _OTHER_HOST_MS = 90_000  # three rounds of its own host's sweep
 # How often a hold that fits is tried while other transactions win. SQLite has one writer: the first try decides.
 _TRIES = 10
-
-Statement = tuple[str, tuple[Any, ...]]
-"""A statement's text, and the values bound to it."""
 
 
 class Expired(NamedTuple):
@@ -139,13 +137,12 @@ class Statements:
             BudgetExceeded: a limit has less left.
             Contended: it fits, but other transactions won each time.
         """
-        run = _get_execute(connection)
         statement = self.build_hold(hold, entry, lease_until=lease_until, worker=worker)
         amounts = (hold.micro_usd or 0, hold.tokens)
         for _ in range(_TRIES):
             for limit in hold.limits:
-                self._check(run, limit, hold, amounts)
-            if run(*statement).rowcount:
+                self._check(connection, limit, hold, amounts)
+            if connection.execute(*statement).rowcount:
                 return
         raise Contended("contended")
 
@@ -157,23 +154,22 @@ class Statements:
             HoldExpired: the entry is settled already.
             Contended: it fits, but other transactions won each time.
         """
-        run = _get_execute(connection)
         amounts = (micro_usd, tokens)
-        if run(self._extend_entry, (*amounts, hold.id)).rowcount == 0:
+        if connection.execute(self._extend_entry, (*amounts, hold.id)).rowcount == 0:
             raise HoldExpired
         for limit in hold.limits:
             account, maxima = _get_account(limit, hold), _get_maxima(limit)
             values = (*amounts, *account, amounts[0], maxima[0], amounts[1], maxima[1])
             for _ in range(_TRIES):
-                if run(self._extend_account, values).rowcount:
+                if connection.execute(self._extend_account, values).rowcount:
                     break
-                self._check(run, limit, hold, amounts)
+                self._check(connection, limit, hold, amounts)
             else:
                 raise Contended("contended")
 
     def settle(self, connection: Connection, entry_id: str, settlement: Settlement, *, at_ms: int) -> bool:
         """Settle an entry within a transaction. Return False if it is settled already."""
-        return bool(_get_execute(connection)(*self.build_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
+        return bool(connection.execute(*self.build_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
 
     def expire_one(
         self,
@@ -188,7 +184,7 @@ class Statements:
         The host of its worker, which has the note, may be the first to find it. Return None if there is none.
         """
         values = (at_ms, at_ms - _OTHER_HOST_MS, f"{host}:%")
-        found = _get_execute(connection)(self._find_expired, values).fetchall()
+        found = connection.execute(self._find_expired, values).fetchall()
         if not found:
             return None
         entry_id, micro_usd, tokens, worker = found[0]
@@ -199,12 +195,12 @@ class Statements:
         self.settle(connection, entry_id, expired, at_ms=at_ms)
         return Expired(tokens, note.reserved if note else b"")
 
-    def _check(self, run: Any, limit: Limit, hold: Hold, amounts: tuple[int, int]) -> None:
+    def _check(self, connection: Connection, limit: Limit, hold: Hold, amounts: tuple[int, int]) -> None:
         """Open a limit's account if it is missing. Raises BudgetExceeded if it has less left."""
         account, maxima = _get_account(limit, hold), _get_maxima(limit)
-        row = run(self._read, account).fetchone()
+        row = connection.execute(self._read, account).fetchone()
         if row is None:
-            run(self._open, account)
+            connection.execute(self._open, account)
         *spent, held_micro_usd, held_tokens = row or (0, 0, 0, 0)
         used = (spent[0] + held_micro_usd, spent[1] + held_tokens)
         if all(before + more <= maximum for before, more, maximum in zip(used, amounts, maxima, strict=True)):
@@ -239,9 +235,3 @@ def _get_maxima(limit: Limit) -> tuple[int, int]:
         _UNLIMITED if limit.micro_usd is None else limit.micro_usd,
         _UNLIMITED if limit.tokens is None else limit.tokens,
     )
-
-
-def _get_execute(connection: Connection) -> Any:
-    """Return the driver's execute(): SQLAlchemy's would cost three times what SQLite takes for the statement."""
-    raw: Any = connection.connection.driver_connection
-    return raw.execute

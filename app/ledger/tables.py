@@ -8,10 +8,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text, text
 
 from app.database.metadata import metadata
+from app.ledger.records import SUMS
 from app.models.token_counts.usage import FIGURES
-
-SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
-"""The columns of all totals that are added up."""
 
 
 def _amount(name: str) -> Column[int]:

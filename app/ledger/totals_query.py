@@ -3,17 +3,18 @@
 The spans of a query do not overlap, so their sums are those of the daily totals, whatever is rolled up.
 """
 
+# ruff: noqa: S608  # only names that this program knows get into statements
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, func, select, union_all
-
+from app.database.connections.sql import Statement, Where
+from app.ledger.records import SUMS
 from app.ledger.rollups import DAYS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS, Level, end_month
-from app.ledger.tables import SUMS, daily_totals, rolled_totals
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 
@@ -50,17 +51,20 @@ class Selection:
 
 def build_totals(
     by: Sequence[Grouping], ends: Mapping[Level, str], selected: Selection, most: int | None
-) -> Select[Any]:
+) -> Statement:
     """Return the query of `Reports.totals()`; `ends` are the last days that the levels have."""
     groups, filters = [_COLUMNS[name] for name in by], selected.filters
-    spans = list(_choose_spans(by, ends, filters, selected.first_day or _FIRST, selected.last_day or _LAST))
-    parts = union_all(*(_sum_span(span, groups, filters) for span in spans)).subquery()
-    grouped = [parts.c[f"group_{at}"] for at in range(len(groups))]
-    order: list[ColumnElement[Any]] = [*grouped]
-    if most is not None:
-        order = [func.sum(parts.c.cost_micro_usd).desc(), func.sum(parts.c.tokens).desc(), *grouped]
-    sums = [func.coalesce(func.sum(parts.c[name]), 0) for name in SUMS]
-    return select(*grouped, *sums).group_by(*grouped).order_by(*order).limit(most)
+    spans = _choose_spans(by, ends, filters, selected.first_day or _FIRST, selected.last_day or _LAST)
+    parts = [_sum_span(span, groups, filters) for span in spans]
+    grouped = [f"group_{at}" for at in range(len(groups))]
+    order = grouped if most is None else ["sum(cost_micro_usd) DESC", "sum(tokens) DESC", *grouped]
+    sql = f"""
+    SELECT {", ".join([*grouped, *(f"coalesce(sum({name}), 0)" for name in SUMS)])}
+    FROM ({" UNION ALL ".join(part for part, _ in parts)}) AS parts
+    {_write_list("GROUP BY", grouped)} {_write_list("ORDER BY", order)}
+    """
+    values = tuple(value for _, bound in parts for value in bound)
+    return (sql, values) if most is None else (f"{sql} LIMIT ?", (*values, most))
 
 
 def _choose_spans(
@@ -99,22 +103,25 @@ def _split(daily: Level | None, ends: Mapping[Level, str], first: str, last: str
         yield Span(None, max(first, _move(end, 1) if end else ""), last)
 
 
-def _sum_span(span: Span, groups: Sequence[str], filters: Mapping[str, str]) -> Select[Any]:
-    table: Table = daily_totals if span.level is None else rolled_totals
-    day = table.c.day if span.level is None else table.c.last_day
-    columns = [day if name == "day" else table.c[name] for name in groups]
-    shown = [column.label(f"group_{at}") for at, column in enumerate(columns)]
-    query = select(*shown, *(func.sum(table.c[name]).label(name) for name in SUMS)).group_by(*columns)
-    if span.level is not None:
-        query = query.where(table.c.level == span.level.name)
+def _sum_span(span: Span, groups: Sequence[str], filters: Mapping[str, str]) -> Statement:
+    table, day = ("daily_totals", "day") if span.level is None else ("rolled_totals", "last_day")
+    columns = [day if name == "day" else name for name in groups]
+    shown = [f"{column} AS group_{at}" for at, column in enumerate(columns)]
+    where = Where({"level": span.level and span.level.name})
     if span.first != _FIRST:
-        query = query.where(day >= span.first)
+        where.add(f"{day} >= ?", span.first)
     if span.last != _LAST:
-        query = query.where(day <= span.last)
-    if "user_id" in filters:
-        return query.where(*(table.c[name] == value for name, value in filters.items()))
-    # Else SQLite would take the index of users for a tenant's rows too, which are too many for it.
-    return query.where(*(table.c[name] + "" == value for name, value in filters.items()))
+        where.add(f"{day} <= ?", span.last)
+    for name, value in filters.items():
+        # Without a user, SQLite would take the index of users for a tenant's rows too, which are too many for it.
+        where.add(f"{name} = ?" if "user_id" in filters else f"{name} || '' = ?", value)
+    sums = [f"sum({name}) AS {name}" for name in SUMS]
+    sql = f"SELECT {', '.join([*shown, *sums])} FROM {table} {where} {_write_list('GROUP BY', columns)}"
+    return sql, tuple(where.values)
+
+
+def _write_list(clause: str, columns: Sequence[str]) -> str:
+    return f"{clause} {', '.join(columns)}" if columns else ""
 
 
 def _move(day: str, days: int) -> str:

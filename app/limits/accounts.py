@@ -21,6 +21,7 @@ from app.limits.account_names import (
     name_network,
     name_token,
     name_user_of_network,
+    parse_account_kind,
 )
 from app.limits.budgets import Budget
 from app.limits.own_limits import LIMIT_NAMES, NO_LIMIT, OwnLimits, choose
@@ -90,6 +91,13 @@ class AccountLimits:
     def request_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the request rate limit of each account."""
         return self._with_own(self.requests.of(owner, address), owner, lambda own: own.request_rate)
+
+    def request_rates_of_server(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
+        """Return the limits of what a site's server sends for all of its visitors: those of the tenant and of the key."""
+        rates = self.request_rates(owner, address)
+        return {
+            account: rate for account, rate in rates.items() if parse_account_kind(account) in ("tenant", "key")
+        }
 
     def token_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the token rate limit of each account."""

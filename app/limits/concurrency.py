@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from app.problems import Problem
-from app.shared_state import Lease, SharedState
+from app.shared_state import Lease, LeaseRefused, SharedState
 
 
 class ServerBusy(Problem):
@@ -54,36 +54,33 @@ class ConcurrencyLimit:
             AccountConcurrencyExceeded: one of the accounts runs its maximum already.
             ServerBusy: the server runs its maximum already. No lease is held after either error.
         """
-        leases: list[Lease] = []
-        for name, limit in (
-            *((f"streams:{key}", maximum) for key, maximum in accounts.items()),
-            ("streams", self._limit),
-        ):
-            lease = self._state.take_lease(name, limit)
-            if lease is None:
-                StreamPermit(leases).release()
-                raise ServerBusy if name == "streams" else AccountConcurrencyExceeded(limit)
-            leases.append(lease)
-        return StreamPermit(leases, self._note_change)
+        limits = {f"streams:{key}": maximum for key, maximum in accounts.items()}
+        limits["streams"] = self._limit
+        try:
+            lease = self._state.take_lease(limits)
+        except LeaseRefused as refusal:
+            if refusal.name == "streams":
+                raise ServerBusy from None
+            raise AccountConcurrencyExceeded(limits[refusal.name]) from None
+        return StreamPermit(lease, self._note_change)
 
 
 class StreamPermit:
     """The right to run one stream: a lease for the server and one for each limited account."""
 
-    def __init__(self, leases: Sequence[Lease], note_change: Callable[[int], None] | None = None) -> None:
-        self._leases = leases
+    def __init__(self, lease: Lease, note_change: Callable[[int], None] | None) -> None:
+        self._lease = lease
         self._note_change = note_change
         if note_change is not None:
             note_change(1)
 
     def renew(self) -> None:
         """Renew the leases before they expire."""
-        self._leases[0].renew()  # renews all leases of this process
+        self._lease.renew()
 
     def release(self) -> None:
         """Give up the leases, so that another stream can start."""
-        for lease in self._leases:
-            lease.release()
+        self._lease.release()
         note_change, self._note_change = self._note_change, None
         if note_change is not None:
             note_change(-1)

@@ -11,17 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, or_, select, text
-
 from app.auth.audit.actors import Actor
 from app.auth.audit.trail import record
 from app.auth.keys import ApiKeys, NewKey
+from app.database.connections.connection import Connection
+from app.database.connections.sql import Where, write_upsert
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.records import Limit
 from app.ledger.reports import Reports
 from app.limits.account_names import AccountName
 from app.limits.own_limits import LIMIT_NAMES, OwnLimits
-from app.limits.tables import account_limits, limit_versions
 from app.runtime import clock
 from app.runtime.periods import Window, get_days, get_period
 
@@ -29,29 +28,23 @@ LOOK_EVERY_S = 1.0
 """How old the copy of a process may be."""
 
 _LOOK_S = 0.5
-# Built once, since building a query takes longer than running it.
-_VERSION = select(limit_versions.c.version)
-_CHANGED = select(account_limits).where(account_limits.c.version > bindparam("version"))
-_HAS_SOME = or_(*(account_limits.c[name].is_not(None) for name in LIMIT_NAMES))
-_COUNT_UP = text(
-    "INSERT INTO limit_versions (name, version) VALUES ('limits', 1)"
-    " ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1"
-)
-_PUT = text(
-    f"INSERT INTO account_limits (account, tenant, version, {', '.join(LIMIT_NAMES)})"  # noqa: S608 - constants
-    f" VALUES (:account, :tenant, :version, {', '.join(f':{name}' for name in LIMIT_NAMES)})"
-    " ON CONFLICT (account) DO UPDATE SET"
-    f" {', '.join(f'{name} = excluded.{name}' for name in ('tenant', 'version', *LIMIT_NAMES))}"
-)
+_ALL = 2**62
+_VERSION = "SELECT version FROM limit_versions"
+_CHANGED = "SELECT * FROM account_limits WHERE version > ?"
+_HAS_SOME = f"({' OR '.join(f'{name} IS NOT NULL' for name in LIMIT_NAMES)})"
+_COUNT_UP = """
+INSERT INTO limit_versions (name, version) VALUES ('limits', 1)
+ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1
+"""
 # What an account has spent before it had a budget, if it was not counted for another one then.
-_CATCH_UP = text(
-    "INSERT INTO accounts (key, period, spent_micro_usd, spent_tokens) VALUES (:key, :period, :micro_usd, :tokens)"
-    " ON CONFLICT (key, period) DO UPDATE SET"
-    " spent_micro_usd = CASE WHEN accounts.spent_micro_usd < excluded.spent_micro_usd"
-    " THEN excluded.spent_micro_usd ELSE accounts.spent_micro_usd END,"
-    " spent_tokens = CASE WHEN accounts.spent_tokens < excluded.spent_tokens"
-    " THEN excluded.spent_tokens ELSE accounts.spent_tokens END"
-)
+_CATCH_UP = """
+INSERT INTO accounts (key, period, spent_micro_usd, spent_tokens) VALUES (?, ?, ?, ?)
+ON CONFLICT (key, period) DO UPDATE SET
+    spent_micro_usd = CASE WHEN accounts.spent_micro_usd < excluded.spent_micro_usd
+    THEN excluded.spent_micro_usd ELSE accounts.spent_micro_usd END,
+    spent_tokens = CASE WHEN accounts.spent_tokens < excluded.spent_tokens
+    THEN excluded.spent_tokens ELSE accounts.spent_tokens END
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +82,12 @@ class StoredLimits:
     def refresh(self) -> None:
         """Bring the copy up to date."""
         with self._database.read_transaction(_LOOK_S) as connection:
-            version = connection.execute(_VERSION).scalar() or 0
+            version = connection.fetch_value(_VERSION) or 0
             if version == self._version:
                 return
             is_older = version < self._version  # a backup was restored
             since = 0 if is_older else self._version
-            rows = connection.execute(_CHANGED, {"version": since}).mappings().all()
+            rows = connection.fetch_rows(_CHANGED, (since,))
         copy = {} if is_older else dict(self._copy)
         for row in rows:
             copy[row["account"]] = _read_limits(row)
@@ -111,13 +104,13 @@ class StoredLimits:
             after: only those after the account of this name.
             most: at most so many.
         """
-        query = select(account_limits).where(_HAS_SOME).order_by(account_limits.c.account).limit(most)
+        where = Where({"tenant": tenant})
+        where.add(_HAS_SOME)
         if after:
-            query = query.where(account_limits.c.account > after)
-        if tenant is not None:
-            query = query.where(account_limits.c.tenant == tenant)
+            where.add("account > ?", after)
+        query = f"SELECT * FROM account_limits {where} ORDER BY account LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.fetch_rows(query, (*where.values, _ALL if most is None else most))
         return [StoredLimit(AccountName.parse(row["account"], row["tenant"]), _read_limits(row)) for row in rows]
 
     def get(self, account: AccountName) -> OwnLimits:
@@ -155,13 +148,13 @@ class StoredLimits:
             )
         return new
 
-    def _set(self, account: AccountName, limits: OwnLimits, spent: dict[str, Any] | None, *, by: Actor) -> None:
+    def _set(self, account: AccountName, limits: OwnLimits, spent: tuple[Any, ...] | None, *, by: Actor) -> None:
         with self._database.transaction() as connection:
             before = _get(connection, account)
             connection.execute(_COUNT_UP)  # and not RETURNING, which needs SQLite 3.35
-            version = connection.execute(_VERSION).scalar_one()
-            values = {"account": account.text, "tenant": account.tenant, "version": version}
-            connection.execute(_PUT, values | limits.to_texts())
+            version = connection.fetch_value(_VERSION)
+            values = {"tenant": account.tenant, "version": version, **limits.to_texts()}
+            connection.execute(*write_upsert("account_limits", {"account": account.text}, values))
             if spent is not None:
                 connection.execute(_CATCH_UP, spent)
             record(
@@ -174,7 +167,7 @@ class StoredLimits:
             )
         self._look_at = float("-inf")  # this process knows at once
 
-    def _find_spent(self, account: AccountName) -> dict[str, Any] | None:
+    def _find_spent(self, account: AccountName) -> tuple[Any, ...] | None:
         if account.kind == "key":
             return None
         first_day, last_day = get_days(self._window, clock.now_ms())
@@ -186,18 +179,16 @@ class StoredLimits:
         )
         return self._catch_up(account, total.cost_micro_usd, total.tokens)
 
-    def _catch_up(self, account: AccountName, micro_usd: int, tokens: int) -> dict[str, Any]:
-        period = get_period(self._window, clock.now_ms())
-        return {"key": account.text, "period": period, "micro_usd": micro_usd, "tokens": tokens}
+    def _catch_up(self, account: AccountName, micro_usd: int, tokens: int) -> tuple[Any, ...]:
+        return account.text, get_period(self._window, clock.now_ms()), micro_usd, tokens
 
 
 def _get(connection: Connection, account: AccountName) -> OwnLimits:
-    query = select(account_limits).where(account_limits.c.account == account.text)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.fetch_row("SELECT * FROM account_limits WHERE account = ?", (account.text,))
     return OwnLimits() if row is None else _read_limits(row)
 
 
-def _read_limits(row: RowMapping) -> OwnLimits:
+def _read_limits(row: Mapping[str, Any]) -> OwnLimits:
     return OwnLimits.parse({name: row[name] for name in LIMIT_NAMES})
 
 

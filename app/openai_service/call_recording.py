@@ -142,10 +142,10 @@ def log_call(record: CallRecord) -> None:
         "upstream_status": record.upstream_status,
         "upstream_code": record.upstream_code,
         "upstream_request_id": record.upstream_request_id,
-        "first_token_ms": record.first_token_ms and round(record.first_token_ms, 1),
-        "upstream_ms": round(record.upstream_ms, 1),
-        "waited_ms": round(record.waited_ms, 1) if record.waited_ms else None,
-        "total_ms": round(record.total_ms, 1),
+        "first_token_ms": record.first_token_ms and int(record.first_token_ms * 10) / 10,
+        "upstream_ms": int(record.upstream_ms * 10) / 10,
+        "waited_ms": int(record.waited_ms * 10) / 10 if record.waited_ms else None,
+        "total_ms": int(record.total_ms * 10) / 10,
         "left_out": left_out or None,
     }
     log_event(call_log, "call", fields)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select
-from sqlalchemy.exc import IntegrityError
-
 from app.auth.visitor_tokens import VisitorTokens
+from app.database.connections.sql import Where, name_columns, write_insert
 from app.database.database import Database
 from app.ledger.reports import Reports
 from app.runtime import clock
 from app.runtime.turns import in_turns
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.reported_users import ReportedUsers
-from app.safety.tables import safety_events
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +40,9 @@ class SafetyEvent:
     category: str | None
     case_id: str | None
     action: str
+
+
+_COLUMNS = name_columns(SafetyEvent)
 
 
 class SafetyEvents:
@@ -82,8 +81,9 @@ class SafetyEvents:
             case_id=_read_word(data, "case_id") or _read_word(data, "id"),
             action=action,
         )
-        with suppress(IntegrityError), self._database.transaction() as connection:  # another process has taken it
-            connection.execute(insert(safety_events).values(**_get_values(event)))
+        insert, row = write_insert("safety_events", _get_values(event))
+        with self._database.transaction() as connection:
+            connection.execute(f"{insert} ON CONFLICT DO NOTHING", row)  # another process may have taken it
         self._tell_owner(event)
 
     def _tell_owner(self, event: SafetyEvent) -> None:
@@ -103,15 +103,11 @@ class SafetyEvents:
 
     def list_all(self, *, tenant: str | None, first_day: str, last_day: str) -> Sequence[SafetyEvent]:
         """Return the reports of some days, both inclusive, oldest first; of all tenants and of nobody if it is None."""
-        conditions: list[ColumnElement[bool]] = [
-            safety_events.c.received_at >= _to_ms(first_day),
-            safety_events.c.received_at < _to_ms(last_day, days_more=1),
-        ]
-        if tenant is not None:
-            conditions.append(safety_events.c.tenant == tenant)
-        query = select(safety_events).where(*conditions).order_by(safety_events.c.received_at).limit(_MAX_SHOWN)
+        where = Where({"tenant": tenant})
+        where.add("received_at >= ? AND received_at < ?", _to_ms(first_day), _to_ms(last_day, days_more=1))
+        query = f"SELECT {_COLUMNS} FROM safety_events {where} ORDER BY received_at LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            return [SafetyEvent(**row._mapping) for row in connection.execute(query)]
+            return [SafetyEvent(**row) for row in connection.fetch_rows(query, (*where.values, _MAX_SHOWN))]
 
     def _find_user(self, identifier: str) -> tuple[str, str] | None:
         """Return the tenant and user whose identifier it is, of those in the ledger; first of its latest days."""

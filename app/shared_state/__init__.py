@@ -20,12 +20,13 @@ It may be lost without harm. While its store is unavailable, each process contin
 
 from app.shared_state.cache import SharedCache
 from app.shared_state.factory import open_cache, open_records, open_state
-from app.shared_state.interface import Lease, SharedState
+from app.shared_state.interface import Lease, LeaseRefused, SharedState
 from app.shared_state.memory import MemoryState
 from app.shared_state.records import SharedRecords
 
 __all__ = [
     "Lease",
+    "LeaseRefused",
     "MemoryState",
     "SharedCache",
     "SharedRecords",

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
+
+RECENT_S = 0.05
+"""How old what read_recent() returns may be."""
 
 Change = Callable[[bytes | None], bytes | None]
 """Takes a key's value and returns the new one; None stands for no value."""
 
 
+class LeaseRefused(Exception):
+    """All leases of `name` are taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class Lease(Protocol):
-    """One of a limited number of leases, until it is released or its process dies."""
+    """One of the limited number of leases of each of some names, until it is released or its process dies."""
 
     def renew(self) -> None:
         """Extend the lease. To be called every few seconds; nearly every call returns at once."""
@@ -29,6 +40,9 @@ class SharedState(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return a key's value, None if it has none or has expired."""
 
+    def read_recent(self, key: str) -> bytes | None:
+        """Return a key's value as it was within the last RECENT_S seconds, and after this process last changed it."""
+
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by `change(value)`, and return the new one.
 
@@ -41,8 +55,12 @@ class SharedState(Protocol):
             ttl_s: seconds until the new value expires.
         """
 
-    def take_lease(self, name: str, limit: int) -> Lease | None:
-        """Take one of at most `limit` leases of a name, over all processes. Return None if all are taken."""
+    def take_lease(self, limits: Mapping[str, int]) -> Lease:
+        """Take one lease of each name, of at most so many over all processes.
+
+        Raises:
+            LeaseRefused: all leases of a name are taken; it is the first one of which they are. None is taken then.
+        """
 
     def count_leases(self, name: str) -> int:
         """Return how many leases of a name are taken, over all processes."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import Counter
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from app.runtime import clock
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
 from app.shared_state.coalescing import Coalescer
+from app.shared_state.interface import LeaseRefused
 from app.shared_state.store import Store
 
 RENEW_S = 2.0
 """How often the store gets the counts."""
+
+_ALL = "leases"
 
 
 class Leases:
@@ -27,19 +31,22 @@ class Leases:
         self._store = store
         self._guard = guard
         self._process = uuid.uuid4().hex
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._lock = threading.Lock()
-        # The coalescer also sends the counts of a name one after the other, so the last one written is the newest.
-        self._requests: Coalescer[int | None, bool] = Coalescer(self._execute_all)
+        # The coalescer also sends the counts one after the other, so the last one written is the newest.
+        self._requests: Coalescer[_Request, str | None] = Coalescer(self._execute_all)
         self._renew_at = 0.0
 
-    def take(self, name: str, limit: int) -> HeldLease | None:
-        """Take a lease: see SharedState.take_lease. Concurrent callers share the lowest of their limits."""
+    def take(self, limits: Mapping[str, int]) -> HeldLease:
+        """Take a lease of each name: see SharedState.take_lease."""
+        request = _Request(limits, reported=())
         try:
-            taken = self._guard.call(lambda: self._requests.call(name, limit))
+            refused = self._guard.call(lambda: self._requests.call(_ALL, request))
         except DatabaseUnavailable:
-            taken = self._add(name, 1, limit=limit)
-        return HeldLease(self, name) if taken else None
+            refused = self._take_alone(limits)
+        if refused is not None:
+            raise LeaseRefused(refused)
+        return HeldLease(self, limits)
 
     def count(self, name: str) -> int:
         """Return how many leases of a name all processes hold; this one alone while the store is unavailable."""
@@ -56,55 +63,73 @@ class Leases:
         self._renew_at = at + RENEW_S
         with self._lock:
             names = list(self._held)
-        for name in names:
-            self._report(name)
+        if names:
+            self._report(names)
 
-    def release(self, name: str) -> None:
-        """Release a lease of a name."""
-        self._add(name, -1)
-        self._report(name)
+    def release(self, names: Collection[str]) -> None:
+        """Release a lease of each name."""
+        with self._lock:
+            self._add(names, -1)
+        self._report(names)
 
-    def _report(self, name: str) -> None:
-        # If this fails, the next report of the name corrects the count, or the old one expires.
+    def _report(self, names: Collection[str]) -> None:
+        request = _Request({}, names)
+        # If this fails, the next report of the names corrects the counts, or the old ones expire.
         with suppress(DatabaseUnavailable):
-            self._guard.call(lambda: self._requests.call(name, None))
+            self._guard.call(lambda: self._requests.call(_ALL, request))
 
-    def _execute_all(self, name: str, requests: list[int | None]) -> list[bool]:
-        """Take a lease for each request of one, as far as there are leases, and report the new count.
-
-        Args:
-            name: the leases' name.
-            requests: the limit of a caller that takes a lease; None of one that reports the count.
+    def _execute_all(self, _key: str, requests: list[_Request]) -> list[str | None]:
+        """Take the leases that are wanted, as far as there are some, and report the new counts.
 
         Returns:
-            whether each request succeeded.
+            for each request the name of which all leases are taken; None if it succeeded.
         """
-        limits = [limit for limit in requests if limit is not None]
-        taken = 0
-        if limits:
-            taken = self._store.take_leases(name, self._process, self._held[name], len(limits), min(limits))
-            self._add(name, taken)
-        if not taken and len(limits) < len(requests):
-            self._store.set_leases(self._process, name, self._held[name])
-        granted = [True] * taken + [False] * (len(limits) - taken)
-        return [limit is None or granted.pop(0) for limit in requests]
+        wanted = [request.limits for request in requests if request.limits]
+        refused: list[str | None] = []
+        to_report = {name for request in requests for name in request.reported}
+        if wanted:
+            held = {name: self._held.get(name, 0) for limits in wanted for name in limits}
+            refused = self._store.take_leases(self._process, held, wanted)
+            for limits, name in zip(wanted, refused, strict=True):
+                if name is None:
+                    with self._lock:
+                        self._add(limits, 1)
+                    to_report.difference_update(limits)  # it is written
+        if to_report:
+            self._store.set_leases(self._process, {name: self._held.get(name, 0) for name in to_report})
+        answers = iter(refused)
+        return [next(answers) if request.limits else None for request in requests]
 
-    def _add(self, name: str, leases: int, limit: int | None = None) -> bool:
+    def _take_alone(self, limits: Mapping[str, int]) -> str | None:
+        """Take leases without the store, or return the name of which this process holds all."""
         with self._lock:
-            if limit is not None and self._held[name] >= limit:
-                return False
-            self._held[name] += leases
-            if not self._held[name]:
-                del self._held[name]
-            return True
+            for name, limit in limits.items():
+                if self._held.get(name, 0) >= limit:
+                    return name
+            self._add(limits, 1)
+        return None
+
+    def _add(self, names: Collection[str], leases: int) -> None:
+        """Count leases of each name; under the lock."""
+        for name in names:
+            held = self._held.pop(name, 0) + leases
+            if held:
+                self._held[name] = held
+
+
+class _Request(NamedTuple):
+    """What a caller wants: a lease of each name that has a limit, or to have the counts of names reported."""
+
+    limits: Mapping[str, int]
+    reported: Collection[str]
 
 
 class HeldLease:
-    """A lease that this process holds in the store."""
+    """A lease of each of some names, which this process holds in the store."""
 
-    def __init__(self, leases: Leases, name: str) -> None:
+    def __init__(self, leases: Leases, names: Collection[str]) -> None:
         self._leases: Leases | None = leases
-        self._name = name
+        self._names = names
 
     def renew(self) -> None:
         """Renew all leases of this process, unless this one was released."""
@@ -115,4 +140,4 @@ class HeldLease:
         """Release the lease. A second call does nothing."""
         leases, self._leases = self._leases, None
         if leases is not None:
-            leases.release(self._name)
+            leases.release(self._names)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from app.runtime import clock
-from app.shared_state.interface import Change
+from app.shared_state.interface import Change, LeaseRefused
 
 _MIN_SWEEP_SIZE = 1000
 
@@ -25,6 +26,10 @@ class MemoryState:
         value, expires_at = self._entries.get(key, (None, 0.0))
         return value if clock.ticks() < expires_at else None
 
+    def read_recent(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
+        return self.read(key)
+
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by `change(value)`, and return the new one."""
         while True:
@@ -37,13 +42,15 @@ class MemoryState:
                     self._set(key, new, ttl_s)
                     return new
 
-    def take_lease(self, name: str, limit: int) -> MemoryLease | None:
-        """Take a lease, or return None if all are taken."""
+    def take_lease(self, limits: Mapping[str, int]) -> MemoryLease:
+        """Take a lease of each name. Raises LeaseRefused."""
         with self._lock:
-            if self._held[name] >= limit:
-                return None
-            self._held[name] += 1
-        return MemoryLease(self, name)
+            for name, limit in limits.items():
+                if self._held[name] >= limit:
+                    raise LeaseRefused(name)
+            names = tuple(limits)
+            self._held.update(names)
+        return MemoryLease(self, names)
 
     def count_leases(self, name: str) -> int:
         """Return how many leases of a name are taken."""
@@ -55,12 +62,13 @@ class MemoryState:
     def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    def release(self, name: str) -> None:
-        """Release a lease of a name."""
+    def release(self, names: Sequence[str]) -> None:
+        """Release a lease of each name."""
         with self._lock:
-            self._held[name] -= 1
-            if not self._held[name]:
-                del self._held[name]
+            self._held.subtract(names)
+            for name in names:
+                if not self._held[name]:
+                    del self._held[name]
 
     def _set(self, key: str, value: bytes | None, ttl_s: float) -> None:
         if value is None:
@@ -76,9 +84,9 @@ class MemoryState:
 class MemoryLease:
     """A lease in memory, which needs no renewing."""
 
-    def __init__(self, state: MemoryState, name: str) -> None:
+    def __init__(self, state: MemoryState, names: Sequence[str]) -> None:
         self._state: MemoryState | None = state
-        self._name = name
+        self._names = names
 
     def renew(self) -> None:
         """Do nothing: a lease in memory does not expire."""
@@ -87,4 +95,4 @@ class MemoryLease:
         """Release the lease. A second call does nothing."""
         state, self._state = self._state, None
         if state is not None:
-            state.release(self._name)
+            state.release(self._names)

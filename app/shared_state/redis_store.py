@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import orjson
 import redis
 
 from app.runtime.store_guard import DatabaseUnavailable
@@ -15,7 +16,6 @@ from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_TIMEOUT_S
 T = TypeVar("T")
 
 _PREFIX = "gatehouse:"
-_LEASE_MS = int(LEASE_S * 1000)
 _MAX_CONNECTIONS = 32
 
 # Values are sent with a "=" before them, so that "" can stand for no value.
@@ -31,48 +31,56 @@ return 1
 """
 
 # One hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
-_NOW = """
+_LEASES = f"""
+local process, lease = ARGV[1], {LEASE_S * 1000:.0f}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function note(key, process, held, lease)
+local function write(key, held)
     if held == 0 then redis.call('HDEL', key, process) return end
     redis.call('HSET', key, process, string.format('%d %.0f', held, now + lease))
     redis.call('PEXPIRE', key, lease)
 end
+local function count_others(key)
+    local held, fields = 0, redis.call('HGETALL', key)
+    for i = 1, #fields, 2 do
+        if fields[i] ~= process then
+            local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
+            local left = tonumber(expiry) - now
+            if left > 0 and left <= lease + {CLOCK_SLACK_S * 1000:.0f} then
+                held = held + tonumber(count)
+            else
+                redis.call('HDEL', key, fields[i])
+            end
+        end
+    end
+    return held
+end
 """
-_TAKE_LEASES = f"""{_NOW}
-local process, held, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local limit, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
-local free, fields = limit - held, redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-    if fields[i] ~= process then
-        local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
-        local left = tonumber(expiry) - now
-        if left > 0 and left <= lease + {CLOCK_SLACK_S * 1000:.0f} then
-            free = free - tonumber(count)
-        else
-            redis.call('HDEL', KEYS[1], fields[i])
+# Answers for each caller with the position of the key of which all leases are taken, or 0.
+_TAKE_LEASES = f"""{_LEASES}
+local held, wanted = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
+local taken, refused, changed = {{}}, {{}}, {{}}
+for key = 1, #KEYS do taken[key] = held[key] + count_others(KEYS[key]) end
+for caller, limits in ipairs(wanted) do
+    refused[caller] = 0
+    for _, limit in ipairs(limits) do
+        if refused[caller] == 0 and taken[limit[1]] >= limit[2] then refused[caller] = limit[1] end
+    end
+    if refused[caller] == 0 then
+        for _, limit in ipairs(limits) do
+            local key = limit[1]
+            held[key], taken[key], changed[key] = held[key] + 1, taken[key] + 1, true
         end
     end
 end
-if free <= 0 then return 0 end
-local taken = math.min(wanted, free)
-note(KEYS[1], process, held + taken, lease)
-return taken
+for key in pairs(changed) do write(KEYS[key], held[key]) end
+return refused
 """
-_COUNT_LEASES = f"""{_NOW}
-local held, fields = 0, redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-    local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
-    local left = tonumber(expiry) - now
-    if left > 0 and left <= tonumber(ARGV[1]) + {CLOCK_SLACK_S * 1000:.0f} then
-        held = held + tonumber(count)
-    end
-end
-return held
+_COUNT_LEASES = f"""{_LEASES}
+return count_others(KEYS[1])
 """
-_SET_LEASES = f"""{_NOW}
-note(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+_SET_LEASES = f"""{_LEASES}
+for key, held in ipairs(cjson.decode(ARGV[2])) do write(KEYS[key], held) end
 """
 
 
@@ -121,18 +129,25 @@ class RedisStore:
 
         self._run(write)
 
-    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
-        """Take up to `wanted` more leases, and return how many."""
-        arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
-        return int(self._run(lambda client: client.take_leases([_build_lease_key(name)], arguments)))
+    def take_leases(
+        self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
+    ) -> list[str | None]:
+        """Take leases, and return for each of `wanted` the name that refused it."""
+        names = list(held)
+        numbers = {name: number for number, name in enumerate(names, 1)}
+        limits = [[(numbers[name], limit) for name, limit in each.items()] for each in wanted]
+        arguments: list[str | bytes] = [process, orjson.dumps([*held.values()]), orjson.dumps(limits)]
+        refused = self._run(lambda client: client.take_leases([*map(_build_lease_key, names)], arguments))
+        return [names[number - 1] if number else None for number in refused]
 
     def count_leases(self, name: str) -> int:
         """Return how many leases all processes hold."""
-        return int(self._run(lambda client: client.count_leases([_build_lease_key(name)], [_LEASE_MS])))
+        return int(self._run(lambda client: client.count_leases([_build_lease_key(name)], [""])))
 
-    def set_leases(self, process: str, name: str, held: int) -> None:
-        """Write how many leases a process holds."""
-        self._run(lambda client: client.set_leases([_build_lease_key(name)], [process, held, _LEASE_MS]))
+    def set_leases(self, process: str, held: Mapping[str, int]) -> None:
+        """Write how many leases of some names a process holds."""
+        arguments: list[str | bytes] = [process, orjson.dumps([*held.values()])]
+        self._run(lambda client: client.set_leases([*map(_build_lease_key, held)], arguments))
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from app.runtime import clock
 from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.coalescing import Coalescer
-from app.shared_state.interface import Change, Lease
+from app.shared_state.interface import RECENT_S, Change, Lease
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
 from app.shared_state.store import Store, make_guard
 from app.shared_state.updates import Updates
+
+_MAX_COPIES = 1000
 
 
 class ResilientState:
@@ -27,6 +32,21 @@ class ResilientState:
         except DatabaseUnavailable:
             return own.fallback.read(key)
 
+    def read_recent(self, key: str) -> bytes | None:
+        """Return a key's value, if any, from a copy that is at most RECENT_S seconds old."""
+        copies = self._own.get().copies
+        at = clock.ticks()
+        copy = copies.get(key)
+        if copy is not None and copy.is_read and at < copy.begun_at + RECENT_S:
+            return copy.value
+        if len(copies) >= _MAX_COPIES:
+            copies.clear()
+        # It is there before it is read, so that update() drops it if the value changes meanwhile.
+        copy = copies[key] = _Copy(at)
+        copy.value = self.read(key)
+        copy.is_read = True
+        return copy.value
+
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by `change(value)`, and return the new one."""
         own = self._own.get()
@@ -34,10 +54,12 @@ class ResilientState:
             return own.guard.call(lambda: own.updates.update(key, change, ttl_s))
         except DatabaseUnavailable:
             return own.fallback.update(key, change, ttl_s=ttl_s)
+        finally:
+            own.copies.pop(key, None)
 
-    def take_lease(self, name: str, limit: int) -> Lease | None:
-        """Take a lease, or return None if all are taken."""
-        return self._own.get().leases.take(name, limit)
+    def take_lease(self, limits: Mapping[str, int]) -> Lease:
+        """Take a lease of each name. Raises LeaseRefused."""
+        return self._own.get().leases.take(limits)
 
     def count_leases(self, name: str) -> int:
         """Return how many leases of a name are taken."""
@@ -53,7 +75,7 @@ class ResilientState:
 
 
 class _ProcessState:
-    """What each process has of its own: the guard, the coalescers, its leases and the fallback."""
+    """What each process has of its own: the guard, the coalescers, copies of values, its leases and the fallback."""
 
     def __init__(self, store: Store) -> None:
         self.guard = make_guard(store)
@@ -61,6 +83,16 @@ class _ProcessState:
             lambda key, callers: [store.read(key)] * len(callers)
         )
         self.updates = Updates(store)
+        self.copies: dict[str, _Copy] = {}
         self.leases = Leases(store, self.guard)
         # Its values survive the outage until they expire, so they count in the next one.
         self.fallback = MemoryState()
+
+
+class _Copy:
+    """The value of a key, of which nothing is known yet until `is_read`, and when reading it began."""
+
+    def __init__(self, begun_at: float) -> None:
+        self.begun_at = begun_at
+        self.value: bytes | None = None
+        self.is_read = False

@@ -17,6 +17,7 @@ from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
 _CLEANUP_S = 1.0
 
 # `entries` has row ids: without, whoever looks for a key reads the large values that are on the way to it.
+# `leases` has no index by expiry, which each change would write as well: its rows are few.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, ttl_s REAL NOT NULL, expires_at REAL NOT NULL
@@ -25,7 +26,7 @@ CREATE INDEX IF NOT EXISTS entries_by_expiry ON entries (expires_at);
 CREATE TABLE IF NOT EXISTS leases (
     name TEXT, process TEXT, held INTEGER NOT NULL, expires_at REAL NOT NULL, PRIMARY KEY (name, process)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS leases_by_expiry ON leases (expires_at);
+DROP INDEX IF EXISTS leases_by_expiry;
 """
 
 # An expiry further ahead than its TTL is from before the clock was set back, and counts as past.
@@ -52,21 +53,20 @@ WHERE key = :key AND value = :old AND {_IS_LIVE}
 """
 _REMOVE = f"DELETE FROM entries WHERE key = :key AND value = :old AND {_IS_LIVE}"
 
-_TAKE_LEASES = f"""
-INSERT INTO leases (name, process, held, expires_at)
-SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
-    SELECT :limit - :held - coalesce(sum(held), 0) AS free FROM leases
-    WHERE name = :name AND process <> :process AND {_IS_LIVE_LEASE}
-) WHERE free > 0
-ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
-"""
 _COUNT_LEASES = f"SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name AND {_IS_LIVE_LEASE}"
-_READ_LEASES = "SELECT held FROM leases WHERE name = :name AND process = :process"
-_SET_LEASES = f"""
-INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
+_COUNT_OTHERS = f"""
+SELECT name, sum(held) FROM leases
+WHERE name IN (SELECT value FROM json_each(:names)) AND process <> :process AND {_IS_LIVE_LEASE} GROUP BY name
+"""
+_OVERWRITE_LEASES = """
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_DELETE_LEASES = "DELETE FROM leases WHERE name = :name AND process = :process"
+# A count of 0 is past at once, so that _DELETE_EXPIRED_LEASES finds it. A DELETE would be a second transaction.
+_SET_LEASES = f"""
+INSERT INTO leases (name, process, held, expires_at)
+SELECT key, :process, value, CASE value WHEN 0 THEN :now ELSE :now + {LEASE_S} END FROM json_each(:held) WHERE true
+{_OVERWRITE_LEASES}
+"""
 
 _DELETE_EXPIRED = """
 DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :now LIMIT 100)
@@ -74,7 +74,7 @@ DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :n
 _DELETE_EXPIRED_LEASES = f"""
 DELETE FROM leases WHERE (name, process) IN (
     SELECT name, process FROM leases
-    WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 100
+    WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 1000
 )
 """
 
@@ -83,6 +83,24 @@ DELETE FROM leases WHERE (name, process) IN (
 def _build_set_many(count: int) -> str:
     rows = ", ".join(f"(:key{place}, :new{place}, :ttl{place}, :now + :ttl{place})" for place in range(count))
     return f"{_INTO} {rows} {_OVERWRITE}"
+
+
+@cache
+def _build_take_leases(names: int) -> str:
+    """Return what writes the counts of names if each is lower than may be, with what others hold."""
+    is_free = " AND ".join(
+        f"""(
+            SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name{place} AND process <> :process
+            AND {_IS_LIVE_LEASE}
+        ) < :free{place}"""
+        for place in range(names)
+    )
+    rows = ", ".join(f"(:name{place}, :held{place} + 1)" for place in range(names))
+    return f"""
+    INSERT INTO leases (name, process, held, expires_at)
+    SELECT column1, :process, column2, :now + {LEASE_S} FROM (VALUES {rows}) WHERE {is_free}
+    {_OVERWRITE_LEASES}
+    """
 
 
 class SqliteStore:
@@ -124,33 +142,47 @@ class SqliteStore:
             bound |= {f"key{place}": key, f"new{place}": value, f"ttl{place}": ttl_s}
         self._file.change(_build_set_many(len(values)), bound)
 
-    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
-        """Take up to `wanted` more leases, and return how many."""
-        values = {"name": name, "process": process, "now": clock.now()}
-        if not self._file.change(_TAKE_LEASES, {**values, "held": held, "wanted": wanted, "limit": limit}):
-            return 0
-        if wanted == 1:
-            return 1
-        # Not RETURNING, which needs SQLite 3.35. Only this process writes its row, so a second statement is safe.
-        rows = self._file.query(_READ_LEASES, values)
-        return rows[0][0] - held if rows else 0
+    def take_leases(
+        self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
+    ) -> list[str | None]:
+        """Take leases, and return for each of `wanted` the name that refused it."""
+        held = dict(held)
+        return [self._take_lease(process, held, limits) for limits in wanted]
 
     def count_leases(self, name: str) -> int:
         """Return how many leases all processes hold."""
         return int(self._file.query(_COUNT_LEASES, {"name": name, "now": clock.now()})[0][0])
 
-    def set_leases(self, process: str, name: str, held: int) -> None:
-        """Write how many leases a process holds."""
+    def set_leases(self, process: str, held: Mapping[str, int]) -> None:
+        """Write how many leases of some names a process holds."""
         self._delete_expired()
-        values = {"name": name, "process": process, "held": held, "now": clock.now()}
-        self._file.change(_SET_LEASES if held else _DELETE_LEASES, values)
+        self._file.change(
+            _SET_LEASES, {"process": process, "held": orjson.dumps(held).decode(), "now": clock.now()}
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._file.close()
 
+    def _take_lease(self, process: str, held: dict[str, int], limits: Mapping[str, int]) -> str | None:
+        """Take one lease of each name and count it in `held`, or return the first name of which all are taken."""
+        values: dict[str, object] = {"process": process, "now": clock.now()}
+        for place, (name, limit) in enumerate(limits.items()):
+            own = held[name]
+            values |= {f"name{place}": name, f"held{place}": own, f"free{place}": limit - own}
+        while not self._file.change(_build_take_leases(len(limits)), values):
+            # Not RETURNING, which needs SQLite 3.35. If others have given some back meanwhile, they may be taken.
+            names = {"names": orjson.dumps(list(limits)).decode(), "process": process, "now": values["now"]}
+            others = dict(self._file.query(_COUNT_OTHERS, names))
+            for name, limit in limits.items():
+                if held[name] + others.get(name, 0) >= limit:
+                    return name
+        for name in limits:
+            held[name] += 1
+        return None
+
     def _delete_expired(self) -> None:
-        """Delete up to 100 expired rows of each table, once a second."""
+        """Delete up to 100 expired values and 1,000 expired counts of leases, once a second."""
         if clock.ticks() < self._delete_expired_at:
             return
         self._delete_expired_at = clock.ticks() + _CLEANUP_S

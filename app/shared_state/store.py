@@ -58,17 +58,20 @@ class Store(Protocol):
     def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
         """Set keys, each to a value for so many seconds, all at once."""
 
-    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
-        """Take up to `wanted` leases for a process that holds `held`, and return how many.
+    def take_leases(
+        self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
+    ) -> list[str | None]:
+        """Take leases for a process that holds so many of each name: for each of `wanted` one of each name.
 
-        The total over all processes stays within `limit`. If none is free, nothing is written.
+        The total over all processes stays within the limit of a name. For each that is refused, the first name of
+        which all are taken is returned, and nothing is written; for the others None.
         """
 
     def count_leases(self, name: str) -> int:
         """Return how many leases of a name all processes hold."""
 
-    def set_leases(self, process: str, name: str, held: int) -> None:
-        """Write how many leases of a name a process holds, for the next LEASE_S seconds."""
+    def set_leases(self, process: str, held: Mapping[str, int]) -> None:
+        """Write how many leases of some names a process holds, for the next LEASE_S seconds."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -22,6 +22,9 @@ from app.upstream_http.decoding import UndecodableBody
 from app.upstream_http.relaying import relay_parts
 from app.upstream_http.spool import SpooledBytes
 
+HEAD = "head"
+"""The extension of a request in which its head may be, from serialize_head(), if somebody had it before."""
+
 _NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
 _NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade, UndecodableBody)
 
@@ -95,7 +98,7 @@ class UpstreamClient(httpx2.Client):
         self, connection: Connection, call_state: CallState, request: httpx2.Request
     ) -> httpx2.Response:
         body = _Body(connection, call_state, self._pool)
-        response = httpx2.Response(connection.status, stream=body, request=request)
+        response = _StreamedResponse(connection.status, stream=body, request=request)
         response.headers = _build_headers(connection)
         return response
 
@@ -133,6 +136,15 @@ class _CompleteResponse(httpx2.Response):
         self.headers = _build_headers(connection)
         self._content = content
         self.is_closed = self.is_stream_consumed = True
+
+
+class _StreamedResponse(httpx2.Response):
+    """A response whose body is read as it arrives."""
+
+    def close(self) -> None:
+        """Close the body, which raises no error that httpx2 would have to add the request to."""
+        self.is_closed = True
+        self.stream.close()  # type: ignore[union-attr]
 
 
 class SpooledResponse(httpx2.Response):
@@ -196,11 +208,16 @@ def _build_headers(connection: Connection) -> httpx2.Headers:
     return headers
 
 
-def _serialize(request: httpx2.Request) -> bytes:
+def serialize_head(request: httpx2.Request) -> bytes:
+    """Return the head of a request, with the empty line behind it."""
     lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%b: %b" % header for header in request.headers.raw]
-    lines += [b"", request.read()]
-    return b"\r\n".join(lines)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _serialize(request: httpx2.Request) -> bytes:
+    head: bytes | None = request.extensions.get(HEAD)
+    return (serialize_head(request) if head is None else head) + request.read()
 
 
 def _send_and_await(connection: Connection, message: bytes, call_state: CallState) -> Connection:

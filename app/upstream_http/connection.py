@@ -261,15 +261,15 @@ class Connection:
         self.status = self._heads.parser.get_status_code()
         if self.status < 200:
             return
-        is_chunked = False
-        for _, name, value in self.headers:
-            if name == b"content-length":
-                self._missing_bytes = int(value)
-            is_chunked |= name == b"transfer-encoding"
-            if name == b"content-encoding":
-                self._decoders += make_decoders(value)
-            if name == b"keep-alive":
-                self._idle_limit_s = read_idle_limit(value, self._idle_limit_s)
+        told = {name: value for _, name, value in self.headers}
+        is_chunked = b"transfer-encoding" in told
+        if b"content-length" in told:
+            self._missing_bytes = int(told[b"content-length"])
+        if b"content-encoding" in told:
+            for codings in [value for _, name, value in self.headers if name == b"content-encoding"]:
+                self._decoders += make_decoders(codings)
+        if b"keep-alive" in told:
+            self._idle_limit_s = read_idle_limit(told[b"keep-alive"], self._idle_limit_s)
         self._is_framed = is_chunked or self._missing_bytes is not None
         self.keep_alive = self._heads.parser.should_keep_alive()
         if is_chunked and self._missing_bytes is not None:

@@ -23,6 +23,7 @@ from app.safety.pseudonyms import Pseudonym
 from app.safety.reported_users import ReportedUsers
 from app.services import services
 from app.web.client_connection import ClientConnection, Connection
+from app.web.request_id import current_request, current_state
 
 if TYPE_CHECKING:
     from app.observability.tracing.spans import RequestTrace
@@ -125,8 +126,7 @@ class BilledContext:
 
 def billed_context() -> BilledContext:
     """Return the context of the current request."""
-    # Read the proxies once: each access through one costs five calls.
-    context, current = g._get_current_object(), request._get_current_object()  # type: ignore[attr-defined]
+    context, current = current_state(), current_request()
     built, principal, address = services(), context.principal, client_address(current)
     limits = built.limits
     token_rate_limit = TokenRateLimit(built.rate_limiter, limits.token_rates(principal, address))
@@ -193,4 +193,4 @@ def settle_call(record: CallRecord) -> None:
     if isinstance(record.caller, BilledContext):
         record.caller.meter.settle(record)
         if has_request_context():
-            g.call_record = record
+            current_state().call_record = record

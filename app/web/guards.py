@@ -110,6 +110,12 @@ def find_guard(view: Callable[..., Any] | None) -> RouteGuard | None:
     return getattr(view, "guard", None)
 
 
+def is_keys_only(request: Request) -> bool:
+    """Return whether only a site's own server may send a request, with its key."""
+    guard = find_guard(current_app.view_functions[request.endpoint]) if request.endpoint else None
+    return guard is not None and guard.keys_only
+
+
 def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> None:
     """Check the guard of every route of a blueprint. A route that declares none is refused.
 

@@ -11,6 +11,7 @@ from app.auth.address import client_address
 from app.limits.accounts import AccountLimits
 from app.limits.rate_limiter import Quota, RateLimited, RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
+from app.web.guards import is_keys_only
 from app.web.request_id import add_headers, current_request, current_state
 
 
@@ -26,7 +27,11 @@ def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
     principal: Principal | None = context.principal
     if principal is None:
         return
-    rates = limits.request_rates(principal, client_address(current_request()))
+    request = current_request()
+    # Else a visitor who loads a page again and again would keep the site from issuing tokens to the others.
+    is_for_all = principal.kind == "key" and is_keys_only(request)
+    find_rates = limits.request_rates_of_server if is_for_all else limits.request_rates
+    rates = find_rates(principal, client_address(request))
     if not rates:
         return
     try:

@@ -142,7 +142,7 @@ def read_json_and_media(
     Raises:
         the same as read_json_body().
     """
-    settings = current_app.config
+    settings = current_app._get_current_object().config  # type: ignore[attr-defined]  # as services() does
     limit = settings["MAX_JSON_BYTES"]
     text, urls = _cut(read_json_text(settings["MAX_CONTENT_LENGTH"]), bare_images=bare_images)
     if len(text) > limit:

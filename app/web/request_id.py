@@ -73,10 +73,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     headers = [("X-Request-ID", current_state().request_id), ("X-Content-Type-Options", "nosniff")]
     # private API: _list of werkzeug's Headers, as in add_headers()
-    for name, _ in response.headers._list:
-        if name == "Cache-Control":
-            break
-    else:
+    if "Cache-Control" not in dict(response.headers._list):
         headers.append(("Cache-Control", "no-store"))
     add_headers(response, headers)
     return response

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from flask import Response, g, request
+from flask import Response
 
 from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
@@ -25,6 +25,7 @@ from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
 from app.web.replays.client import RECORDED_CHECK_S, RECORDED_TICK_S, StreamStopped
 from app.web.replays.recording import Resumption, StreamRecording, record_stream
+from app.web.request_id import current_request, current_state
 from app.web.responses import StreamedResponse, build_call_headers
 
 # How often a stream checks its client, and renews its permit: at each tick, none of which comes just before that.
@@ -79,6 +80,7 @@ def stream_response(
         ModelNotOffered: the site does not offer the model.
         UpstreamError, CallerGone, Draining: the call ended before its first bytes, so a status can still be sent.
     """
+    state, request = current_state(), current_request()
     caller = billed_context()
     recording = record_stream(encoder, caller.connection, resumption)
     if recording is not None:
@@ -87,8 +89,8 @@ def stream_response(
     built = services()
     try:
         stream = begin(caller)
-        g.call_record = stream.record
-        accounts = built.limits.concurrent_streams(g.principal, client_address(request))
+        state.call_record = stream.record
+        accounts = built.limits.concurrent_streams(state.principal, client_address(request))
         permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
     except BaseException:
         if recording is not None:

@@ -96,6 +96,6 @@ def settle(url: str, data_dirs: Sequence[Path], upstream: BillingUpstream) -> Ba
         swept = sum(Ledger(database, folder).sweep() for folder in data_dirs)
         say(f"{swept} swept")
         with database.read_transaction() as connection:
-            rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
-            held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
+            rows = connection.fetch_rows("SELECT * FROM entries")
+            held = connection.fetch_value("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts")
     return Balance(rows, upstream.bills, int(held or 0), upstream.refused)

@@ -85,7 +85,7 @@ def rows(tmp_path: Path, start: Callable[..., Flask]) -> Callable[[str], list[di
 
     def read(table: str) -> list[dict[str, Any]]:
         with database.read_transaction() as connection:
-            return [dict(row._mapping) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]
+            return connection.fetch_rows(f"SELECT * FROM {table}")
 
     return read
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
 
 from app.database.migrate import find_newest_revision
 
@@ -40,7 +39,7 @@ def test_the_tables_are_told_and_brought_up_to_date(run, database):
 def test_tables_of_a_newer_version_are_told_and_are_no_fault(run, database):
     database.migrate()
     with database.transaction() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
     checked = run("db", "check")
 
@@ -51,7 +50,7 @@ def test_tables_of_a_newer_version_are_told_and_are_no_fault(run, database):
 def test_holds_of_nobody_are_a_fault(run, database):
     database.migrate()
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO accounts (key, period, held_tokens) VALUES ('a', 'b', 5)"))
+        connection.execute("INSERT INTO accounts (key, period, held_tokens) VALUES ('a', 'b', 5)")
 
     checked = run("db", "check")
 
@@ -123,7 +122,7 @@ def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
     assert delivered.output == "webhook: 0 taken, 1 to be sent again, 0 given up.\n"
     assert runner.invoke(args=["outbox"]).output.splitlines()[1].split()[-3:] == ["1", "1", "0"]
     with app.extensions["gatehouse"].database.transaction() as connection:
-        connection.execute(text("UPDATE outbox SET due_at = NULL"))
+        connection.execute("UPDATE outbox SET due_at = NULL")
     assert "given up after 1 attempts: no answer (ConnectError)" in runner.invoke(args=["outbox"]).output
     assert runner.invoke(args=["outbox", "retry"]).output == "1 entries will be sent again.\n"
 

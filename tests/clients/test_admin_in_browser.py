@@ -15,8 +15,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
 from app.config import Config
-from app.ledger.tables import daily_totals
 from app.shared_state import MemoryState
+from tests.fakes.rows import add_rows
 
 HERE = Path(__file__).parent
 
@@ -101,7 +101,7 @@ def test_pictures_are_drawn(app, url, pictures):
         for model in ("gpt-6.1-terra", "gpt-6-luna", "text-embedding-3-small")[user % 2 :]
     ]
     with app.extensions["gatehouse"].database.transaction(30.0) as connection:
-        connection.execute(daily_totals.insert(), rows)
+        add_rows(connection, "daily_totals", rows)
     run = app.test_cli_runner().invoke
     run(
         args=[

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from app.database import sqlite_copies
 from app.database.backup import back_up, restore
@@ -22,12 +21,12 @@ of_files = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def _add(database, *keys):
     with database.transaction() as connection:
         for key in keys:
-            connection.execute(text("INSERT INTO accounts (key, period) VALUES (:key, 'day')"), {"key": key})
+            connection.execute("INSERT INTO accounts (key, period) VALUES (?, 'day')", (key,))
 
 
 def _keys(database):
     with database.read_transaction() as connection:
-        return {key for (key,) in connection.execute(text("SELECT key FROM accounts"))}
+        return {key for (key,) in connection.execute("SELECT key FROM accounts")}
 
 
 def _stop(database):
@@ -81,7 +80,7 @@ def test_nothing_is_put_back_under_a_running_server(store, database, tmp_path):
 def test_tables_of_a_newer_version_are_not_put_back(store, database, tmp_path):
     copy = tmp_path / "copy"
     with database.transaction() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
     back_up(database, copy)
     _stop(database)
 

@@ -14,23 +14,27 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
 
 import app.auth.audit.tables
 import app.auth.tables
+import app.batches.tables
 import app.ledger.tables
-import app.limits.tables  # noqa: F401
+import app.limits.tables
+import app.safety.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
-from app.database.migrate import NEW_SQLITE, SCRIPTS, find_newest_revision, migrate, upgrade
+from app.database.migrate import NEW_SQLITE, SCRIPTS, find_newest_revision, migrate, read_revision
+from app.database.migrations.upgrade import upgrade, wrap_connection
 from app.database.sqlite_driver import SqliteDriver
+from app.runtime import clock
 from tests.ledger.ledger_worker import run_together
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_tables_are_what_the_migrations_make(database):
-    with database.driver.engine.connect() as connection:
+    driver = database.driver
+    with driver.pool.lend() as raw, wrap_connection(driver, raw) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -39,9 +43,8 @@ def _sqlite_schema(path: Path, make: Callable[[Any], None]) -> str:
     """Whatever a file has after it was made, as a script that makes it."""
     driver = SqliteDriver(path)
     driver.create()
-    with driver.engine.connect() as connection:
+    with driver.pool.lend() as raw, wrap_connection(driver, raw) as connection:
         make(connection)
-        raw: Any = connection.connection.driver_connection
         made = raw.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
         (version,) = raw.execute("SELECT version_num FROM alembic_version").fetchone()
     driver.close()
@@ -68,7 +71,7 @@ from app.database.database import open_database
 database = open_database("sqlite:///new.sqlite3", Path({str(tmp_path)!r}))
 database.migrate()
 database.check()
-assert "alembic" not in sys.modules
+assert not {{"alembic", "sqlalchemy"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
@@ -87,7 +90,7 @@ def test_four_processes_may_migrate_at_once(store, tmp_path):
     database = open_database(store.url, tmp_path)
     database.check()
     with database.read_transaction() as connection:
-        assert connection.execute(text("SELECT count(*) FROM entries")).scalar() == 0
+        assert connection.fetch_value("SELECT count(*) FROM entries") == 0
     database.close()
 
 
@@ -99,20 +102,51 @@ from app.database.database import open_database
 database = open_database({store.url!r}, Path())
 database.migrate()
 database.close()
-assert "alembic" not in sys.modules
+assert not {{"alembic", "sqlalchemy"}} & set(sys.modules)
 assert "genai_prices" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
 
+def test_an_upgrade_is_one_transaction(store, tmp_path):
+    database = open_database(store.url, tmp_path)
+    driver = database.driver
+    driver.create()
+    with driver.pool.lend() as raw, wrap_connection(driver, raw) as connection:
+        driver.begin_migration(raw)
+        upgrade(connection)
+        assert read_revision(driver, raw) == find_newest_revision()
+        raw.execute("ROLLBACK")
+
+        driver.begin(raw, clock.ticks() + 5, writes=False)
+        assert read_revision(driver, raw) == ""
+        raw.rollback()
+    database.close()
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_a_server_that_ends_a_connection_during_an_upgrade_is_an_outage(store, tmp_path, monkeypatch):
+    def end(connection):
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    database = open_database(store.url, tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(DatabaseUnavailable):
+        patch.setattr("app.database.migrations.upgrade.upgrade", end)
+        database.migrate()
+
+    database.migrate()
+    database.check()
+    database.close()
+
+
 def test_a_newer_version_of_the_tables_is_left_alone(database):
     with database.transaction() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
     database.migrate()
 
     with database.read_transaction() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        assert connection.fetch_value("SELECT version_num FROM alembic_version") == "9999"
 
 
 def test_a_block_that_raises_is_rolled_back(database):
@@ -120,11 +154,11 @@ def test_a_block_that_raises_is_rolled_back(database):
         pass
 
     with pytest.raises(OfTheBlock), database.transaction() as connection:
-        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+        connection.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')")
         raise OfTheBlock
 
     with database.read_transaction() as connection:
-        assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+        assert connection.fetch_value("SELECT count(*) FROM accounts") == 0
 
 
 def test_a_single_statement_that_is_wrong_is_a_bug_and_no_outage(database):
@@ -142,10 +176,10 @@ def test_a_single_statement_waits_for_its_turn(store, database, tmp_path):
     for busy in (database, other):
         with ThreadPoolExecutor(1) as threads:
             with busy.transaction() as connection:
-                connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+                connection.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')")
                 waiting = threads.submit(database.execute, statement, ("c", "d"))
                 time.sleep(0.05)
-                connection.execute(text("DELETE FROM accounts WHERE key = 'a'"))
+                connection.execute("DELETE FROM accounts WHERE key = 'a'")
             assert waiting.result(5) == 1
             assert database.execute(database.render_sql("DELETE FROM accounts WHERE key = ?"), ("c",)) == 1
     other.close()
@@ -161,19 +195,19 @@ def test_a_single_statement_that_got_no_turn_was_not_run(store, database):
 
 def test_readings_see_one_moment(database):
     with database.read_transaction() as connection:
-        count = text("SELECT count(*) FROM accounts")
-        assert connection.execute(count).scalar() == 0
+        count = "SELECT count(*) FROM accounts"
+        assert connection.fetch_value(count) == 0
         with database.transaction() as other:
-            other.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
-        assert connection.execute(count).scalar() == 0
+            other.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')")
+        assert connection.fetch_value(count) == 0
 
     with database.read_transaction() as connection:
-        assert connection.execute(count).scalar() == 1
+        assert connection.fetch_value(count) == 1
 
 
 def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database):
     with pytest.raises(Exception, match=r"(?i)syntax") as error, database.transaction() as connection:
-        connection.execute(text("SELEKT"))
+        connection.execute("SELEKT")
 
     assert not isinstance(error.value, DatabaseUnavailable)
     database.check()
@@ -186,7 +220,7 @@ def test_the_file_is_its_owners_alone_and_written_ahead(store, tmp_path):
     assert store.path.stat().st_mode & 0o777 == 0o600
     assert store.path.parent.stat().st_mode & 0o777 == 0o700
     with database.read_transaction() as connection:
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.fetch_value("PRAGMA journal_mode") == "wal"
     database.close()
 
 
@@ -195,7 +229,7 @@ def test_a_checkpoint_empties_the_log_into_the_file(store, tmp_path):
     database = open_database(store.url, tmp_path)
     database.migrate()
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+        connection.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')")
     size = store.path.stat().st_size
 
     database.checkpoint()
@@ -210,10 +244,10 @@ def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):
     database.migrate()
 
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+        connection.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')")
     with database.read_transaction() as connection:
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.fetch_value("PRAGMA journal_mode") == "delete"
+        assert connection.fetch_value("PRAGMA synchronous") == 2
     database.close()
 
 

@@ -8,15 +8,19 @@ import select
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
+from gunicorn.config import Config
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.errors import NoMoreData
+from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 
-from server.arrival import ArrivalLimits, Arrivals, ArrivingBody
+from server import http_messages
+from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody, ArrivingSocket
 from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, wait_until
 
 TIMEOUT_S = 5
@@ -209,6 +213,52 @@ def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
         arrivals.end_slow("192.0.2.1")
         arrival.end()
         assert arrivals.admit_slow("192.0.2.1")
+
+
+class _Client(ArrivingSocket, socket.socket):
+    """The server's end of a connection."""
+
+
+@contextmanager
+def answered_early() -> Iterator[tuple[Arrival, RequestParser, socket.socket]]:
+    """A request that a worker has answered before its 20,000 bytes have come."""
+    refusals: list[object] = []
+    limits = ArrivalLimits(request_s=60, idle_s=0.01, connections=9, slow_requests=0)
+    arrival = Arrivals(limits, lambda *refusal: refusals.append(refusal)).admit(("192.0.2.1", 1))
+    assert arrival is not None
+    ours, theirs = socket.socketpair()
+    with _Client(fileno=ours.detach()) as client, theirs:
+        client.arrival = arrival
+        parser = RequestParser(Config(), client, ("192.0.2.1", 1))
+        theirs.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n")
+        request = next(parser)
+        request.body, arrival.is_in_body = ArrivingBody(request.body, arrival), True
+        arrival.is_answered = True
+        yield arrival, parser, theirs
+        assert not refusals
+        assert not select.select([theirs], [], [], 0)[0], "the client gets no second answer"
+
+
+@pytest.mark.parametrize("finish_body", [RequestParser.finish_body, http_messages.finish_body])
+@pytest.mark.parametrize("unread", [15_000, 0])
+def test_a_request_that_is_answered_leaves_the_next_one_its_own_time(
+    finish_body: Callable[[RequestParser], bool], unread: int
+) -> None:
+    with answered_early() as (arrival, parser, theirs):
+        theirs.sendall(b"x" * 20_000)
+        assert len(parser.mesg.body.read(20_000 - unread)) == 20_000 - unread
+
+        assert finish_body(parser)
+        assert arrival.begun_at is None
+        with pytest.raises(NoMoreData):  # it is idle, and closed as every idle connection is
+            next(parser)
+
+
+def test_a_client_that_sends_on_slowly_after_its_answer_is_not_answered_again() -> None:
+    with answered_early() as (arrival, parser, _):
+        arrival.begun_at = time.monotonic() - 3
+
+        assert not parser.finish_body()
 
 
 def test_one_address_with_many_connections_leaves_the_others_served(target: Target) -> None:

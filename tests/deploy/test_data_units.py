@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from tests.deploy.test_unit import values_of
@@ -21,7 +22,8 @@ def test_a_unit_differs_from_that_of_the_batches_in_its_command_alone(name, app)
     program, *words = command.split()
     assert program == "/opt/gatehouse/.venv/bin/flask"
     assert app.test_cli_runner().invoke(args=[*words, "--help"]).exit_code == 0
-    known = {option for each in app.cli.commands[words[0]].params for option in each.opts}
+    options = app.cli.get_command(click.Context(app.cli), words[0]).params
+    known = {option for each in options for option in each.opts}
     assert {word for word in words if word.startswith("--")} <= known
 
 

@@ -156,6 +156,22 @@ def test_what_gunicorn_refuses_itself_is_our_json_and_logs_no_part_of_it(offline
     assert "canary" not in server.log()
 
 
+def test_below_v1_it_is_openais_object(offline: tuple[Gunicorn, int]) -> None:
+    _, port = offline
+    for name, (sent, status) in REFUSED.items():
+        if not sent.startswith((b"GET / HTTP/1.1", b"POST / HTTP/1.1")):
+            continue  # what is refused before the path is read
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(sent.replace(b" / ", b" /v1/chat/completions "))
+            with http.client.HTTPResponse(connection) as response:
+                response.begin()
+                error = json.loads(response.read())["error"]
+        assert list(error) == ["message", "type", "param", "code"], name
+        assert (response.status, error["code"], error["param"]) == (status, "invalid_request", None)
+        assert error["type"] == ("api_error" if status >= 500 else "invalid_request_error")
+        assert response.headers["X-Request-ID"]
+
+
 def test_a_broken_form_is_the_callers_fault(offline: tuple[Gunicorn, int]) -> None:
     _, port = offline
     head = (

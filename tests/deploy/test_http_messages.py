@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -15,7 +17,7 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import Response
 
 from server import http_messages
-from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody
+from server.arrival import Arrival, ArrivalLimits, Arrivals, watch_body
 from server.http_messages import PlainRequest, PlainResponse
 from tests.fakes.tables import each_row
 
@@ -66,6 +68,35 @@ HEADS = {
     "several long headers": b"X-A: %b\r\nX-B: %b\r\n" % (b"a" * 5000, b"b" * 5000),
     "closing": b"Host: a\r\nConnection: close\r\n",
 }
+LINES = {
+    "a path": b"POST /api/chat HTTP/1.1",
+    "a query": b"GET /api/usage?day=1&b=%20 HTTP/1.1",
+    "an old version": b"GET / HTTP/1.0",
+    "an escaped path": b"GET /a%2Fb%C3%A9 HTTP/1.1",
+    "a whole URL": b"GET http://a/b?c#d HTTP/1.1",
+    "all": b"OPTIONS * HTTP/1.1",
+    "a long path": b"GET /%b HTTP/1.1" % (b"a" * 4000),
+    "the longest line": b"GET /%b HTTP/1.1" % (b"a" * 4080),
+    "a line that is too long": b"GET /%b HTTP/1.1" % (b"a" * 4081),
+    "no path": b"GET  HTTP/1.1",
+    "no slash": b"GET a HTTP/1.1",
+    "a method in small letters": b"get / HTTP/1.1",
+    "a control": b"GET /\x01 HTTP/1.1",
+    "a bare line feed": b"GET /\nX: HTTP/1.1",
+    "a newer version": b"GET / HTTP/2.0",
+    "two parts": b"GET /",
+    "an empty line before": b"\r\nGET / HTTP/1.1",
+    "two empty lines before": b"\r\n\r\nGET / HTTP/1.1",
+    "nothing": b"",
+}
+# Where the message is cut into what arrives together.
+ARRIVALS = {
+    "whole": (),
+    "in the line": (2,),
+    "after the line": (12,),
+    "before the end of the head": (-3,),
+    "apart": (5, -1),
+}
 BODIES = {
     "of a length": b"Content-Length: 5\r\n\r\nHello",
     "of no length": b"Host: a\r\n\r\n",
@@ -86,6 +117,9 @@ ANSWERS: dict[str, list[tuple[str, object]]] = {
     "upgrade": [("Connection", "Upgrade"), ("Upgrade", "websocket")],
     "line break in a value": [("X-A", "b\r\nX-B: c")],
     "line break in a name": [("X-A\r\nX-B", "c")],
+    "length twice": [("Content-Length", "2"), ("content-length", "3")],
+    "length of no number": [("Content-Length", "two")],
+    "not ASCII": [("X-A", "\xe9"), ("X-B", "\u20ac")],
     "name of bytes": [(b"X-A", "c")],  # type: ignore[list-item]
     "value of a number": [("X-A", 1)],
 }
@@ -97,9 +131,9 @@ def _config() -> Config:
     return config
 
 
-def _read(request_class: type[Request], head: bytes, peer: str) -> object:
+def _read(request_class: type[Request], head: bytes, peer: str, line: bytes = LINE) -> object:
     try:
-        request = request_class(_config(), IterUnreader([LINE + head + b"\r\n{}"]), (peer, 1))
+        request = request_class(_config(), IterUnreader([line + head + b"\r\n{}"]), (peer, 1))
     except Exception as error:
         return type(error), str(error)
     return (
@@ -107,8 +141,15 @@ def _read(request_class: type[Request], head: bytes, peer: str) -> object:
         request.scheme,
         request.should_close(),
         request._expected_100_continue,
-        type(request.body.reader),
+        _read_body(request.body),
     )
+
+
+def _read_body(body: Any) -> object:
+    try:
+        return body.read()
+    except Exception as error:
+        return type(error), str(error)
 
 
 @each_row("peer", ["127.0.0.1", "203.0.113.1"])
@@ -167,12 +208,55 @@ def test_a_hostile_head_costs_no_more_than_its_length(head: bytes) -> None:
     assert time.process_time() - began < 0.1  # with two parts that match the same character: a second
 
 
+def _read_environ(request_class: type[Request], create: Callable[..., Any], pieces: list[bytes]) -> object:
+    client, server = ("203.0.113.1", 1234), ("127.0.0.1", 8000)
+    try:
+        request = request_class(_config(), IterUnreader(pieces), client)
+        _, environ = create(request, SimpleNamespace(send=print), client, server, _config())
+    except (Exception, StopIteration) as error:
+        return type(error), str(error)
+    left_out = ("wsgi.early_hints", "wsgi.errors", "gunicorn.socket", "wsgi.input")
+    return {name: value for name, value in environ.items() if name not in left_out}, _read_body(
+        environ["wsgi.input"]
+    )
+
+
+@pytest.mark.parametrize("cuts", ARRIVALS.values(), ids=ARRIVALS)
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_line_is_read_as_gunicorn_reads_it_however_it_arrives(line: bytes, cuts: tuple[int, ...]) -> None:
+    message = line + b"\r\n" + HEADS["plain"] + b"\r\n{}"
+    places = sorted({0, len(message), *(cut % len(message) for cut in cuts)})
+    pieces = [message[begin:end] for begin, end in pairwise(places)]
+
+    expected = _read_environ(Request, http_messages._gunicorns_create, pieces)
+
+    for _ in range(2):  # the second time it is a line that is known
+        assert _read_environ(PlainRequest, http_messages._create, pieces) == expected
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_an_application_is_told_of_a_head_what_gunicorn_tells_it(head: bytes) -> None:
+    pieces = [LINE + head + b"\r\n{}"]
+
+    assert _read_environ(PlainRequest, http_messages._create, pieces) == _read_environ(
+        Request, http_messages._gunicorns_create, pieces
+    )
+
+
+def test_a_query_is_not_remembered() -> None:
+    known = http_messages._parse_line.cache_info().currsize
+
+    _read(PlainRequest, b"", "127.0.0.1", b"GET /api/stream?access_token=secret HTTP/1.1\r\n")
+
+    assert http_messages._parse_line.cache_info().currsize == known
+
+
 def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool]) -> object:
     """Return what the application reads of a body, whether it can be finished, and what is then found after it."""
     parser = RequestParser(_config(), iter([LINE + message, LINE + b"X-Next: yes\r\n\r\n"]), ("127.0.0.1", 1))
     first = next(parser)
     arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=None, slow_requests=None), print)
-    first.body = ArrivingBody(first.body, Arrival(arrivals, None))
+    first.body = watch_body(first.body, Arrival(arrivals, None))
     found: list[object] = []
     try:
         found += [first.body.read(size) for size in reads]
@@ -186,9 +270,35 @@ def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool
 @each_row("reads", [(), (2,), (5,), (6,), (2, 3), (2, 3, 1)])
 @each_row("message", BODIES.values(), ids=BODIES)
 def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads: tuple[int, ...]) -> None:
-    assert _read_two(message, reads, http_messages._finish_body) == _read_two(
+    assert _read_two(message, reads, http_messages.finish_body) == _read_two(
         message, reads, http_messages._gunicorns_finish_body
     )
+
+
+def _read_all(request_class: type[Request], finish: Callable[..., bool], pieces: list[bytes]) -> list[object]:
+    """Return what a connection's requests and their bodies are, and how it ends."""
+    parser = RequestParser(_config(), iter(pieces), ("127.0.0.1", 1))
+    parser.mesg_class = request_class
+    parser.finish_body = lambda: finish(parser)
+    found: list[object] = []
+    try:
+        for request in parser:
+            found += [request.method, request.headers, request.body.read(2), _read_body(request.body)]
+    except Exception as error:
+        found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize("cuts", [(), (60,), (70,), (75,), (150,), (-1,), (30, 68, 160)])
+@pytest.mark.parametrize("first", BODIES.values(), ids=BODIES)
+def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, cuts: tuple[int, ...]) -> None:
+    message = b"".join(LINE + body for body in (first, BODIES["of a length"], BODIES["empty"], b"X: y\r\n\r\n"))
+    places = sorted({0, len(message), *(cut % len(message) for cut in cuts)})
+    pieces = [message[begin:end] for begin, end in pairwise(places)]
+
+    expected = _read_all(Request, http_messages._gunicorns_finish_body, pieces)
+
+    assert _read_all(PlainRequest, http_messages.finish_body, pieces) == expected
 
 
 def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(

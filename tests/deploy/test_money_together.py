@@ -157,8 +157,7 @@ class Somebody:
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
         with self.site.database.read_transaction() as connection:
-            found = connection.exec_driver_sql(self.site.database.render_sql(statement), (value,))
-            return [dict(row._mapping) for row in found]
+            return connection.fetch_rows(statement, (value,))
 
 
 @contextmanager

@@ -69,5 +69,5 @@ def test_all_strangers_cost_what_was_declared(site: Site) -> None:
     assert Counter(statuses) == {200: AFFORDABLE, 429: 320 - AFFORDABLE}
     assert site.upstream.bills == [COST] * AFFORDABLE
     with site.database.read_transaction() as connection:
-        [account] = connection.exec_driver_sql("SELECT * FROM accounts").all()
-    assert (account.key, account.held_micro_usd, account.spent_micro_usd) == ("anonymous", 0, BUDGET)
+        accounts = connection.fetch_rows("SELECT key, held_micro_usd, spent_micro_usd FROM accounts")
+    assert accounts == [{"key": "anonymous", "held_micro_usd": 0, "spent_micro_usd": BUDGET}]

@@ -54,5 +54,4 @@ class Person:
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
         with self._database.read_transaction() as connection:
-            found = connection.exec_driver_sql(statement, (value,))
-            return [dict(row._mapping) for row in found]
+            return connection.fetch_rows(statement, (value,))

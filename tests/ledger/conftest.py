@@ -46,8 +46,7 @@ def rows(database: Database) -> Callable[[str], list[dict[str, Any]]]:
 
     def read(table: str) -> list[dict[str, Any]]:
         with database.read_transaction() as connection:
-            found = connection.exec_driver_sql(f"SELECT * FROM {table}")
-            return [dict(row._mapping) for row in found]
+            return connection.fetch_rows(f"SELECT * FROM {table}")
 
     return read
 
@@ -78,9 +77,9 @@ def violations(database: Database) -> Callable[..., list[str]]:
 
     def find(limits: dict[tuple[str, str], Limit] | None = None) -> list[str]:
         with database.read_transaction() as connection:
-            entries = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
-            accounts = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM accounts")]
-            days = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM daily_totals")]
+            entries = connection.fetch_rows("SELECT * FROM entries")
+            accounts = connection.fetch_rows("SELECT * FROM accounts")
+            days = connection.fetch_rows("SELECT * FROM daily_totals")
         return [*_of_accounts(entries, accounts, limits or {}), *_of_days(entries, days)]
 
     return find

@@ -156,9 +156,7 @@ class Storm:
 
     def _read(self, column: str) -> int:
         with self._database.read_transaction() as connection:
-            return int(
-                connection.exec_driver_sql(f"SELECT coalesce(sum({column}), 0) FROM accounts").scalar() or 0
-            )
+            return int(connection.fetch_value(f"SELECT coalesce(sum({column}), 0) FROM accounts"))
 
 
 @pytest.fixture

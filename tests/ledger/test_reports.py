@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
-from sqlalchemy import insert
 
 from app.ledger.records import Limit, Settlement
 from app.ledger.reports import Reports
-from app.ledger.tables import daily_totals
+from tests.fakes.rows import add_rows
 
 USERS, DAYS, MODELS = 400, 120, 3
 
 
 def add(database, rows):
     with database.transaction(30) as connection:
-        connection.execute(insert(daily_totals), rows)
+        add_rows(connection, "daily_totals", rows)
 
 
 def row(**given):
@@ -75,7 +74,7 @@ def test_what_is_left_counts_what_is_held(ledger, reports, entry):
 def test_reports_are_quick_where_many_used_it_for_months(reports, database, ledger, clock):
     # 144,000 totals: what 5 million requests come to where each user sends 35 a day and model.
     with database.transaction(30) as connection:
-        connection.exec_driver_sql(f"""
+        connection.execute(f"""
             WITH RECURSIVE
                 days(day) AS (SELECT 0 UNION ALL SELECT day + 1 FROM days WHERE day < {DAYS - 1}),
                 users(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM users WHERE number < {USERS - 1}),

@@ -12,18 +12,17 @@ from contextlib import closing
 from datetime import date, timedelta
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import func, insert, select, text
 
+from app.database.connections.connection import Connection
 from app.database.database import open_database
-from app.database.migrate import SCRIPTS, read_revision
+from app.database.migrate import read_revision
+from app.database.migrations.upgrade import upgrade, wrap_connection
 from app.ledger import rollups
 from app.ledger.ledger import Ledger
-from app.ledger.records import Limit, Settlement
+from app.ledger.records import SUMS, Limit, Settlement
 from app.ledger.reports import Reports
 from app.ledger.rollups import LEVELS, end_month
-from app.ledger.tables import SUMS, daily_totals, rolled_totals
+from tests.fakes.rows import add_rows
 
 COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
 DAY_S = 86_400
@@ -40,7 +39,7 @@ def reports(database):
 
 def read(database, table):
     with database.read_transaction() as connection:
-        return [row._mapping for row in connection.execute(select(table))]
+        return connection.fetch_rows(f"SELECT * FROM {table}")
 
 
 def add_up(rows, by, tenant=None, user=None, first_day=None, last_day=None):
@@ -63,7 +62,7 @@ def as_dict(totals):
 
 def check(database, reports, chance):
     """Compare reports of all groupings, over spans that begin and end anywhere, with the daily totals."""
-    rows = read(database, daily_totals)
+    rows = read(database, "daily_totals")
     days = sorted({row["day"] for row in rows}) or ["2026-11-20"]
     ends = [None, *days, end_month(days[0]), f"{days[-1][:8]}01", f"{days[-1][:8]}31"]
     for by in BYS:
@@ -119,7 +118,7 @@ def test_reports_are_the_same_after_any_order_of_events(database, ledger, report
     def correct():
         # By hand, as nothing here corrects what is settled.
         name, sign = chance.choice([("estimated", -1), ("cost_micro_usd", 1), ("unpriced", -1)])
-        statement = text(f"UPDATE daily_totals SET {name} = {name} + {sign} WHERE user_id = 'u0' AND {name} > 0")
+        statement = f"UPDATE daily_totals SET {name} = {name} + {sign} WHERE user_id = 'u0' AND {name} > 0"
         with database.transaction() as connection:
             connection.execute(statement)
 
@@ -133,7 +132,7 @@ def test_reports_are_the_same_after_any_order_of_events(database, ledger, report
         if at % 60 == 59:
             check(database, reports, chance)
     ledger.roll_up()
-    assert {row["level"] for row in read(database, rolled_totals)} == {level.name for level in LEVELS}
+    assert {row["level"] for row in read(database, "rolled_totals")} == {level.name for level in LEVELS}
 
 
 def test_what_is_settled_late_is_in_the_next_report(database, ledger, reports, entry, clock):
@@ -146,7 +145,7 @@ def test_what_is_settled_late_is_in_the_next_report(database, ledger, reports, e
 
     ledger.settle(late, done)
 
-    assert read(database, rolled_totals) == []
+    assert read(database, "rolled_totals") == []
     (total,) = reports.totals()
     assert (total.requests, total.cost_micro_usd) == (2, 10)
     assert ledger.roll_up() == 2
@@ -159,20 +158,20 @@ def test_a_settlement_of_today_leaves_what_is_rolled_up(database, ledger, entry,
         ledger.settle(ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=90), done)
         clock.move(40 * DAY_S)
         ledger.roll_up()
-    before = read(database, rolled_totals)
+    before = read(database, "rolled_totals")
 
     ledger.settle(ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=90), done)
 
-    assert read(database, rolled_totals) == before
+    assert read(database, "rolled_totals") == before
     assert len(before) == 2 * len(LEVELS)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        "DELETE FROM daily_totals WHERE day = :last",
-        "UPDATE daily_totals SET day = '2026-01-01' WHERE day = :last",
-        "UPDATE daily_totals SET day = '2027-12-31' WHERE day = :last",
+        "DELETE FROM daily_totals WHERE day = ?",
+        "UPDATE daily_totals SET day = '2026-01-01' WHERE day = ?",
+        "UPDATE daily_totals SET day = '2027-12-31' WHERE day = ?",
     ],
 )
 def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledger, reports, entry, clock, change):
@@ -181,28 +180,28 @@ def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledge
         ledger.settle(ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=90), done)
         clock.move(3 * DAY_S)
     ledger.roll_up()
-    last = max(row["day"] for row in read(database, daily_totals))
-    assert last in {row["last_day"] for row in read(database, rolled_totals)}
+    last = max(row["day"] for row in read(database, "daily_totals"))
+    assert last in {row["last_day"] for row in read(database, "rolled_totals")}
 
     with database.transaction() as connection:
-        connection.execute(text(change), {"last": last})
+        connection.execute(change, (last,))
 
     for by in ([], ["day"]):
-        assert as_dict(reports.totals(by)) == add_up(read(database, daily_totals), by)
+        assert as_dict(reports.totals(by)) == add_up(read(database, "daily_totals"), by)
 
 
 def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_path, clock):
     database = open_database(store.url, tmp_path)
     database.driver.create()
-    with database.driver.engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(SCRIPTS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
-        assert read_revision(connection) == "0008"
+    driver = database.driver
+    with driver.pool.lend() as raw, wrap_connection(driver, raw) as connection:
+        driver.begin_migration(raw)
+        upgrade(connection, "0008")
+        assert read_revision(driver, raw) == "0008"
         first = date(2025, 10, 3)
-        connection.execute(
-            insert(daily_totals),
+        add_rows(
+            Connection(raw, driver.placeholder),
+            "daily_totals",
             [
                 {
                     "day": (first + timedelta(days=number)).isoformat(),
@@ -218,6 +217,7 @@ def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_p
                 for user in range(3)
             ],
         )
+        raw.execute("COMMIT")
 
     reports = Reports(database)
     database.migrate()
@@ -228,7 +228,7 @@ def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_p
     assert {tuple(by): reports.totals(by, first_day="2025-10-20") for by in BYS} == before
     check(database, reports, random.Random(2))
     with database.read_transaction() as connection:
-        last = connection.execute(select(func.max(rolled_totals.c.last_day))).scalar()
+        last = connection.fetch_value("SELECT max(last_day) FROM rolled_totals")
     assert last == "2026-11-16"
     database.close()
 
@@ -241,7 +241,7 @@ MONTHLY = [
 
 def test_workers_that_roll_up_at_once_agree(database, store, tmp_path, clock, monkeypatch):
     with database.transaction() as connection:
-        connection.execute(insert(daily_totals), MONTHLY)
+        add_rows(connection, "daily_totals", MONTHLY)
     barrier, met, find = threading.Barrier(3), threading.local(), rollups._find_next
 
     def find_together(*args):
@@ -267,11 +267,11 @@ def test_what_is_settled_while_a_step_begins_is_not_skipped(
 ):
     early, last = MONTHLY[:-1], MONTHLY[-1:]
     with database.transaction() as connection:
-        connection.execute(insert(daily_totals), early)
+        add_rows(connection, "daily_totals", early)
     ledger.roll_up()
     with database.transaction() as connection:
-        connection.execute(insert(daily_totals), last)
-    late = [text(f"UPDATE daily_totals SET requests = 100 WHERE day = '{early[0]['day']}'")]
+        add_rows(connection, "daily_totals", last)
+    late = [f"UPDATE daily_totals SET requests = 100 WHERE day = '{early[0]['day']}'"]
     find = rollups._find_next
 
     def find_before_it(*args):

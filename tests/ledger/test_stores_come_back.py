@@ -133,7 +133,7 @@ def test_a_file_that_is_gone_is_told_in_plain_words(
 
 def count_entries(database):
     with database.read_transaction() as connection:
-        return connection.exec_driver_sql("SELECT count(*) FROM entries").scalar()
+        return connection.fetch_value("SELECT count(*) FROM entries")
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -25,6 +25,12 @@ def test_a_request_counts_for_its_user_its_tenant_and_its_address():
     }
 
 
+def test_what_a_site_sends_for_all_of_its_visitors_counts_for_none_of_them():
+    limits = limits_of(rate_limit="1/second", tenant_rate_limit="2/minute", address_rate_limit="3/hour")
+
+    assert limits.request_rates_of_server(ADA, ADDRESS) == {"tenant:acme": Rate(2, 60)}
+
+
 def test_each_kind_of_limit_names_the_same_accounts():
     kinds = ("user", "tenant", "address")
     rates = {f"{kind}_".replace("user_", "") + "rate_limit": "9/minute" for kind in kinds}

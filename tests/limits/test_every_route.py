@@ -6,6 +6,7 @@ import pytest
 
 from app.web.guards import find_guard
 from tests.fakes.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
+from tests.fakes.site import bearer
 
 BILLED = {"chat", "vision", "embeddings", "structured"}
 # Those that call no model, and batches, which nobody may send without a credential.
@@ -75,3 +76,20 @@ def test_without_a_budget_nothing_is_sent(make_app, upstream, route, settings):
     assert "budget" in answer.text
     assert answer.status_code == 429
     assert not upstream.sent
+
+
+@pytest.mark.parametrize("limit", ["rate_limit", "address_rate_limit"])
+def test_a_visitor_who_loads_a_page_again_and_again_takes_no_tokens_from_others(make_site, upstream, limit):
+    site = make_site(**{limit: "1/hour"})
+    tokens = [site.token(userId=user) for user in ("anna", "anna", "bob")]
+
+    assert site.chat(tokens[0]).status_code == 200
+    assert site.chat(tokens[1]).status_code == 429
+    assert site.client.delete("/api/tokens?userId=anna", headers=bearer(site.key)).status_code == 204
+
+
+def test_the_tokens_of_a_tenant_can_be_limited(make_site):
+    site = make_site(tenant_rate_limit="1/hour")
+    assert site.token_answer().headers["RateLimit-Remaining"] == "0"
+
+    assert site.token_answer().status_code == 429

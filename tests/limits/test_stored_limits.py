@@ -307,8 +307,8 @@ class TestSeveralProcesses:
         assert len(stored.current()) == 2
 
         with database.transaction() as connection:
-            connection.exec_driver_sql("DELETE FROM account_limits WHERE version = 2")
-            connection.exec_driver_sql("UPDATE limit_versions SET version = 1")
+            connection.execute("DELETE FROM account_limits WHERE version = 2")
+            connection.execute("UPDATE limit_versions SET version = 1")
         ticks.s += LOOK_EVERY_S
         assert list(stored.current()) == ["user:acme/ada"]
 

@@ -14,6 +14,7 @@ sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
 from pathlib import Path
 from app.shared_state import open_state
+from tests.shared_state.leases import take_lease
 state = open_state(directory=Path(sys.argv[1]), redis_url=sys.argv[2])
 """
 _BEGIN_GEVENT = "from gevent import monkey; monkey.patch_all(); import gevent, json, time"

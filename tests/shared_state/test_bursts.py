@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.fakes.servers import wait_until
+from tests.shared_state.leases import take_lease
 
 MANY = 40
 
@@ -91,27 +92,27 @@ def test_change_that_fails_fails_for_its_caller_alone(state, held):
 
 @pytest.mark.parametrize("limit", [MANY, MANY + 10, MANY - 10, 1, 0])
 def test_leases_are_taken_together_up_to_exactly_the_limit(state, held, limit):
-    leases = held.run(lambda _: state.take_lease("streams", limit))
+    leases = held.run(lambda _: take_lease(state, "streams", limit))
     assert sum(lease is not None for lease in leases) == min(limit, MANY)
     assert held.asked == {"take_leases": 2}
 
 
 def test_leases_are_released_together(state, store, monkeypatch):
-    leases = [state.take_lease("streams", MANY) for _ in range(MANY)]
+    leases = [take_lease(state, "streams", MANY) for _ in range(MANY)]
     held = Held(state, monkeypatch)
     held.run(lambda number: leases[number].release())
     assert held.asked == {"set_leases": 2}
     other = store.open()
-    assert all(other.take_lease("streams", MANY) for _ in range(MANY))
+    assert all(take_lease(other, "streams", MANY) for _ in range(MANY))
 
 
 def test_leases_are_taken_and_released_together(state, store, monkeypatch):
-    leases = [state.take_lease("streams", 100) for _ in range(MANY // 2)]
+    leases = [take_lease(state, "streams", 100) for _ in range(MANY // 2)]
     held = Held(state, monkeypatch)
-    taken = held.run(lambda at: leases[at // 2].release() if at % 2 else state.take_lease("streams", MANY))
+    taken = held.run(lambda at: leases[at // 2].release() if at % 2 else take_lease(state, "streams", MANY))
     assert sum(lease is not None for lease in taken) == MANY // 2
     other = store.open()
-    assert sum(other.take_lease("streams", MANY) is not None for _ in range(MANY)) == MANY // 2
+    assert sum(take_lease(other, "streams", MANY) is not None for _ in range(MANY)) == MANY // 2
 
 
 def test_value_that_others_always_change_first_is_left_to_them(state, monkeypatch, events):

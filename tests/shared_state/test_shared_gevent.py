@@ -31,7 +31,7 @@ def work(number):
     mine = b"%d.%d" % (os.getpid(), number)
     is_open = state.read("circuit") == b"open"
     is_probe = state.update("probe", lambda old: old or mine, ttl_s=60) == mine
-    return is_open, is_probe, state.take_lease("streams", 250)
+    return is_open, is_probe, take_lease(state, "streams", 250)
 workers = [gevent.spawn(work, number) for number in range(150)]
 gevent.joinall(workers, raise_error=True)
 opens, probes, leases = zip(*(worker.value for worker in workers))
@@ -68,7 +68,7 @@ def watch():
         gevent.sleep(0.001)
         longest_s = max(longest_s, time.perf_counter() - before)
 state.update("key", lambda old: b"value", ttl_s=60)
-lease = state.take_lease("streams", 1000)
+lease = take_lease(state, "streams", 1000)
 print("ready", flush=True)
 input()
 gevent.spawn(watch)
@@ -77,7 +77,7 @@ def work(at):
     start = time.perf_counter()
     state.read("key")
     state.update(f"key {at}", lambda old: b"value", ttl_s=60)
-    taken = state.take_lease("streams", 1000)
+    taken = take_lease(state, "streams", 1000)
     lease.renew()
     taken.release()
     return time.perf_counter() - start

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.shared_state import open_state
 from tests.shared_state.children import Child, run_together
+from tests.shared_state.leases import take_lease
 
 
 def test_processes_lose_no_update_and_never_hold_more_than_the_limit(place):
@@ -18,7 +19,7 @@ def add(key, number):
     return int(state.update(key, lambda old: b"%d" % (int(old or 0) + number), ttl_s=60))
 for _ in range(60):
     add("count", 1)
-    if random.random() < 0.6 and (lease := state.take_lease("streams", 5)):
+    if random.random() < 0.6 and (lease := take_lease(state, "streams", 5)):
         taken += 1
         held.append(lease)
         most = max(most, add("held", 1))
@@ -37,14 +38,14 @@ print(most, taken)
     assert sum(taken for _, taken in outputs) >= 15
     state = open_state(directory=Path(place[0]), redis_url=place[1])
     assert (state.read("count"), state.read("held")) == (b"180", b"0")
-    assert sum(state.take_lease("streams", 5) is not None for _ in range(20)) == 5
+    assert sum(take_lease(state, "streams", 5) is not None for _ in range(20)) == 5
     state.close()
 
 
 def test_leases_of_a_killed_process_end(store, request, tmp_path):
     url = request.getfixturevalue("redis_store").url if store.kind == "redis" else ""
     code = """
-leases = [state.take_lease("streams", 3) for _ in range(3)]
+leases = [take_lease(state, "streams", 3) for _ in range(3)]
 print(all(leases), flush=True)
 input()
 """
@@ -53,9 +54,9 @@ input()
     holder.kill()
     request.getfixturevalue("clock").now = time.time()
     state = store.open()
-    assert state.take_lease("streams", 3) is None
+    assert take_lease(state, "streams", 3) is None
     store.move(11)
-    assert state.take_lease("streams", 3)
+    assert take_lease(state, "streams", 3)
 
 
 def test_killed_writers_leave_a_state_that_works(place):
@@ -63,7 +64,7 @@ def test_killed_writers_leave_a_state_that_works(place):
 print("ready", flush=True)
 for number in range(1_000_000):
     state.update(f"key {number % 50}", lambda old: bytes([number % 256]) * 3000, ttl_s=60)
-    if lease := state.take_lease("streams", 1000):
+    if lease := take_lease(state, "streams", 1000):
         lease.release()
 """
     state = open_state(directory=Path(place[0]), redis_url=place[1])
@@ -81,14 +82,14 @@ for number in range(1_000_000):
 def test_child_of_a_fork_is_a_process_of_its_own(place):
     code = """
 import os
-first = state.take_lease("streams", 3)
+first = take_lease(state, "streams", 3)
 child = os.fork()
-mine = [state.take_lease("streams", 3) for _ in range(1)]
+mine = [take_lease(state, "streams", 3) for _ in range(1)]
 state.update("count", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60)
 if child == 0:
     os._exit(0 if all(mine) else 1)
 _, status = os.waitpid(child, 0)
-print(status, all(mine), state.take_lease("streams", 3) is None, state.read("count"))
+print(status, all(mine), take_lease(state, "streams", 3) is None, state.read("count"))
 """
     assert Child(code, place).end() == "0 True True b'2'\n"
 

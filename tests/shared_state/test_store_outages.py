@@ -12,6 +12,7 @@ from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state import open_state
 from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.stores import locked_file
+from tests.shared_state.leases import take_lease
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, e
     state = freezable.open()
     state.check()
     state.update("key", put(b"shared"), ttl_s=60)
-    lease = state.take_lease("streams", 3)
+    lease = take_lease(state, "streams", 3)
     with frozen(freezable, request, file):
         with within(0.5):
             assert state.read("key") is None
@@ -51,7 +52,7 @@ def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, e
                 state.check()
             assert state.update("key", put(b"own"), ttl_s=60) == b"own"
             assert state.read("key") == b"own"
-            while_away = [state.take_lease("streams", 3) for _ in range(3)]
+            while_away = [take_lease(state, "streams", 3) for _ in range(3)]
             assert [lease is not None for lease in while_away] == [True, True, False]
             while_away[0].release()
             lease.renew()
@@ -67,15 +68,15 @@ def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, e
 
 def test_leases_of_an_outage_count_once_the_store_is_back(freezable, request, file):
     state, other = freezable.open(), freezable.open()
-    lease = state.take_lease("streams", 3)
+    lease = take_lease(state, "streams", 3)
     with frozen(freezable, request, file):
-        later = state.take_lease("streams", 3)
+        later = take_lease(state, "streams", 3)
     freezable.move(2)
     lease.renew()
-    assert other.take_lease("streams", 3)
-    assert other.take_lease("streams", 3) is None
+    assert take_lease(other, "streams", 3)
+    assert take_lease(other, "streams", 3) is None
     later.release()
-    assert other.take_lease("streams", 3)
+    assert take_lease(other, "streams", 3)
 
 
 def test_frozen_store_is_asked_once_a_second(freezable, request, file, monkeypatch, clock, events):
@@ -100,7 +101,7 @@ def test_store_that_is_away_at_the_start_is_found_later(tmp_path, clock, events)
     blocked.write_text("a file where the directory should be")
     state = open_state(directory=blocked, redis_url="")
     assert state.update("key", put(b"own"), ttl_s=60) == b"own"
-    assert state.take_lease("streams", 1)
+    assert take_lease(state, "streams", 1)
     assert [(event.getMessage(), event.reason) for event in events] == [("state.gone", "FileExistsError")]
     blocked.unlink()
     clock.move(1)
@@ -122,7 +123,7 @@ def test_redis_that_refuses_to_write_is_stood_in_for(redis_store, tmp_path, cloc
     state = open_state(directory=tmp_path, redis_url=redis_store.url)
     redis_store.client.replicaof("127.0.0.1", 1)
     try:
-        assert state.take_lease("streams", 1)
+        assert take_lease(state, "streams", 1)
     finally:
         redis_store.client.replicaof("NO", "ONE")
     assert [event.getMessage() for event in events] == ["state.gone"]
@@ -131,10 +132,10 @@ def test_redis_that_refuses_to_write_is_stood_in_for(redis_store, tmp_path, cloc
 
 def test_redis_that_forgot_our_scripts_is_told_them_again(redis_store, tmp_path, events):
     state = open_state(directory=tmp_path, redis_url=redis_store.url)
-    state.take_lease("streams", 2)
+    take_lease(state, "streams", 2)
     redis_store.client.script_flush()
-    assert state.take_lease("streams", 2)
-    assert not state.take_lease("streams", 2)
+    assert take_lease(state, "streams", 2)
+    assert not take_lease(state, "streams", 2)
     assert not events
     state.close()
 

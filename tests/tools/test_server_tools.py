@@ -138,10 +138,8 @@ class Person:
 
     def row(self):
         with self._database.read_transaction() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT * FROM entries WHERE user_id = ?", (f"address:{self.address}",)
-            )
-            [row] = [dict(row._mapping) for row in found]
+            user = f"address:{self.address}"
+            [row] = connection.fetch_rows("SELECT * FROM entries WHERE user_id = ?", (user,))
         assert row["state"] == "settled"
         return row
 

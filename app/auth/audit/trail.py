@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, insert, select
 
 from app.auth.audit.actors import Actor
-from app.auth.audit.tables import audit_trail
+from app.database.connections.connection import Connection
+from app.database.connections.sql import Where, name_columns, write_insert
 from app.database.database import Database
 from app.runtime import clock
 
@@ -47,6 +47,9 @@ class AuditRow:
     details: Mapping[str, Any]
 
 
+_COLUMNS = name_columns(AuditRow)
+
+
 def record(
     connection: Connection,
     action: Action,
@@ -58,18 +61,17 @@ def record(
 ) -> None:
     """Write a row, within the transaction of the change that it tells of: neither is there without the other."""
     at_ms = clock.now_ms()
-    connection.execute(
-        insert(audit_trail).values(
-            id=f"{at_ms:012x}{next(_numbers) & 0xFFFFFF:06x}{secrets.token_hex(4)}",
-            at=at_ms,
-            actor=by.name,
-            address=by.address,
-            action=action,
-            tenant=tenant,
-            target=target,
-            details=orjson.dumps(details or {}).decode(),
-        )
-    )
+    row = {
+        "id": f"{at_ms:012x}{next(_numbers) & 0xFFFFFF:06x}{secrets.token_hex(4)}",
+        "at": at_ms,
+        "actor": by.name,
+        "address": by.address,
+        "action": action,
+        "tenant": tenant,
+        "target": target,
+        "details": orjson.dumps(details or {}).decode(),
+    }
+    connection.execute(*write_insert("audit_trail", row))
 
 
 class AuditTrail:
@@ -80,11 +82,10 @@ class AuditTrail:
 
     def list_newest(self, most: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
         """Return the newest rows first; those of one tenant, or all; those older than the row `before`, if there is one."""
-        query = select(audit_trail).order_by(audit_trail.c.id.desc()).limit(most)
-        if tenant is not None:
-            query = query.where(audit_trail.c.tenant == tenant)
+        where = Where({"tenant": tenant})
         if before:
-            query = query.where(audit_trail.c.id < before)
+            where.add("id < ?", before)
+        query = f"SELECT {_COLUMNS} FROM audit_trail {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.fetch_rows(query, (*where.values, most))
         return [AuditRow(**{**row, "details": orjson.loads(row["details"])}) for row in rows]

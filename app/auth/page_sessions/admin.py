@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from flask import Request
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.auth.audit.actors import Actor
@@ -24,12 +22,14 @@ from app.auth.own_hosts import OwnHosts
 from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
-from app.auth.tables import SESSIONS_KEEP_DAYS, admin_sessions
 from app.config.formats import MIN_SECRET_CHARS
+from app.database.connections.sql import name_columns, write_insert
 from app.runtime import clock
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60
+SESSIONS_KEEP_DAYS = 30
+"""How long the row of a session is kept after its end; its link has expired long before."""
 
 _KEPT_S = SESSIONS_KEEP_DAYS * 24 * 3600
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
@@ -50,6 +50,9 @@ class AdminSession:
     def is_running(self) -> bool:
         """Whether it still lets its administrator in."""
         return self.ended_at is None and clock.now() < self.expires_at
+
+
+_SELECT = f"SELECT {name_columns(AdminSession)} FROM admin_sessions"  # noqa: S608 - a constant
 
 
 class AdminSessions:
@@ -105,13 +108,12 @@ class AdminSessions:
             ended_at=None,
         )
         values = {name: getattr(session, name) for name in AdminSession.__slots__}
-        try:
-            with self._store.transaction() as connection:
-                connection.execute(delete(admin_sessions).where(admin_sessions.c.expires_at < now - _KEPT_S))
-                connection.execute(insert(admin_sessions).values(**values))
-                record(connection, "admin.sign_in", f"admin:{link.name}", by=Actor(f"admin:{link.name}", address))
-        except IntegrityError:
-            raise Unauthenticated("used link") from None
+        insert, row = write_insert("admin_sessions", values)
+        with self._store.transaction() as connection:
+            connection.execute("DELETE FROM admin_sessions WHERE expires_at < ?", (now - _KEPT_S,))
+            if not connection.execute(f"{insert} ON CONFLICT DO NOTHING", row).rowcount:
+                raise Unauthenticated("used link")
+            record(connection, "admin.sign_in", f"admin:{link.name}", by=Actor(f"admin:{link.name}", address))
         return session
 
     def set_cookie(self, session: AdminSession, request: Request, response: BaseResponse) -> None:
@@ -131,9 +133,8 @@ class AdminSessions:
             session_id = self._cookies.unsign(cookie).decode()
         except (BadSignature, UnicodeError):
             return None
-        query = select(admin_sessions).where(admin_sessions.c.id == session_id)
         with self._store.read_transaction() as connection:
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.fetch_row(f"{_SELECT} WHERE id = ?", (session_id,))
         session = None if row is None else AdminSession(**row)
         return session if session is not None and session.is_running else None
 
@@ -164,19 +165,15 @@ class AdminSessions:
 
     def list_running(self) -> list[AdminSession]:
         """Return the sessions that have not ended, the newest first."""
-        query = select(admin_sessions).order_by(admin_sessions.c.created_at.desc())
         with self._store.read_transaction() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.fetch_rows(f"{_SELECT} ORDER BY created_at DESC")
         return [session for row in rows if (session := AdminSession(**row)).is_running]
 
     def _end(self, sessions: Sequence[AdminSession], action: Action, *, by: Actor) -> None:
         with self._store.transaction() as connection:
             for session in sessions:
-                connection.execute(
-                    update(admin_sessions)
-                    .where(admin_sessions.c.id == session.id)
-                    .values(ended_at=int(clock.now()))
-                )
+                ended_at = int(clock.now())
+                connection.execute("UPDATE admin_sessions SET ended_at = ? WHERE id = ?", (ended_at, session.id))
                 record(connection, action, f"admin:{session.name}", by=by)
 
     def _require_links(self) -> Links:

@@ -15,19 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
-from sqlalchemy.exc import IntegrityError
-
 from app.auth.audit.actors import ITSELF, Actor
 from app.auth.audit.trail import Action, record
 from app.auth.claims import LEEWAY_S, OWN_ALGORITHM, decode_with_any, encode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
-from app.auth.tables import api_keys, revoked_tokens, revoked_users
 from app.auth.visitor_tokens import forms
 from app.auth.visitor_tokens.forms import FormPass, check_form_origin, undisguise, write_form_token
 from app.config.formats import MIN_SECRET_CHARS
+from app.database.connections.connection import Connection
+from app.database.connections.sql import write_upsert
 from app.problems import Forbidden
 from app.runtime import clock
 
@@ -36,23 +34,15 @@ _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
 _MAX_CHARS = 8192
 
-# Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
-# building a query takes longer than running it.
-_REVOKED = union_all(
-    select(revoked_tokens.c.token_id).where(
-        revoked_tokens.c.tenant == bindparam("tenant"), revoked_tokens.c.token_id == bindparam("jti")
-    ),
-    select(revoked_users.c.user_id).where(
-        revoked_users.c.tenant == bindparam("tenant"),
-        revoked_users.c.user_id == bindparam("sub"),
-        revoked_users.c.issued_until >= bindparam("iat"),
-    ),
-    select(api_keys.c.id).where(api_keys.c.id == bindparam("key"), api_keys.c.revoked_at.is_not(None)),
-).limit(1)
+_REVOKED = """
+SELECT 1 FROM revoked_tokens WHERE tenant = ? AND token_id = ?
+UNION ALL SELECT 1 FROM revoked_users WHERE tenant = ? AND user_id = ? AND issued_until >= ?
+UNION ALL SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NOT NULL
+LIMIT 1
+"""
+"""Whether a token is revoked: by its id, with all of its user's, or with the key that issued it."""
 
-_REVOKED_UNTIL = select(revoked_users.c.issued_until).where(
-    revoked_users.c.tenant == bindparam("tenant"), revoked_users.c.user_id == bindparam("sub")
-)
+_REVOKED_UNTIL = "SELECT issued_until FROM revoked_users WHERE tenant = ? AND user_id = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,14 +177,14 @@ class VisitorTokens:
     def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
         which = {"tenant": tenant, "token_id": token_id}
-        self._revoke(revoked_tokens, which, {}, ("token.revoke", f"token:{token_id}", by))
+        self._revoke("revoked_tokens", which, {}, ("token.revoke", f"token:{token_id}", by))
 
     def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke all tokens that a user has been issued so far, this second included."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
         which = {"tenant": tenant, "user_id": user}
         target = f"user:{tenant}/{user}"
-        self._revoke(revoked_users, which, {"issued_until": until}, ("tokens.revoke_all", target, by))
+        self._revoke("revoked_users", which, {"issued_until": until}, ("tokens.revoke_all", target, by))
 
     def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
         """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
@@ -215,29 +205,18 @@ class VisitorTokens:
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
         with self._store.read_once() as connection:
-            found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
+            found = connection.fetch_value(_REVOKED_UNTIL, (tenant, user))
         return -1 if found is None else int(found)
 
     def _revoke(
-        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
-    ) -> None:
-        try:
-            self._put(table, which, values, change)
-        except IntegrityError:
-            # Another process has just inserted the row; this time it is replaced.
-            self._put(table, which, values, change)
-
-    def _put(
-        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+        self, table: str, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
     ) -> None:
         now = int(clock.now())
+        kept_until = now + self._max_ttl_s + LEEWAY_S
         with self._store.transaction() as connection:
-            for expired in (revoked_tokens, revoked_users):
-                connection.execute(delete(expired).where(expired.c.expires_at < now))
-            connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
-            connection.execute(
-                insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
-            )
+            connection.execute("DELETE FROM revoked_tokens WHERE expires_at < ?", (now,))
+            connection.execute("DELETE FROM revoked_users WHERE expires_at < ?", (now,))
+            connection.execute(*write_upsert(table, which, {**values, "expires_at": kept_until}))
             action, target, by = change
             record(connection, action, target, by=by, tenant=which["tenant"])
 
@@ -258,8 +237,8 @@ def _make_principal(claims: Mapping[str, Any]) -> Principal:
 
 
 def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:
-    values = {name: claims[name] for name in ("tenant", "jti", "sub", "iat", "key")}
-    return connection.execute(_REVOKED, values).first() is not None
+    values = [claims[name] for name in ("tenant", "jti", "tenant", "sub", "iat", "key")]
+    return connection.fetch_value(_REVOKED, values) is not None
 
 
 def _derive_key(secret_key: str) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, select
-
 from app.billing.reconciliation.organization import name_model
 from app.database.database import Database
 from app.ledger.reports import Reports
-from app.ledger.tables import entries
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
 
 _READ_S = 60.0
+_UNCERTAIN = """
+SELECT coalesce(nullif(served_model, ''), model), CASE outcome WHEN 'expired' THEN 1 ELSE 0 END,
+    sum(tokens), sum(coalesce(cost_micro_usd, 0))
+FROM entries WHERE id >= ? AND id < ? AND state = 'settled' AND source = 'estimated'
+GROUP BY 1, 2
+"""
 
 
 @dataclass(slots=True)
@@ -61,21 +64,10 @@ def read_booked(
 
 def _add_uncertain(database: Database, start_ms: int, booked: defaultdict[tuple[str, str], Booked]) -> None:
     """Add the rows of a day whose usage was not reported."""
-    model = func.coalesce(func.nullif(entries.c.served_model, ""), entries.c.model)
-    is_swept = case((entries.c.outcome == "expired", 1), else_=0)
-    query = (
-        select(model, is_swept, func.sum(entries.c.tokens), func.sum(func.coalesce(entries.c.cost_micro_usd, 0)))
-        .where(
-            entries.c.id >= f"{start_ms:012x}",
-            entries.c.id < f"{start_ms + DAY_MS:012x}",
-            entries.c.state == "settled",
-            entries.c.source == "estimated",
-        )
-        .group_by(model, is_swept)
-    )
     day = get_day(start_ms)
     with database.read_transaction(_READ_S) as connection:
-        rows = connection.execute(query).all()
+        day_ids = (f"{start_ms:012x}", f"{start_ms + DAY_MS:012x}")  # they begin with the time
+        rows = connection.execute(_UNCERTAIN, day_ids).fetchall()
     for name, swept, tokens, micro_usd in rows:
         of = booked[day, name_model(name)]
         if swept:

@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from app.cli.doctor.clock import judge_clock
 from app.cli.doctor.finding import Finding, fault, ok, warning
 from app.cli.doctor.reasons import find_reason
 from app.config import Config
+from app.database.connections.url import parse_url
 from app.database.database import Contended, Database, DatabaseUnavailable, open_database
 from app.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
 
@@ -45,8 +44,8 @@ def check_database(root: Path, config: Config) -> Iterator[Finding]:
 
 
 def _name_server(url: str) -> str:
-    parsed = make_url(url)
-    place = parsed.host or parsed.query.get("host") or "its socket"
+    parsed = parse_url(url)
+    place = parsed.host or parsed.options.get("host") or "its socket"
     return f"PostgreSQL at {place}{f':{parsed.port}' if parsed.port else ''}"
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from app.models.token_counts.counting import BY_NAME, TokenCounts
 from app.models.token_counts.encodings import Effort
 from app.models.token_counts.usage import Usage
 
+_get_content = itemgetter("content")
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
 # About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
@@ -80,12 +82,22 @@ class FileInput:
 MediaInput = ImageInput | FileInput
 
 
+def may_have_parts(messages: Sequence[Any]) -> bool:
+    """Return whether a message may consist of parts, which in most conversations none does."""
+    # Without a step of Python for each message: a loop takes ten times as long.
+    try:
+        return list in map(type, map(_get_content, messages))
+    except (KeyError, TypeError):  # there is one without a content
+        return True
+
+
 def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
     media: list[MediaInput] = []
     messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        # In most conversations no message has parts, which takes no call for each to find out.
+    if not isinstance(messages, list) or not may_have_parts(messages):
+        return media
+    for message in messages:
         if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
             continue
         for part in message["content"]:

@@ -177,17 +177,18 @@ def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
         part = raw.get(section) if section else raw
         if type(part) is not dict:
             continue
-        for theirs, value in part.items():
-            if theirs not in names or value is None:
-                continue
-            name, count = names[theirs], value
-            if type(value) is not int or not 0 <= value <= _MAX_COUNT:
-                count = _read_odd_count(value)
-                if count != value:
+        for theirs in names.keys() & part.keys():
+            name, count = names[theirs], part[theirs]
+            if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+                told, count = count, _read_odd_count(count)
+                if count != told:
                     unsure.add(name)
-            if count is not None:
+                if count is None:
+                    continue
+            if name in counts:
                 pick = min if name == "cached_tokens" else max
-                counts[name] = pick(counts[name], count) if name in counts else count
+                count = pick(counts[name], count)
+            counts[name] = count
     return counts, unsure
 
 

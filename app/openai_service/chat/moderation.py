@@ -9,7 +9,6 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -71,7 +70,7 @@ class Moderator:
         self.checks_output = settings.of_output
         # A separate sender, so that failed moderation requests do not use up the retries of answers.
         attempts = min(sending.max_attempts, _MAX_ATTEMPTS)
-        self._sender = Sender(replace(sending, max_attempts=attempts), upstream, client, store)
+        self._sender = Sender(sending._replace(max_attempts=attempts), upstream, client, store)
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
         """Check a whole conversation before it is sent: callers may also invent its earlier answers.

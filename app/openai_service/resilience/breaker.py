@@ -38,6 +38,9 @@ class KeyValueStore(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return the value of a key, if any."""
 
+    def read_recent(self, key: str) -> bytes | None:
+        """Return the same, but what other processes have changed perhaps a moment late."""
+
     def update(self, key: str, change: Callable[[bytes | None], bytes | None], *, ttl_s: float) -> bytes | None:
         """Replace a value by what `change` makes of it, atomically, and return the new one."""
 
@@ -92,7 +95,7 @@ class CircuitBreaker:
             CircuitOpen: the circuit is open to this caller, or half-open with a probe in progress.
         """
         key = self._prefix + circuit
-        state = _decode(self._store.read(key))
+        state = self._look(key)
         if not state.open_until:
             return Permit(self, circuit, state.openings, caller)
         caller_hash = _shorten(caller)
@@ -129,6 +132,11 @@ class CircuitBreaker:
         if state.only_for:
             return "open_for_one_caller"
         return "open" if self._is_open(state) else "half_open"
+
+    def _look(self, key: str) -> _State:
+        """Return a state that may be a moment old if it is closed without failures, as nearly always."""
+        state = _decode(self._store.read_recent(key))
+        return _decode(self._store.read(key)) if state.failures or state.open_until else state
 
     def _refuse_while_open(self, state: _State) -> None:
         if self._is_open(state):
@@ -177,7 +185,7 @@ class CircuitBreaker:
         if permit.probe:
             is_news = True
         else:
-            state = _decode(self._store.read(self._prefix + permit.circuit))
+            state = self._look(self._prefix + permit.circuit)
             is_news = bool(state.failures or state.only_for)
         if is_news:
             self._change(permit, lambda state: _State(openings=state.openings))

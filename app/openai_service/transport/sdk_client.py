@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +18,13 @@ from app.openai_service.resilience.key_ring import KeyRing
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
 from app.openai_service.transport.sdk_errors import translate
 from app.openai_service.transport.upstream import AZURE_V1
-from app.upstream_http.client import UpstreamClient
+from app.upstream_http.client import HEAD, UpstreamClient, serialize_head
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
 _STREAM = openai.Stream[Any]  # subscripting it takes a dozen calls
 _NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
 _LENGTH = b"content-length"
-
-
-class _Post:
-    """The options of one POST of bytes, with what the SDK's `request()` reads of them.
-
-    The SDK's own class is a pydantic model that it copies twice for each call, for its retries. These are used once;
-    headers and URL are in a prepared request.
-    """
-
-    __slots__ = ("content", "traceparent", "url")
-
-    method = "post"
-    headers = openai.not_given
-    files = None
-    follow_redirects = None
-    security = None
-    idempotency_key = ""  # none is sent; without it the SDK would generate one
-
-    def __init__(self, path: str, content: bytes, traceparent: str) -> None:
-        self.url = path
-        self.content = content
-        self.traceparent = traceparent
-
-    def model_copy(self, **_: Any) -> _Post:
-        """Return the same object: it is not changed."""
-        return self
-
-    def get_max_retries(self, max_retries: int) -> int:
-        """Return the client's own maximum."""
-        return max_retries
 
 
 class _Prepared:
@@ -63,21 +35,28 @@ class _Prepared:
 
     def __init__(self, request: httpx2.Request) -> None:
         self.request = request
-        names = [name for _, name, _ in request.headers._list]
-        place = names.index(_LENGTH)
-        self._before, self._after = request.headers._list[:place], request.headers._list[place + 1 :]
+        self._headers = [header for header in request.headers._list if header[1] != _LENGTH]
 
-    def copy(self, content: bytes) -> httpx2.Request:
+    @cached_property
+    def _head(self) -> bytes:
+        """The beginning of its head on the wire: all but what differs."""
+        lines = serialize_head(self.request).split(b"\r\n")[:-2]
+        return b"".join([line + b"\r\n" for line in lines if not line.lower().startswith(_LENGTH)])
+
+    def copy(self, content: bytes, traceparent: str) -> httpx2.Request:
         """Return the request with this body. The headers share their bytes: to encode them is nearly all that it costs."""
+        differing = [(b"Content-Length", _LENGTH, b"%d" % len(content))]
+        if traceparent:
+            differing.append((b"traceparent", b"traceparent", traceparent.encode()))
         # With an encoding, as httpx2 would decode all headers to find it out.
         headers = httpx2.Headers(_NO_HEADERS, encoding="ascii")
-        length = (b"Content-Length", _LENGTH, b"%d" % len(content))
-        headers._list = [*self._before, length, *self._after]
+        headers._list = self._headers + differing
+        lines = [b"%b: %b\r\n" % (name, value) for name, _, value in differing]
         request = httpx2.Request.__new__(httpx2.Request)
         request.__dict__.update(
             self.request.__dict__,
             headers=headers,
-            extensions={**self.request.extensions},
+            extensions={**self.request.extensions, HEAD: b"".join([self._head, *lines, b"\r\n"])},
             stream=httpx2.ByteStream(content),
             _content=content,  # otherwise it is put together from the stream
         )
@@ -90,8 +69,8 @@ class _Client(openai.OpenAI):
     Preparing them takes most of a call's time. There are a handful of paths; on Azure, as many for each model.
     """
 
-    # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request and
-    # _process_response of openai.OpenAI; guarded by tests/openai_service/transport/test_prepared_requests.py
+    # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request, _client and
+    # _make_status_error_from_response of openai.OpenAI; guarded by tests/openai_service/transport/test_prepared_requests.py
 
     keys: KeyRing[_Client]
     """All keys of the site, this client's among them. Whoever sends chooses one for each request."""
@@ -101,22 +80,26 @@ class _Client(openai.OpenAI):
         super().__init__(*args, **settings)
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
-        """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response; streams are unread."""
-        options: Any = _Post(path, content, traceparent)
-        response: httpx2.Response = self.request(httpx2.Response, options, stream=stream, stream_cls=_STREAM)  # type: ignore[assignment]
-        return response
+        """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response; streams are unread.
 
-    def _prepare_options(self, options: Any) -> Any:
-        return options if type(options) is _Post else super()._prepare_options(options)
+        What the SDK's `request()` does besides is not needed here: it copies the options for retries, and asks for credentials.
 
-    def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
-        if type(options) is not _Post:
-            return super()._build_request(options, retries_taken=retries_taken)
-        prepared = self._prepared.get(options.url) or self.prepare(options.url)
-        request = prepared.copy(options.content)
-        if options.traceparent:
-            request.headers["traceparent"] = options.traceparent
-        return request
+        Raises:
+            openai.APIConnectionError: no response came; APITimeoutError if it took too long.
+            openai.APIStatusError: the response is an error.
+        """
+        prepared = self._prepared.get(path) or self.prepare(path)
+        request = prepared.copy(content, traceparent)
+        try:
+            response = self._client.send(request, stream=stream)
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request=request) from error
+        except (httpx2.RequestError, ssl.SSLError) as error:
+            raise openai.APIConnectionError(request=request) from error
+        if 200 <= response.status_code < 300:
+            return response
+        response.read()
+        raise self._make_status_error_from_response(response)
 
     def prepare(self, path: str) -> _Prepared:
         """Have the SDK build a request to a path, with URL, credentials and headers, and store it."""
@@ -124,7 +107,7 @@ class _Client(openai.OpenAI):
         self._prepared[path] = prepared = _Prepared(super()._build_request(options))
         return prepared
 
-    # In the SDK these serve providers, workload identities and typed responses, which are not used here.
+    # In the SDK these serve providers and workload identities, which are not used here.
 
     def _prepare_request(self, request: httpx2.Request) -> None:
         pass
@@ -134,9 +117,6 @@ class _Client(openai.OpenAI):
 
     def _send_request(self, request: httpx2.Request, *, stream: bool, **settings: Any) -> httpx2.Response:
         return self._client.send(request, stream=stream, **settings)
-
-    def _process_response(self, *, response: httpx2.Response, **_: Any) -> Any:
-        return response
 
     def send_json(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False

@@ -6,7 +6,7 @@ import errno
 import re
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
@@ -29,8 +29,10 @@ from app.openai_service.errors import (
     UserBlocked,
 )
 from app.openai_service.transport.parameter_names import to_api_name
-from app.openai_service.transport.refusals import Fault, blocks_user, read_fault
 from app.openai_service.transport.sdk import openai
+
+if TYPE_CHECKING:
+    from app.openai_service.transport.refusals import Fault
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
@@ -87,6 +89,9 @@ def translate_error_object(
     body: object, *, status: int | None = None, retry_after_s: float | None = None
 ) -> UpstreamError:
     """Translate an error object, from a response or from a stream."""
+    # Loaded with the first error: its forty patterns would take a fortieth of a start.
+    from app.openai_service.transport.refusals import blocks_user, read_fault
+
     fields = _find_error(body)
     code = _find_code(fields)
     status = status or _infer_status(fields)

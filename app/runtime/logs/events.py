@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-_BLANK = vars(logging.makeLogRecord({}))
+_BLANK = vars(logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO"}))
 
 
 class _EventRecord(logging.LogRecord):
@@ -14,14 +14,15 @@ class _EventRecord(logging.LogRecord):
 
     def __init__(self, name: str, event: str, fields: dict[str, Any]) -> None:
         created = time.time()
-        # Also as attributes, for handlers that others may add.
-        self.__dict__.update(_BLANK, **fields)
-        self.name = name
-        self.msg = event
-        self.levelno, self.levelname = logging.INFO, "INFO"
-        self.created = created
-        self.msecs = created % 1 * 1000
-        self.fields = {name: value for name, value in fields.items() if value is not None}
+        self.__dict__ = {
+            **_BLANK,
+            **fields,  # also as attributes, for handlers that others may add
+            "name": name,
+            "msg": event,
+            "created": created,
+            "msecs": created % 1 * 1000,
+            "fields": {name: value for name, value in fields.items() if value is not None},
+        }
 
 
 def log_event(logger: logging.Logger, event: str, fields: dict[str, Any]) -> None:

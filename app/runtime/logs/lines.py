@@ -16,6 +16,7 @@ _NUMBERS = (int, float, bool)
 _MAX_CHARS = 2000
 _MAX_FRAMES = 12
 _MAX_PLAIN_CHARS = 500
+_PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"'))
 _is_plain = re.compile(rf"[!#-~]{{1,{_MAX_PLAIN_CHARS}}}").fullmatch
 _is_event = re.compile(r"[a-z_]+(?:\.[a-z_]+)*").fullmatch
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "fields"}
@@ -105,11 +106,10 @@ def _are_plain(text: str, pairs: list[str]) -> bool:
     """
     return (
         text.isascii()
-        and text.isprintable()
-        and '"' not in text
+        and not text.encode().translate(None, _PLAIN)
         and text.count(" ") == len(pairs) - 1
         and "= " not in f"{text} "
-        and max(map(len, pairs), default=0) <= _MAX_PLAIN_CHARS
+        and (len(text) <= _MAX_PLAIN_CHARS or max(map(len, pairs)) <= _MAX_PLAIN_CHARS)
     )
 
 

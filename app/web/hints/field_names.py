@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -40,6 +40,17 @@ _ELSEWHERE = {
 }
 _LIKENESS = 0.8
 _MAX_CHARS = 64
+
+
+def find_telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the error to tell of a body: the first, but for a missing field what was written in its place, if anything."""
+    first = errors[0]
+    if first["type"] != "missing":
+        return first
+    place = first["loc"][:-1]
+    return next(
+        (error for error in errors if error["type"] == "extra_forbidden" and error["loc"][:-1] == place), first
+    )
 
 
 def describe_unknown(model: type[BaseModel], location: Sequence[int | str]) -> str:

@@ -9,8 +9,6 @@ import orjson
 from flask import Blueprint, Response, current_app, render_template, request
 
 from app.web.guards import public
-from app.web.openapi.document import build_document
-from app.web.openapi.reading import list_errors, list_sections
 from app.web.pages.answers import page_response
 
 _HERE = Path(__file__).parent / "page"
@@ -35,6 +33,8 @@ def show_page() -> Response:
     """Describe all routes on a page."""
     described = current_app.extensions.get(_PAGE)
     if described is None:
+        from app.web.openapi.reading import list_errors, list_sections
+
         document = _describe()
         routes = render_template("routes.html", sections=list_sections(document), errors=list_errors(document))
         described = current_app.extensions[_PAGE] = {"info": document["info"], "routes": routes}
@@ -53,6 +53,9 @@ def show_style() -> Response:
 
 
 def _describe() -> dict[str, Any]:
+    # Loaded when somebody asks: it describes each route, its answers and its events.
+    from app.web.openapi.document import build_document
+
     return build_document(current_app)
 
 

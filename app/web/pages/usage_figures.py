@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
 
 from app.auth import Principal
 from app.ledger.reports import Remaining, Total, add_totals
@@ -140,6 +139,8 @@ def _list_budgets(built: Services) -> list[tuple[str, int, int]]:
 
 def _look_at_calls(built: Services, query: UsageQuery) -> Quality:
     calls = built.reports.sample_calls(first_day=query.first_day, last_day=query.last_day, tenant=query.tenant)
+    from statistics import quantiles  # only here
+
     first = [ms for _, ms in calls if ms is not None]
     parts = quantiles(first, n=20) if len(first) > 1 else first * 19
     return Quality(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flask import Response, g
+from flask import Response
 
 from app.openai_service import Done, Events, Failed
 from app.openai_service.resilience.drain import DrainPool
@@ -23,6 +23,7 @@ from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.client import RecordedClient
 from app.web.replays.holding import HoldingEncoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
+from app.web.request_id import current_state
 from app.web.schemas.fields import StreamFields
 
 _ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
@@ -183,7 +184,7 @@ def record_stream(
         TooManyKeptAnswers: the user has too many resumable streams running.
         DatabaseUnavailable: nothing can be kept.
     """
-    idempotent: IdempotentRequest | None = g.idempotent
+    idempotent: IdempotentRequest | None = current_state().idempotent
     if idempotent is None and resumption is None:
         return None
     built = services()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 
 from app.openai_service import ChatCall
 from app.services import services
@@ -46,7 +46,7 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
-    encoder = TokenSse(g.request_id, padding(), make_seal())
+    encoder = TokenSse(current_state().request_id, padding(), make_seal())
     return stream_chat_response(build_call(body, media), encoder, find_resumption(body))
 
 

@@ -21,6 +21,7 @@ from app.web.request_body import read_json_and_media, read_start
 from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.json_values import has_word
 from app.web.schemas.kept_reasoning import FIELD as REASONING_FIELD
 from app.web.schemas.kept_reasoning import make_seal, open_reasoning, open_sealed
 from app.web.schemas.validation import parse_json, parse_object, validate
@@ -46,7 +47,9 @@ def _list_urls(body: ChatRequest | UIMessagesRequest) -> list[str]:
 def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
     state = current_state()
     # Most bodies have neither word, which takes less time to see than to look for a field.
-    state.is_ui_request = (b'"parts"' in data or b'"trigger"' in data) and _FIELD.search(data) is not None
+    state.is_ui_request = (has_word(data, b'"parts"') or has_word(data, b'"trigger"')) and _FIELD.search(
+        data
+    ) is not None
     if not state.is_ui_request:
         return _open_chat(parse_json(data, ChatRequest), data)
     body = parse_object(data)
@@ -54,13 +57,13 @@ def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
     if not state.is_ui_request:
         return _open_chat(validate(body, ChatRequest), data)
     ui_body = validate(body, UIMessagesRequest)
-    if REASONING_FIELD in data:
+    if has_word(data, REASONING_FIELD):
         ui_body.open_reasoning(open_sealed)
     return ui_body
 
 
 def _open_chat(body: ChatRequest, data: bytes) -> ChatRequest:
-    if REASONING_FIELD in data:
+    if has_word(data, REASONING_FIELD):
         open_reasoning(body.messages)
     return body
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flask import g
-
 from app.openai_service import KEPT_REASONING, ChatResult, Done
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
+from app.web.request_id import current_state
 
 FIELD = b'"reasoning"'
 """Is in each body that may have sealed reasoning."""
@@ -28,12 +27,12 @@ def seal_nothing(answer: object) -> None:
 
 def make_seal() -> Seal:
     """Return what seals the reasoning of an answer to the current request."""
-    return partial(_seal, services(), g.principal)
+    return partial(_seal, services(), current_state().principal)
 
 
 def make_items_seal() -> SealItems:
     """Return what seals reasoning to the current request."""
-    return partial(services().reasoning_seals.seal, owner=g.principal)
+    return partial(services().reasoning_seals.seal, owner=current_state().principal)
 
 
 def seal_reasoning(answer: ChatResult | Done) -> str | None:
@@ -123,6 +122,6 @@ def open_encrypted_values(messages: Iterable[Any]) -> None:
 def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:
     """Return what was sealed. Raises InvalidRequest if that was not done here, or for another user."""
     try:
-        return services().reasoning_seals.open(sealed, g.principal)
+        return services().reasoning_seals.open(sealed, current_state().principal)
     except NotSealedHere:
         raise InvalidRequest("was not made here, or not for this user.", field=field) from None

@@ -14,8 +14,8 @@ from typing import Any, get_args
 from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
+from app.ledger.records import SUMS
 from app.ledger.reports import Remaining, Reports, Total, add_totals
-from app.ledger.tables import SUMS
 from app.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota

@@ -18,7 +18,7 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
-from app.web.hints.field_names import describe_unknown
+from app.web.hints.field_names import describe_unknown, find_telling
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 # The tags of a union's branches begin alike, so that they can be left out of an error's path.
@@ -99,7 +99,7 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
-    if b"\\u0000" in data:
+    if b"\\" in data and b"\\u0000" in data:  # a search for one byte is far quicker, and mostly enough
         for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value and not _is_answer(body, path):
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
@@ -201,8 +201,8 @@ def check_depth(value: Any) -> Any:
 
 
 def _describe_first(errors: ValidationError, model: type[BaseModel]) -> InvalidRequest:
-    """Return the first error, without the input, which may be of any size."""
-    error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
+    """Return the error to tell, without the input, which may be of any size."""
+    error = find_telling(errors.errors(include_url=False, include_context=True, include_input=False))
     path = _format_path(error["loc"])
     kind, message = error["type"], error["msg"]
     if kind == "string_pattern_mismatch":

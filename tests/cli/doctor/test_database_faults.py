@@ -134,7 +134,7 @@ def test_old_tables_are_left_for_the_next_start(tmp_path, store):
     opened = open_database(store.url, tmp_path)
     opened.migrate()
     with opened.transaction() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
     opened.close()
     for _ in range(2):
         found = list(database.check_database(tmp_path, Config(database_url=store.url)))

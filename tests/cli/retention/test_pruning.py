@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert
 
-from app.auth.audit.tables import audit_trail
-from app.auth.tables import admin_sessions, revoked_tokens, revoked_users
-from app.batches.tables import batches
 from app.cli.data.retention import pruning
 from app.cli.data.retention.pruning import prune
 from app.config import Config
 from app.ledger.records import Limit, Settlement
 from app.ledger.reports import Reports
-from app.ledger.tables import outbox
-from app.safety.tables import safety_events
+from tests.fakes.rows import add_rows
 from tests.ledger.conftest import NOON
 
 DAY_S = 86_400
@@ -73,7 +68,7 @@ def test_what_is_pending_or_still_to_be_told_stays(database, ledger, entry, call
     untold = call()
     call()
     with database.transaction() as connection:
-        connection.execute(insert(outbox).values(target="webhook", entry_id=untold))
+        add_rows(connection, "outbox", [{"target": "webhook", "entry_id": untold}])
     clock.move(100 * DAY_S)
 
     assert run(database, entries_keep_days=7)["entries"] == 1
@@ -111,16 +106,16 @@ def test_each_table_that_grows_has_its_own_rule(database, clock, rows):
             at = now_s - old * 40 * DAY_S + new * DAY_S
             which = "old" if old else "new"
             rows_of = {
-                revoked_tokens: {"tenant": "t", "token_id": which, "expires_at": at},
-                revoked_users: {"tenant": "t", "user_id": which, "issued_until": 1, "expires_at": at},
-                admin_sessions: {**session, "id": which, "expires_at": at},
-                safety_events: {**event, "webhook_id": which, "received_at": at * 1000},
-                audit_trail: {**change, "id": f"{at * 1000:012x}{which}"},
-                batches: {**batch, "id": which, "status": "completed", "ended_at": at * 1000},
+                "revoked_tokens": {"tenant": "t", "token_id": which, "expires_at": at},
+                "revoked_users": {"tenant": "t", "user_id": which, "issued_until": 1, "expires_at": at},
+                "admin_sessions": {**session, "id": which, "expires_at": at},
+                "safety_events": {**event, "webhook_id": which, "received_at": at * 1000},
+                "audit_trail": {**change, "id": f"{at * 1000:012x}{which}"},
+                "batches": {**batch, "id": which, "status": "completed", "ended_at": at * 1000},
             }
             for table, values in rows_of.items():
-                connection.execute(insert(table).values(**values))
-        connection.execute(insert(batches).values(**batch, id="open", status="in_progress"))
+                add_rows(connection, table, [values])
+        add_rows(connection, "batches", [{**batch, "id": "open", "status": "in_progress"}])
     expired = {"revoked_tokens": 1, "revoked_users": 1, "admin_sessions": 1}
 
     assert run(database) == expired

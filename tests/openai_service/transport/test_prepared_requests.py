@@ -13,6 +13,7 @@ import pytest
 from app.config import Config
 from app.openai_service import build_client
 from app.upstream_http.call_state import CallState
+from app.upstream_http.client import HEAD, serialize_head
 from tests.fakes.raw_server import CLOSE, READ, RawServer
 
 PATH = "/chat/completions"
@@ -65,6 +66,19 @@ def test_prepared_request_is_the_one_that_the_sdk_makes(settings, path):
     assert [headers_of(request) for request in ours] == [headers_of(request) for request in theirs]
 
 
+@pytest.mark.parametrize("settings", [{}, {"openai_org_id": "org-1"}, AZURE])
+@pytest.mark.parametrize("traceparent", ["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
+def test_head_that_is_sent_is_made_of_the_headers(settings, traceparent):
+    wire = Wire()
+    client = client_over(wire, **settings)
+    for body in (b"1", b"22"):
+        client.post_bytes(PATH, body, stream=False, traceparent=traceparent)
+
+    for request in wire.requests:
+        assert request.extensions[HEAD] == serialize_head(request)
+        assert request.headers.get("traceparent", "") == traceparent
+
+
 def test_each_request_keeps_a_body_and_headers_of_its_own():
     wire = Wire()
     client = client_over(wire)
@@ -95,6 +109,22 @@ def test_refusal_is_the_sdks_error_with_its_body(status, error, stream):
     assert len(wire.requests) == 1
     assert (caught.value.code, caught.value.param, caught.value.request_id) == ("refused", "model", "req-1")
     assert caught.value.response.headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 304, 404, 409, 422, 500, 503])
+def test_status_is_what_the_sdk_makes_of_it(status):
+    client = client_over(Wire(lambda _: httpx2.Response(status, text="not JSON")))
+    results = []
+    for post in (
+        lambda: client.post(PATH, cast_to=httpx2.Response, content=b"{}"),
+        lambda: client.post_bytes(PATH, b"{}", stream=False),
+    ):
+        try:
+            results.append(post().status_code)
+        except openai.APIStatusError as error:
+            results.append((type(error), str(error), error.body, error.__cause__))
+
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize(

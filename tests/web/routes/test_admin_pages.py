@@ -7,8 +7,8 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import Engine, event
 
+from app.database.connections.connection import Connection
 from app.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
@@ -404,7 +404,7 @@ def test_the_board_shows_what_happens_and_nothing_of_what_was_said(site, admin, 
     site.chat("gh_wrong")
     site.client.post("/api/chat", json={"message": "a CANARY", "nope": 1}, headers=bearer(site.key))
     state = site.app.extensions["gatehouse"].shared_state
-    lease = state.take_lease("streams", 10)
+    lease = state.take_lease({"streams": 10})
 
     board = admin.get("/admin/board").text
     assert "CANARY" not in board
@@ -486,15 +486,15 @@ def test_a_page_of_an_allowed_origin_reads_nothing_as_an_administrator(make_site
 
 
 @pytest.fixture
-def strict_database():
+def strict_database(monkeypatch):
     """Refuses NUL in a text, as PostgreSQL does."""
+    execute = Connection.execute
 
-    def check(_connection, _cursor, _statement, parameters, *_):
-        assert "\\x00" not in repr(parameters)
+    def check(connection, sql, values=()):
+        assert "\\x00" not in repr(values)
+        return execute(connection, sql, values)
 
-    event.listen(Engine, "before_cursor_execute", check)
-    yield
-    event.remove(Engine, "before_cursor_execute", check)
+    monkeypatch.setattr(Connection, "execute", check)
 
 
 @pytest.mark.usefixtures("strict_database")

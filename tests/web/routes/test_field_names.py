@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from tests.fakes.bodies import SMALLEST, refusal_of
 from tests.fakes.tables import each_row
 from tests.media.images.pictures import png
@@ -82,6 +84,36 @@ def test_what_was_meant_is_found_wherever_it_stands(client, path, body, sentence
     answer = client.post(path, json={**SMALLEST[path], **body})
 
     assert (answer.status_code, refusal_of(answer)) == (400, f"Unknown field {sentence}")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SMALLEST if path != "/api/agui"]
+)  # which takes what is yet to come
+def test_what_was_written_in_the_place_of_a_required_field_is_named(client, path):
+    answer = client.post(path, json={"zzz": 1})
+
+    assert answer.status_code == 400
+    assert "zzz" in refusal_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/api/embeddings", {"texts": ["a"]}, "texts: did you mean input?"),
+        (
+            "/api/vision",
+            {"message": "a", "imageUrl": "https://example.com/a.png"},
+            "message: did you mean prompt?",
+        ),
+        (
+            "/api/chat",
+            {"messages": [{"role": "user", "contents": "a"}]},
+            "messages.0.contents: did you mean content?",
+        ),
+    ],
+)
+def test_what_was_meant_is_told_rather_than_that_it_is_missing(client, path, body, sentence):
+    assert refusal_of(client.post(path, json=body)) == f"Unknown field {sentence}"
 
 
 def test_a_form_is_told_alike(client):

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
 
 from app.database.database import DatabaseUnavailable
 from app.ledger.records import NewEntry
@@ -206,7 +205,7 @@ def test_the_backlog_of_the_outbox_is_shown_by_system(make_app, upstream, tmp_pa
     for _ in range(3):
         client.post("/api/chat", json={"message": "Hi"})
     with database.transaction() as connection:
-        connection.execute(text("UPDATE entries SET settled_at = settled_at - 90000"))
+        connection.execute("UPDATE entries SET settled_at = settled_at - 90000")
     *counts, oldest_s = read()
     assert counts == [3, 0, 0]
     assert 90 <= oldest_s < 300
@@ -214,7 +213,7 @@ def test_the_backlog_of_the_outbox_is_shown_by_system(make_app, upstream, tmp_pa
     app.test_cli_runner().invoke(args=["outbox", "deliver"])  # nobody listens
     with database.transaction() as connection:
         first = "SELECT MIN(entry_id) FROM outbox"
-        connection.execute(text(f"UPDATE outbox SET due_at = NULL WHERE entry_id = ({first})"))
+        connection.execute(f"UPDATE outbox SET due_at = NULL WHERE entry_id = ({first})")
     assert read()[:3] == [2, 2, 1]
 
 

@@ -279,7 +279,7 @@ class TestErrors:
                 "Missing messages.1.parts.",
             ),
             ({**CHAT, "messages": [{**USER, "parts": []}]}, "messages.0.parts: must have a text."),
-            ({"id": "chat-1", "message": USER}, "Missing messages."),
+            ({"id": "chat-1", "message": USER}, "Unknown field message: did you mean messages?"),
             ({**CHAT, "messages": [{**USER, "parts": [{"type": "text"}]}]}, "Missing messages.0.parts.0.text."),
             ({**CHAT, "messages": [{**USER, "parts": [{}]}]}, "Missing messages.0.parts.0.type."),
             (

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.ledger.tables import daily_totals
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import USAGE
+from tests.fakes.rows import add_rows
 from tests.fakes.site import bearer
 
 OWN = {"Origin": "http://localhost"}
@@ -313,4 +313,4 @@ def put_rows(site, rows):
     }
     database = site.app.extensions["gatehouse"].database
     with database.transaction(30.0) as connection:
-        connection.execute(daily_totals.insert(), [usual | row for row in rows])
+        add_rows(connection, "daily_totals", [usual | row for row in rows])

@@ -1,16 +1,18 @@
 """Delete rows a few at a time, so that no request waits for it."""
 
+# ruff: noqa: S608  # only names that this program knows get into statements
+
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
-
-from sqlalchemy import delete, select, tuple_
 
 from app.cli.data.retention.rules import Rule, list_rules
 from app.config import Config
+from app.database.connections.sql import Where, write_marks
 from app.database.database import Contended, Database
 from app.runtime import clock
 
@@ -35,28 +37,35 @@ def prune(database: Database, config: Config, *, pause: Callable[[float], None] 
         while keys := _find(database, rule, last):
             last = keys[-1]
             began = clock.ticks()
-            deleted[rule.table.name] += _delete(database, rule, keys, pause)
+            deleted[rule.table] += _delete(database, rule, keys, pause)
             pause(clock.ticks() - began)
     return deleted
 
 
 def _find(database: Database, rule: Rule, last: Sequence[Any] | None) -> Sequence[Sequence[Any]]:
     """Return the keys of the next rows, in their order."""
-    columns = list(rule.table.primary_key)
-    query = select(*columns).where(rule.condition).order_by(*columns).limit(ROWS_AT_ONCE)
+    columns = ", ".join(rule.key)
+    where = Where()
+    where.add(rule.condition, rule.value)
     if last is not None:
-        query = query.where(tuple_(*columns) > tuple_(*last))
+        where.add(f"({columns}) > ({write_marks(last)})", *last)
+    query = f"SELECT {columns} FROM {rule.table} {where} ORDER BY {columns} LIMIT {ROWS_AT_ONCE}"
     with database.read_transaction(_READ_S) as connection:
-        return [tuple(row) for row in connection.execute(query)]
+        found: Sequence[Sequence[Any]] = connection.execute(query, where.values).fetchall()
+    return found
 
 
 def _delete(database: Database, rule: Rule, keys: Sequence[Sequence[Any]], pause: Callable[[float], None]) -> int:
     """Delete the rows of these keys that are still to be deleted."""
-    statement = delete(rule.table).where(tuple_(*rule.table.primary_key).in_(keys), rule.condition)
+    rows = ", ".join([f"({write_marks(rule.key)})"] * len(keys))
+    where = Where()
+    where.add(f"({', '.join(rule.key)}) IN (VALUES {rows})", *chain.from_iterable(keys))
+    where.add(rule.condition, rule.value)
+    statement = f"DELETE FROM {rule.table} {where}"
     for tries_left in reversed(range(_TRIES)):
         try:
             with database.transaction() as connection:
-                return int(connection.execute(statement).rowcount)
+                return int(connection.execute(statement, where.values).rowcount)
         except Contended:
             if not tries_left:
                 raise

@@ -1,0 +1,7 @@
+"""Where a database is, its open connections, and what stores use of one of them within a transaction.
+
+url.py         parse_url() reads DATABASE_URL
+pool.py        Pool: keeps connections open from one use to the next
+connection.py  Connection: runs statements of either kind of database, by one spelling
+sql.py         composes statements of parts, whose values are bound and never part of the text
+"""

@@ -1,0 +1,56 @@
+"""Read DATABASE_URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+# Not urlsplit(), which ends a password at its first `#` or `?`.
+_URL = re.compile(
+    r"(?P<kind>\w+)(?:\+\w+)?://"
+    r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
+    r"(?:\[(?P<ipv6>[^/?]+)\]|(?P<host>[^/:?]+))?(?::(?P<port>\d*))?"
+    r"(?:/(?P<database>[^?]*))?(?:\?(?P<options>.*))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseUrl:
+    """Where a database is. Whatever the URL does not say is None.
+
+    Attributes:
+        kind: what it begins with, such as sqlite.
+        database: the path of a file, or a server's name of the database.
+        options: what follows the question mark.
+    """
+
+    kind: str
+    user: str | None
+    password: str | None = field(repr=False)
+    host: str | None
+    port: int | None
+    database: str | None
+    options: Mapping[str, str]
+
+
+def parse_url(url: str) -> DatabaseUrl:
+    """Return the parts of a URL.
+
+    Raises:
+        ValueError: it is none. The message does not quote it, as it may hold a password.
+    """
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise ValueError("no URL")
+    parts = {name: None if part is None else unquote(part) for name, part in match.groupdict().items()}
+    return DatabaseUrl(
+        kind=match["kind"],
+        user=parts["user"],
+        password=parts["password"],
+        host=match["ipv6"] or match["host"],
+        port=int(match["port"]) if match["port"] else None,
+        database=parts["database"],
+        options=dict(parse_qsl(match["options"] or "")),
+    )
