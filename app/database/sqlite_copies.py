@@ -17,6 +17,7 @@ from app.runtime import clock, sqlite
 # Of a mebibyte, as a rule; the pause leaves the disk to the servers.
 _STEP_PAGES = 256
 _PAUSE_S = 0.002
+_OK = 0  # SQLITE_OK
 _MAX_RESTARTS = 50
 _BESIDE = ("-wal", "-shm", "-journal")
 
@@ -113,10 +114,11 @@ class _Steps:
         self._left: int | None = None
         self._restarts = 0
 
-    def __call__(self, _status: int, left: int, _total: int) -> None:
-        if self._left is not None and left > self._left:
-            self._restarts += 1
-        self._left = left
+    def __call__(self, status: int, left: int, _total: int) -> None:
+        if status == _OK:  # else the file was busy, and nothing was copied
+            if self._left is not None and left >= self._left:
+                self._restarts += 1
+            self._left = left
         if self._restarts > _MAX_RESTARTS:
             raise CopyRefused(
                 "The ledger is written to all the time, and this SQLite cannot copy it then: install pysqlite3, or"

@@ -189,6 +189,18 @@ def test_without_write_ahead_a_copy_that_begins_again_and_again_ends(store, data
     old.close()
 
 
+def test_a_copy_that_begins_again_after_its_first_step_is_counted_and_one_that_waits_is_not(monkeypatch) -> None:
+    monkeypatch.setattr(sqlite_copies, "_PAUSE_S", 0)
+    steps = sqlite_copies._Steps()
+
+    for _ in range(100):
+        steps(sqlite_copies.sqlite.dbapi.SQLITE_BUSY, 700, 956)
+    for _ in range(sqlite_copies._MAX_RESTARTS + 1):
+        steps(0, 700, 956)
+    with pytest.raises(CopyRefused, match="pysqlite3"):
+        steps(0, 700, 956)
+
+
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_a_missing_program_is_told_with_its_command(store, database, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
