@@ -30,14 +30,14 @@ _USUAL_LINE = 128
 
 
 def install_request() -> None:
-    """Make gunicorn read requests with the class of this module."""
+    """Make gunicorn read requests with the class of this module, and end them."""
     RequestParser.mesg_class = PlainRequest
+    RequestParser.finish_body = finish_body
 
 
 def install() -> None:
     """Make gunicorn use all that is here."""
     install_request()
-    RequestParser.finish_body = finish_body
     wsgi.Response = PlainResponse
     wsgi.WSGIErrorsWrapper = _Errors
     if "SCRIPT_NAME" not in os.environ:
