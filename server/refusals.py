@@ -89,4 +89,6 @@ def _find_path(request: Any, error: Exception) -> str:
     """
     frames = traceback.walk_tb(error.__traceback__)
     owners = [request, *(frame.f_locals.get("self") for frame, _ in frames)]
-    return next((owner.path or "" for owner in owners if isinstance(owner, Request)), "")
+    # A line that is new is read by a request of its own, which has no path if it is broken before that.
+    paths = [getattr(owner, "path", None) for owner in owners if isinstance(owner, Request)]
+    return next(filter(None, paths), "")
