@@ -67,8 +67,9 @@ class LingeringConnections:
             if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR):
                 return
             data = b""
-        self._late_bytes[sock] += len(data)
-        if not data:
+        if data:
+            self._late_bytes[sock] += len(data)
+        else:  # also of one that made room since the poller found it readable
             self._close(sock)
 
     def _close(self, sock: socket.socket) -> None:
