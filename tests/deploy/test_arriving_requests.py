@@ -227,6 +227,17 @@ def test_who_sends_a_large_body_before_reading_gets_the_answer(
     assert not target.server.faults()
 
 
+@pytest.mark.parametrize(
+    ("header", "status"), [(b"X-A: b", 400), (b"Host: x\r\nCookie: " + b"c" * 9000, 431)], ids=["no host", "large"]
+)
+def test_who_sends_a_large_body_before_reading_gets_a_refusal_of_the_head(
+    target: Target, header: bytes, status: int
+) -> None:
+    head = b"POST /api/chat HTTP/1.1\r\n" + header + b"\r\nContent-Length: 8000000\r\n\r\n"
+    assert target.send(head, b"x" * 8_000_000)[0] == status
+    assert not target.server.faults()
+
+
 class _Client(ArrivingSocket, socket.socket):
     """The server's end of a connection."""
 
