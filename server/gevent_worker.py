@@ -187,7 +187,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             raise StopIteration from None  # gunicorn then closes the connection
         except StopIteration:
             if isinstance(req.body, ArrivingBody) and not req.body.is_read:
-                sock.unread = req.body
+                sock.read_rest = req.body.read
             raise
         finally:
             del self._running[greenlet]
@@ -246,8 +246,8 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     is_chunked = False
     """Whether the response that has begun is sent in chunks."""
 
-    unread: ArrivingBody | None = None
-    """What is left of the last request."""
+    read_rest: Callable[[int], bytes] | None = None
+    """Reads what is left of the last request."""
 
     def open_relay(self) -> Relay:
         """Return what passes on the rest of the response that has begun."""
@@ -288,12 +288,12 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
         super().shutdown(how)
 
     def close(self) -> None:
-        body, self.unread = self.unread, None
+        read, self.read_rest = self.read_rest, None
         with suppress(OSError, ParseException):
             self._send_head()
             # The kernel answers bytes that nobody has read with a reset, which may overtake the answer.
-            if body is not None:
+            if read is not None:
                 self.shutdown(socket.SHUT_WR)
-                while body.read(65_536):
+                while read(65_536):
                     pass
         super().close()

@@ -11,7 +11,7 @@ from typing import Any
 from gunicorn import SERVER_SOFTWARE, util
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import UnsupportedTransferCoding
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
@@ -30,14 +30,14 @@ _USUAL_LINE = 128
 
 
 def install_request() -> None:
-    """Make gunicorn read requests with the class of this module."""
+    """Make gunicorn read requests with the class of this module, and end them."""
     RequestParser.mesg_class = PlainRequest
+    RequestParser.finish_body = finish_body
 
 
 def install() -> None:
     """Make gunicorn use all that is here."""
     install_request()
-    RequestParser.finish_body = finish_body
     wsgi.Response = PlainResponse
     wsgi.WSGIErrorsWrapper = _Errors
     if "SCRIPT_NAME" not in os.environ:
@@ -48,7 +48,7 @@ class PlainRequest(Request):  # type: ignore[misc]
     """A request whose headers are matched in one pass.
 
     Whatever is not clearly valid goes to gunicorn's parser, so that what is refused, and how, is decided there; but for
-    codings of a body.
+    codings of a body, and a request of HTTP/1.1 without a Host (RFC 9112 section 3.2).
     """
 
     has_response = False
@@ -56,6 +56,7 @@ class PlainRequest(Request):  # type: ignore[misc]
 
     body: Any
     _arrived = b""
+    _has_host = False
     is_plain = False
     """Whether no header is repeated, and none has a name with signs but "-"."""
 
@@ -80,6 +81,8 @@ class PlainRequest(Request):  # type: ignore[misc]
     def set_body_reader(self) -> None:
         """Find out how long the body is, and whether it came whole with the head, as most do."""
         super().set_body_reader()
+        if not self._has_host and self.version > (1, 0):
+            raise InvalidHeader("HOST", req=self)
         reader, arrived = self.body.reader, self._arrived
         if type(reader) is LengthReader and reader.length <= len(arrived):
             self.body = ArrivedBody(arrived[: reader.length])
@@ -99,7 +102,7 @@ class PlainRequest(Request):  # type: ignore[misc]
     # tests/deploy/test_http_messages.py
 
     def parse_headers(self, data: bytes, from_trailer: bool = False) -> list[tuple[str, str]]:
-        """Return the headers, with names in upper case.
+        """Return the headers, with names in upper case, and note what they say of the connection.
 
         Raises:
             UnsupportedTransferCoding: the body has a coding that nobody here undoes.
@@ -119,6 +122,10 @@ class PlainRequest(Request):  # type: ignore[misc]
             names = {name for name, _ in headers}
         if "TRANSFER-ENCODING" in names:
             _check_codings(headers)
+        if not from_trailer:
+            self._has_host = "HOST" in names
+            if "CONNECTION" in names and "close" in _list_tokens(headers, "CONNECTION"):
+                self.force_close()  # gunicorn finds it only if it is the whole value
         if not is_plain:
             return headers
         self.is_plain = True
@@ -233,11 +240,16 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
 
 def _check_codings(headers: list[tuple[str, str]]) -> None:
     """Refuse a body that is compressed, or said to be plain, within its chunks. gunicorn takes it for plain chunks."""
-    values = [value for name, value in headers if name == "TRANSFER-ENCODING"]
-    codings = [coding.strip(" \t").lower() for value in values for coding in value.split(",")]
+    codings = _list_tokens(headers, "TRANSFER-ENCODING")
     # What does not end with chunks, or has them twice, is no valid HTTP: gunicorn says so.
     if codings[-1] == "chunked" and set(codings[:-1]) - {"chunked"}:
-        raise UnsupportedTransferCoding(", ".join(values))
+        raise UnsupportedTransferCoding(", ".join(codings))
+
+
+def _list_tokens(headers: list[tuple[str, str]], name: str) -> list[str]:
+    """Return the members of a header that is a list, in lower case."""
+    values = [value for found, value in headers if found == name]
+    return [token.strip(" \t").lower() for value in values for token in value.split(",")]
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,8 @@ _LINGER_S = 2.0
 _SENDING_S = 30.0
 _SENDING_BYTES = 4096
 _READ_BYTES = 65_536
+# More of them could take all file descriptors, without which the worker ends: the longest waiting makes room.
+_MAX_CONNECTIONS = 256
 
 
 class LingeringConnections:
@@ -42,6 +44,8 @@ class LingeringConnections:
         except (OSError, ValueError, KeyError):
             sock.close()
             return
+        if len(self._added_at) >= _MAX_CONNECTIONS:
+            self._close(next(iter(self._added_at)))
         self._added_at[sock] = now = time.monotonic()
         self._looks.append((now + _LINGER_S, sock))
 
@@ -63,8 +67,9 @@ class LingeringConnections:
             if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR):
                 return
             data = b""
-        self._late_bytes[sock] += len(data)
-        if not data:
+        if data:
+            self._late_bytes[sock] += len(data)
+        else:  # also of one that made room since the poller found it readable
             self._close(sock)
 
     def _close(self, sock: socket.socket) -> None:

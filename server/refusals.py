@@ -13,6 +13,8 @@ from server.refusal_answers import Refusal, refuse
 
 _INVALID = ("400 Bad Request", "invalid_request", "The request is not valid HTTP.")
 _INTERNAL = ("500 Internal Server Error", "internal_error", "Something went wrong here. It has been noted.")
+# The longest pause of a client that goes on sending after its request is refused.
+_LINGER_S = 2.0
 # The first class that fits counts.
 _BY_CLASS: dict[type[Exception], Refusal] = {
     errors.InvalidResponseHeader: _INTERNAL,
@@ -54,6 +56,7 @@ class JsonRefusals:
         """Answer a request that failed before the application got it, or after."""
         why = next((found for kind, found in _BY_CLASS.items() if isinstance(exc, kind)), _INTERNAL)
         request_id = refuse(client, why, _find_path(req, exc))
+        _read_rest_of(client)
         if why is not _INTERNAL:
             self.note_refusal(request_id, why, type(exc).__name__)
         elif fields := self._describe(request_id, why, type(exc).__name__):
@@ -82,6 +85,14 @@ class JsonRefusals:
         return fields | {"left_out": left_out} if left_out else fields
 
 
+def _read_rest_of(client: Any) -> None:
+    """Have the socket of a gevent worker read what its client still sends before it closes."""
+    if hasattr(client, "read_rest"):
+        client.arrival.is_in_body = client.arrival.is_answered = True
+        client.settimeout(_LINGER_S)
+        client.read_rest = client.recv
+
+
 def _find_path(request: Any, error: Exception) -> str:
     """Return the path of a request; "" if it has not been read so far.
 
@@ -89,4 +100,6 @@ def _find_path(request: Any, error: Exception) -> str:
     """
     frames = traceback.walk_tb(error.__traceback__)
     owners = [request, *(frame.f_locals.get("self") for frame, _ in frames)]
-    return next((owner.path or "" for owner in owners if isinstance(owner, Request)), "")
+    # A line that is new is read by a request of its own, which has no path if it is broken before that.
+    paths = [getattr(owner, "path", None) for owner in owners if isinstance(owner, Request)]
+    return next(filter(None, paths), "")

@@ -20,7 +20,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 
 from server import http_messages
-from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody, ArrivingSocket
+from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody, ArrivingSocket, watch_body
 from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, wait_until
 
 TIMEOUT_S = 5
@@ -227,6 +227,17 @@ def test_who_sends_a_large_body_before_reading_gets_the_answer(
     assert not target.server.faults()
 
 
+@pytest.mark.parametrize(
+    ("header", "status"), [(b"X-A: b", 400), (b"Host: x\r\nCookie: " + b"c" * 9000, 431)], ids=["no host", "large"]
+)
+def test_who_sends_a_large_body_before_reading_gets_a_refusal_of_the_head(
+    target: Target, header: bytes, status: int
+) -> None:
+    head = b"POST /api/chat HTTP/1.1\r\n" + header + b"\r\nContent-Length: 8000000\r\n\r\n"
+    assert target.send(head, b"x" * 8_000_000)[0] == status
+    assert not target.server.faults()
+
+
 class _Client(ArrivingSocket, socket.socket):
     """The server's end of a connection."""
 
@@ -264,6 +275,29 @@ def test_a_request_that_is_answered_leaves_the_next_one_its_own_time(
         assert arrival.begun_at is None
         with pytest.raises(NoMoreData):  # it is idle, and closed as every idle connection is
             next(parser)
+
+
+def test_requests_that_come_whole_on_one_connection_have_each_their_own_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RequestParser, "mesg_class", RequestParser.mesg_class)
+    monkeypatch.setattr(RequestParser, "finish_body", RequestParser.finish_body)
+    http_messages.install_request()  # what both kinds of worker have
+    arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=9, slow_requests=0), print)
+    arrival = arrivals.admit(("192.0.2.1", 1))
+    assert arrival is not None
+    ours, theirs = socket.socketpair()
+    with _Client(fileno=ours.detach()) as client, theirs:
+        client.arrival = arrival
+        parser = RequestParser(Config(), client, ("192.0.2.1", 1))
+        for path in (b"/", b"/v1"):
+            theirs.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            request = next(parser)
+            assert request.uri == path.decode()
+            request.body, arrival.is_in_body = watch_body(request.body, arrival), True
+            arrival.is_answered = True
+            assert parser.finish_body(deadline=time.monotonic() + 5)
+            assert arrival.begun_at is None
 
 
 def test_a_client_that_sends_on_slowly_after_its_answer_is_not_answered_again() -> None:

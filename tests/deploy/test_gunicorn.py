@@ -119,6 +119,8 @@ REFUSED = {
     "no request line": (b"canary\r\n\r\n", 400),
     "bad method": (b"ca{}nary / HTTP/1.1\r\n\r\n", 400),
     "bad version": (b"GET /?canary HTTP/9.7\r\n\r\n", 400),
+    "unknown version": (b"GET / HTTP/9.7\r\nHost: x\r\nX-A: canary\r\n\r\n", 400),
+    "no host": (b"GET / HTTP/1.1\r\nX-A: canary\r\n\r\n", 400),
     "long URL": (b"GET /?canary=" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
     "bad header name": (b"GET / HTTP/1.1\r\nHost: x\r\nca nary: 1\r\n\r\n", 400),
     "bad header value": (b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer canary\x00\r\n\r\n", 400),
@@ -159,7 +161,7 @@ def test_what_gunicorn_refuses_itself_is_our_json_and_logs_no_part_of_it(offline
 def test_below_v1_it_is_openais_object(offline: tuple[Gunicorn, int]) -> None:
     _, port = offline
     for name, (sent, status) in REFUSED.items():
-        if not sent.startswith((b"GET / HTTP/1.1", b"POST / HTTP/1.1")):
+        if not sent.startswith((b"GET / HTTP", b"POST / HTTP")):
             continue  # what is refused before the path is read
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(sent.replace(b" / ", b" /v1/chat/completions "))

@@ -26,7 +26,6 @@ HEADS = {
     "plain": b"Host: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n",
     "spaces around a value": b"Host: \t a \t\r\nX-A:\r\nX-B:b\r\n",
     "a value of Latin-1": b"Host: a\r\nX-A: \xe9\x85\r\n",
-    "no header": b"",
     "header without a name": b"Host: a\r\n: b\r\n",
     "space before the colon": b"Host: a\r\nContent-Length : 2\r\n",
     "space before the name": b"Host: a\r\n Content-Length: 2\r\n",
@@ -47,25 +46,25 @@ HEADS = {
     "names with other signs": b"Host: a\r\n!#$%&'*+.^`|~: b\r\n",
     "Host twice": b"Host: a\r\nhost: b\r\n",
     "Content-Type twice": b"Content-Type: a\r\nContent-Type: b\r\n",
-    "Content-Length twice": b"Content-Length: 2\r\nContent-Length: 2\r\n",
+    "Content-Length twice": b"Host: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n",
     "Content-Length of a list": b"Content-Length: 2, 2\r\n",
     "signed Content-Length": b"Content-Length: +2\r\n",
     "Content-Length of other digits": b"Content-Length: \xb2\r\n",
-    "Cookie twice": b"Cookie: a\r\nCookie: b\r\n",
+    "Cookie twice": b"Host: a\r\nCookie: a\r\nCookie: b\r\n",
     "length and coding": b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
     "unknown coding": b"Transfer-Encoding: xchunked\r\n",
-    "coding twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    "coding twice": b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
     "coding with a vertical tab": b"Transfer-Encoding: \x0bchunked\r\n",
-    "chunked": b"Transfer-Encoding: chunked\r\n",
+    "chunked": b"Host: a\r\nTransfer-Encoding: chunked\r\n",
     "Expect": b"Host: a\r\nExpect: 100-continue\r\n",
     "unknown Expect": b"Host: a\r\nExpect: more\r\n",
     "https behind a proxy": b"Host: a\r\nX-Forwarded-Proto: https\r\n",
-    "two schemes": b"X-Forwarded-Proto: https\r\nX-Forwarded-SSL: off\r\n",
-    "64 headers": b"".join(b"X-%d: a\r\n" % i for i in range(64)),
-    "65 headers": b"".join(b"X-%d: a\r\n" % i for i in range(65)),
-    "the longest header": b"X-A: %b\r\n" % (b"a" * 8183),
+    "two schemes": b"Host: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-SSL: off\r\n",
+    "64 headers": b"Host: a\r\n" + b"".join(b"X-%d: a\r\n" % i for i in range(63)),
+    "65 headers": b"Host: a\r\n" + b"".join(b"X-%d: a\r\n" % i for i in range(64)),
+    "the longest header": b"Host: a\r\n" + b"X-A: %b\r\n" % (b"a" * 8183),
     "a header that is too long": b"X-A: %b\r\n" % (b"a" * 8184),
-    "several long headers": b"X-A: %b\r\nX-B: %b\r\n" % (b"a" * 5000, b"b" * 5000),
+    "several long headers": b"Host: a\r\n" + b"X-A: %b\r\nX-B: %b\r\n" % (b"a" * 5000, b"b" * 5000),
     "closing": b"Host: a\r\nConnection: close\r\n",
 }
 LINES = {
@@ -98,12 +97,12 @@ ARRIVALS = {
     "apart": (5, -1),
 }
 BODIES = {
-    "of a length": b"Content-Length: 5\r\n\r\nHello",
+    "of a length": b"Host: a\r\nContent-Length: 5\r\n\r\nHello",
     "of no length": b"Host: a\r\n\r\n",
-    "empty": b"Content-Length: 0\r\n\r\n",
-    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n",
-    "in broken chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nHelloo\r\n0\r\n\r\n",
-    "that ends too early": b"Content-Length: 500\r\n\r\nHello",
+    "empty": b"Host: a\r\nContent-Length: 0\r\n\r\n",
+    "in chunks": b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n",
+    "in broken chunks": b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHelloo\r\n0\r\n\r\n",
+    "that ends too early": b"Host: a\r\nContent-Length: 500\r\n\r\nHello",
 }
 HOSTILE = {
     "spaces": b"X-A:" + b" " * 8000 + b"\x00\r\n",
@@ -161,8 +160,8 @@ def test_a_head_is_read_as_gunicorn_reads_it(head: bytes, peer: str) -> None:
 @each_row(
     ("head", "refusal"),
     [
-        (b"Transfer-Encoding: chunked\r\n", None),
-        (b"Transfer-Encoding: \t Chunked \r\n", None),
+        (b"Host: a\r\nTransfer-Encoding: chunked\r\n", None),
+        (b"Host: a\r\nTransfer-Encoding: \t Chunked \r\n", None),
         (b"Host: a\r\n", None),
         (b"Transfer-Encoding: gzip, chunked\r\n", UnsupportedTransferCoding),
         (b"Transfer-Encoding: GZIP,\tchunked\r\n", UnsupportedTransferCoding),
@@ -206,6 +205,41 @@ def test_a_hostile_head_costs_no_more_than_its_length(head: bytes) -> None:
     began = time.process_time()
     assert _read(PlainRequest, head, "127.0.0.1") == _read(Request, head, "127.0.0.1")
     assert time.process_time() - began < 0.1  # with two parts that match the same character: a second
+
+
+NO_HOST = (InvalidHeader, "Invalid HTTP Header: 'HOST'")
+
+
+@each_row(
+    "head",
+    [b"", b"Content-Length: 2\r\n", b"X-Host: a\r\n", b"Cookie: a\r\nCookie: b\r\n", b"Expect: 100-continue\r\n"],
+)
+def test_only_an_old_version_needs_no_host(head: bytes) -> None:
+    assert _read(PlainRequest, head, "127.0.0.1") == NO_HOST
+    assert _read(PlainRequest, head, "127.0.0.1", b"GET http://a/ HTTP/1.1\r\n") == NO_HOST
+
+    old = b"GET /healthz HTTP/1.0\r\n"
+    assert _read(PlainRequest, head, "127.0.0.1", old) == _read(Request, head, "127.0.0.1", old)
+
+
+@each_row(
+    ("value", "version", "closes"),
+    [
+        (b"TE, close", b"1.1", True),
+        (b"Close ,TE", b"1.1", True),
+        (b"close\r\nX-A: b\r\nX-A: c", b"1.1", True),
+        (b"keep-alive\r\nConnection: close", b"1.1", True),
+        (b"keep-alive, close", b"1.0", True),
+        (b"closed, not-close", b"1.1", False),
+        (b"keep-alive", b"1.1", False),
+        (b"keep-alive", b"1.0", False),
+        (b"TE", b"1.0", True),
+    ],
+)
+def test_a_client_that_closes_is_understood_in_any_list(value: bytes, version: bytes, closes: bool) -> None:
+    head, line = b"Host: a\r\nConnection: %b\r\n" % value, b"GET / HTTP/%b\r\n" % version
+
+    assert _read(PlainRequest, head, "127.0.0.1", line)[2] is closes  # type: ignore[index]
 
 
 def _read_environ(request_class: type[Request], create: Callable[..., Any], pieces: list[bytes]) -> object:
@@ -253,7 +287,9 @@ def test_a_query_is_not_remembered() -> None:
 
 def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool]) -> object:
     """Return what the application reads of a body, whether it can be finished, and what is then found after it."""
-    parser = RequestParser(_config(), iter([LINE + message, LINE + b"X-Next: yes\r\n\r\n"]), ("127.0.0.1", 1))
+    parser = RequestParser(
+        _config(), iter([LINE + message, LINE + b"Host: a\r\nX-Next: yes\r\n\r\n"]), ("127.0.0.1", 1)
+    )
     first = next(parser)
     arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=None, slow_requests=None), print)
     first.body = watch_body(first.body, Arrival(arrivals, None))
@@ -292,7 +328,9 @@ def _read_all(request_class: type[Request], finish: Callable[..., bool], pieces:
 @pytest.mark.parametrize("cuts", [(), (60,), (70,), (75,), (150,), (-1,), (30, 68, 160)])
 @pytest.mark.parametrize("first", BODIES.values(), ids=BODIES)
 def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, cuts: tuple[int, ...]) -> None:
-    message = b"".join(LINE + body for body in (first, BODIES["of a length"], BODIES["empty"], b"X: y\r\n\r\n"))
+    message = b"".join(
+        LINE + body for body in (first, BODIES["of a length"], BODIES["empty"], b"Host: a\r\nX: y\r\n\r\n")
+    )
     places = sorted({0, len(message), *(cut % len(message) for cut in cuts)})
     pieces = [message[begin:end] for begin, end in pairwise(places)]
 

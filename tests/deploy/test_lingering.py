@@ -6,6 +6,8 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
 
 import pytest
 
@@ -137,3 +139,27 @@ def test_a_connection_that_is_gone_is_closed_at_once(
     server = socket.socket()  # never connected: shutdown fails as it does after a reset
     LingeringConnections(poller).add(server)
     assert is_closed(server)
+
+
+def test_no_more_wait_than_a_process_may_have_files(poller: selectors.BaseSelector) -> None:
+    lingering = LingeringConnections(poller)
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(260)]
+        for sock in chain.from_iterable(pairs):
+            stack.enter_context(sock)
+        found_before = []
+        for server, client in pairs:
+            lingering.add(server)
+            client.sendall(b"x")
+            found_before += poller.select(0)[:1]
+        for key, _ in found_before:
+            key.data(key.fileobj)
+
+        assert not set(lingering._late_bytes) - {server for server, _ in pairs[4:]}
+        assert [is_closed(server) for server, _ in pairs] == [True] * 4 + [False] * 256
+        assert len(poller.get_map()) == 256
+        for _, client in pairs:
+            client.close()
+        for _ in range(2):  # what was sent, and its end
+            dispatch(poller)
+        assert all(is_closed(server) for server, _ in pairs)
