@@ -248,7 +248,8 @@ class Database:
         # In its turn: another thread may use it. What it then still uses is closed when it is given back.
         with suppress(Contended), self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=True):
             writer, self._writer = self._writer, None
-            self.driver.pool.discard(writer.raw)
+            if writer is not None:  # its last user has not closed it meanwhile
+                self.driver.pool.discard(writer.raw)
 
     def _abandon(self, connection: Connection, error: BaseException) -> None:
         """Roll back; close the connection if that fails, or if the database was not available to it.

@@ -32,6 +32,16 @@ def others_are_ready() -> bool:
     return bool(loop.pendingcnt or loop._callbacks) and gevent.getcurrent() is not hub
 
 
+def is_loop() -> bool:
+    """Return whether gevent's loop itself runs this, in which a forgotten stream may be closed: it cannot wait.
+
+    Only to be called where requests are greenlets: see is_cooperative().
+    """
+    import gevent  # is loaded already
+
+    return gevent.getcurrent() is gevent.get_hub()
+
+
 def in_turns(items: Iterable[T]) -> Iterator[T]:
     """Yield the items, and let others run whenever the work on them has taken some milliseconds."""
     turn_ends_at = time.perf_counter() + _TURN_S

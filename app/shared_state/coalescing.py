@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from app.runtime.blocking import is_cooperative
 from app.runtime.store_guard import DatabaseUnavailable
-from app.runtime.turns import others_are_ready
+from app.runtime.turns import is_loop, others_are_ready
 from app.shared_state.store import QUEUE_TIMEOUT_S
 
 Argument = TypeVar("Argument")
@@ -22,7 +22,7 @@ class Coalescer(Generic[Argument, Result]):
     Later callers wait; then the first of them leads the next call. Under gevent, a leader first lets the greenlets come
     that are ready in this turn of the loop. So no result is older than its caller's
     request, and a caller waits for at most two round trips, however many callers there are. If the store is
-    unavailable, all waiting callers get that error.
+    unavailable, all waiting callers get that error. The loop itself, which cannot wait, makes a call of its own.
     """
 
     def __init__(self, call_all: Callable[[str, list[Argument]], Sequence[Result]]) -> None:
@@ -45,11 +45,14 @@ class Coalescer(Generic[Argument, Result]):
         """
         with self._lock:
             waiting = self._waiting.get(key)
+            must_not_wait = waiting is not None and self._gathers and is_loop()
             if waiting is None:
                 self._waiting[key] = []
-            else:
+            elif not must_not_wait:
                 pending = _PendingCall[Argument, Result](argument)
                 waiting.append(pending)
+        if must_not_wait:
+            return self._call_all(key, [argument])[0]
         if waiting is not None:
             return self._follow(key, pending)
         return self._lead(key, argument, self._gather(key) if self._gathers and others_are_ready() else [])

@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from app.runtime import clock
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
@@ -43,7 +42,11 @@ class Leases:
         try:
             refused = self._guard.call(lambda: self._requests.call(_ALL, request))
         except DatabaseUnavailable:
+            self._withdraw(request)
             refused = self._take_alone(limits)
+        except BaseException:  # as when gevent kills the greenlet
+            self._withdraw(request)
+            raise
         if refused is not None:
             raise LeaseRefused(refused)
         return HeldLease(self, limits)
@@ -84,21 +87,37 @@ class Leases:
         Returns:
             for each request the name of which all leases are taken; None if it succeeded.
         """
-        wanted = [request.limits for request in requests if request.limits]
+        wanted = [request for request in requests if request.limits]
         refused: list[str | None] = []
         to_report = {name for request in requests for name in request.reported}
         if wanted:
-            held = {name: self._held.get(name, 0) for limits in wanted for name in limits}
-            refused = self._store.take_leases(self._process, held, wanted)
-            for limits, name in zip(wanted, refused, strict=True):
-                if name is None:
-                    with self._lock:
-                        self._add(limits, 1)
-                    to_report.difference_update(limits)  # it is written
+            held = {name: self._held.get(name, 0) for request in wanted for name in request.limits}
+            refused = self._store.take_leases(self._process, held, [request.limits for request in wanted])
+            taken = [request for request, name in zip(wanted, refused, strict=True) if name is None]
+            with self._lock:
+                withdrawn = [request for request in taken if not self._count_taken(request)]
+            for request in taken:
+                to_report.difference_update(request.limits)  # it is written
+            for request in withdrawn:
+                to_report.update(request.limits)
         if to_report:
             self._store.set_leases(self._process, {name: self._held.get(name, 0) for name in to_report})
         answers = iter(refused)
         return [next(answers) if request.limits else None for request in requests]
+
+    def _count_taken(self, request: _Request) -> bool:
+        """Count the leases that a caller has got; under the lock. Return False if it does not want them any more."""
+        if not request.is_withdrawn:
+            request.is_taken = True
+            self._add(request.limits, 1)
+        return request.is_taken
+
+    def _withdraw(self, request: _Request) -> None:
+        """Forget a request whose caller got no answer: what it has taken, or what it would take later."""
+        with self._lock:
+            request.is_withdrawn = True
+            if request.is_taken:
+                self._add(request.limits, -1)
 
     def _take_alone(self, limits: Mapping[str, int]) -> str | None:
         """Take leases without the store, or return the name of which this process holds all."""
@@ -117,11 +136,19 @@ class Leases:
                 self._held[name] = held
 
 
-class _Request(NamedTuple):
-    """What a caller wants: a lease of each name that has a limit, or to have the counts of names reported."""
+class _Request:
+    """What a caller wants: a lease of each name that has a limit, or to have the counts of names reported.
 
-    limits: Mapping[str, int]
-    reported: Collection[str]
+    Attributes:
+        is_taken: whether its leases are counted.
+        is_withdrawn: whether its caller waits no longer, so that they are not to be.
+    """
+
+    def __init__(self, limits: Mapping[str, int], reported: Collection[str]) -> None:
+        self.limits = limits
+        self.reported = reported
+        self.is_taken = False
+        self.is_withdrawn = False
 
 
 class HeldLease:

@@ -193,6 +193,20 @@ def test_a_single_statement_that_got_no_turn_was_not_run(store, database):
     assert not error.value.is_unsure
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_it_can_be_closed_while_its_writer_fails(database, monkeypatch):
+    database.check()
+    acquire_turn = database.driver.acquire_turn
+
+    def wait_until_the_writer_is_closed(deadline, *, writes):
+        writer, database._writer = database._writer, None  # as by another thread, whose turn it was
+        database.driver.pool.discard(writer.raw)
+        return acquire_turn(deadline, writes=writes)
+
+    monkeypatch.setattr(database.driver, "acquire_turn", wait_until_the_writer_is_closed)
+    database.close()
+
+
 def test_readings_see_one_moment(database):
     with database.read_transaction() as connection:
         count = "SELECT count(*) FROM accounts"

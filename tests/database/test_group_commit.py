@@ -263,6 +263,32 @@ def test_a_greenlet_that_is_killed_while_it_waits_is_not_run_for(group, database
     assert read(database) == [("a", 0), ("c", 0)]
 
 
+def test_one_that_is_killed_while_its_statement_waits_alone_is_not_run_for_later(group, database, monkeypatch):
+    """A hold that came after the settlement that undoes it would stay."""
+    prepare = database.driver.prepare
+    greenlets: list[gevent.Greenlet] = []
+    waits = []
+
+    def wait_for_turn(raw, deadline):
+        if not waits:
+            waits.append(True)
+            greenlets[0].kill(block=False)
+            gevent.sleep(0.01)
+        prepare(raw, deadline)
+
+    def execute(*statement):
+        return group.execute(*statement) if statement else None
+
+    monkeypatch.setattr(database.driver, "prepare", wait_for_turn)
+    outcomes = start_together(execute, (OPEN, ("a", 0)), (), then=greenlets.extend)
+    gevent.sleep(0.02)
+
+    assert isinstance(outcomes[0], gevent.GreenletExit)
+    assert waits
+    assert group.execute(OPEN, ("b", 0)) == 1
+    assert read(database) == [("b", 0)]
+
+
 def test_nobody_is_told_before_the_commit(group, database, monkeypatch):
     commit = database.driver.commit
     told = []

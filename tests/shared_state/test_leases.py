@@ -311,3 +311,45 @@ def test_without_its_store_a_process_counts_each_name_alone(store, monkeypatch):
     assert refuse(state, user=1, streams=2) == "user"
     assert refuse(state, another=1, streams=1) == "streams"
     assert state.take_lease({"another": 1, "streams": 2})
+
+
+def test_who_is_ended_while_it_asks_leaves_no_lease_behind(store, monkeypatch):
+    state, other = store.open(), store.open()
+    leases, asked = state._own.get().leases, []
+
+    def end_before(_key, request):
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    def end_after(key, request):
+        leases._execute_all(key, [request])
+        raise KeyboardInterrupt
+
+    for ended in (end_before, end_after):
+        monkeypatch.setattr(leases._requests, "call", ended)
+        with pytest.raises(KeyboardInterrupt):
+            state.take_lease({"a": 9, "b": 9})
+    monkeypatch.undo()
+    kept = _Request({"a": 9}, ())
+    assert leases._execute_all("", [*asked, kept]) == [None, None]  # the leader asks for all that came before
+    assert leases._held == {"a": 1}
+    assert count(other, "a", "b") == [1, 0]
+
+
+def test_who_is_told_of_an_outage_after_its_lease_was_taken_counts_it_once(store, monkeypatch):
+    state = store.open()
+    leases = state._own.get().leases
+
+    def be_away(*_arguments):
+        raise DatabaseUnavailable("away")
+
+    def take_beside_a_report(key, request):
+        return leases._execute_all(key, [request, _Request({}, ["another"])])[0]
+
+    monkeypatch.setattr(state._store, "set_leases", be_away)
+    monkeypatch.setattr(leases._requests, "call", take_beside_a_report)
+    lease = state.take_lease({"a": 9})
+    assert leases._held == {"a": 1}
+    monkeypatch.undo()
+    lease.release()
+    assert leases._held == {}

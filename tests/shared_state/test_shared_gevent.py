@@ -143,6 +143,23 @@ print(sorted(int(worker.value) for worker in workers if isinstance(worker.value,
 """
 
 
+# The loop itself, in which a forgotten stream may be closed, calls while another caller lets the others come.
+IN_LOOP = """
+def add():
+    return int(state.update("count", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60))
+values, lease = [], take_lease(state, "streams", 9)
+def add_in_loop():
+    values.append(add())
+    lease.release()
+def add_and_take():
+    gevent.get_hub().loop.run_callback(add_in_loop)
+    values.append(add())
+    return take_lease(state, "streams", 9)
+kept = gevent.spawn(add_and_take).get()
+print(json.dumps([sorted(values), state.count_leases("streams")]))
+"""
+
+
 def test_burst_over_two_workers_gets_one_probe_and_exactly_the_limit(place):
     workers = [Child(BURST, place, in_gevent=True) for _ in range(2)]
     for step in ("ready", "done"):
@@ -168,6 +185,11 @@ def test_those_that_are_ready_at_once_change_a_value_of_a_file_once(place):
     assert is_alone_at_once
     assert together == [[*range(2, 22)], 1]
     assert with_a_leaver == [[*range(22, 41)], 1]
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_the_loop_itself_waits_for_nobody(place):
+    assert json.loads(Child(IN_LOOP, place, in_gevent=True).end()) == [[1, 2], 1]
 
 
 @pytest.mark.parametrize("place", ["redis"], indirect=True)

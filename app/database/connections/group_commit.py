@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gevent import spawn
+from gevent import getcurrent, spawn
 from gevent.event import AsyncResult
 
 from app.database import database as databases
@@ -38,7 +38,7 @@ class GroupCommit:
         return statement.wait()
 
     def _run_group(self) -> None:
-        """Run what has been asked for, and hand out the outcomes. It has a greenlet of its own, which nobody kills."""
+        """Run what has been asked for, and hand out the outcomes. It has a greenlet of its own, which outlives those that wait."""
         group, self._group = self._group, []
         try:
             outcomes = self._commit(group) if len(group) > 1 else [self._run_alone(group[0])]
@@ -55,6 +55,7 @@ class GroupCommit:
     def _run_alone(self, statement: _Statement) -> int:
         if statement.is_abandoned:
             return 0
+        statement.runner = getcurrent()
         return self._database.execute(statement.sql, statement.values, statement.deadline - clock.ticks())
 
     def _commit(self, group: Sequence[_Statement]) -> list[int | Exception]:
@@ -82,6 +83,7 @@ class _Statement:
     Attributes:
         deadline: when its time limit ends, by clock.ticks().
         is_abandoned: whether its greenlet waits no longer, so that it must not be run.
+        runner: the greenlet that runs it alone, if one does.
     """
 
     def __init__(self, sql: str, values: Sequence[Any]) -> None:
@@ -89,6 +91,7 @@ class _Statement:
         self.values = values
         self.deadline = clock.ticks() + databases.TIMEOUT_S
         self.is_abandoned = False
+        self.runner: Any = None
         self._outcome: Any = AsyncResult()
 
     def wait(self) -> int:
@@ -97,6 +100,9 @@ class _Statement:
             count: int = self._outcome.get()
         except BaseException:  # as when gevent kills the greenlet
             self.is_abandoned = True
+            # What undoes the statement must not come before it, if it still waits for its turn.
+            if self.runner is not None:
+                self.runner.kill(block=False)
             raise
         return count
 
