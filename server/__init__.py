@@ -10,6 +10,7 @@ boot_failures.py   lets the others serve on while a worker that replaces one can
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 refusal_answers.py the answer to a request that no application gets, in the form of its errors
 arrival.py         bounds slow requests, and the connections of one address
+continuing.py      asks a client that waits with its body for it, once the application reads it
 lingering.py       closes answered connections without waiting for their clients
 listening.py       accepts connections, a fair share in each worker
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes

@@ -187,7 +187,7 @@ class ArrivingBody(Body):  # type: ignore[misc]
     belongs to the request as well: its time goes on, and the next one's begins after it.
     """
 
-    # private API: buf and failed of gunicorn's Body, length and parser of its readers; guarded by tests/deploy/test_arriving_requests.py
+    # private API: buf and failed of gunicorn's Body, length, unreader and parser of its readers; guarded by tests/deploy/test_arriving_requests.py
 
     def __init__(self, body: Body, arrival: Arrival) -> None:
         super().__init__(body.reader)
@@ -197,6 +197,10 @@ class ArrivingBody(Body):  # type: ignore[misc]
     def is_read(self) -> bool:
         """Whether the application has read all of a body whose length is known."""
         return getattr(self.reader, "length", None) == 0 and not self.buf.tell() and not self.failed
+
+    def getvalue(self) -> bytes:
+        """Return what has arrived and is not read, without waiting for more, as the method of ArrivedBody does."""
+        return bytes(self.reader.unreader.buf.getvalue())
 
     def read(self, size: int | None = None) -> bytes:
         """Return up to so many bytes."""

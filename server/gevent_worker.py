@@ -14,7 +14,6 @@ from importlib import metadata
 from typing import Any
 
 import gevent
-import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 from gunicorn.http.errors import ParseException
@@ -24,6 +23,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection, watch_body
 from server.boot_signals import take_stops
+from server.continuing import continue_when_read
 from server.listening import FairListener, Listener
 from server.refusals import JsonRefusals
 from server.relay import Relay
@@ -179,6 +179,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         if arrival is not None:
             arrival.is_in_body = True
             req.body = watch_body(req.body, arrival)
+        if req._expected_100_continue:
+            continue_when_read(req, sock)
         if not self._allows_keepalive:
             req.force_close()
         try:
@@ -235,8 +237,7 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     """A client's connection.
 
     gunicorn writes the head of a response, then its body. Here the head is delayed until the next write, so a small
-    response is one packet. A client that does not read for too long raises ConnectionResetError, which gunicorn
-    handles as a disconnect.
+    response is one packet. A client that reads nothing for too long raises ConnectionResetError, as if it had left.
     """
 
     _head = b""

@@ -15,6 +15,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from server import http_messages
 from server.arrival import Arrivals, ArrivingSocket, refuse_connection, watch_body
 from server.boot_signals import take_stops
+from server.continuing import continue_when_read
 from server.lingering import LingeringConnections
 from server.refusals import JsonRefusals
 from server.stop_notice import Stop, find_quit_s, find_stop, is_last
@@ -104,6 +105,8 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         arrival = conn.sock.arrival
         arrival.is_in_body = True
         req.body = watch_body(req.body, arrival)
+        if req._expected_100_continue:
+            continue_when_read(req, conn.sock)
         try:
             return super().handle_request(req, conn)
         finally:

@@ -166,7 +166,7 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
     add: Callable[[Response], Response] = cross_origin(
         origins=origins,
         supports_credentials=settings.with_credentials,
-        methods=["GET", "POST", "DELETE", "OPTIONS"],
+        methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=[_compile_header(name) for name in (*_ALLOWED_HEADERS, *settings.allowed_headers)],
         expose_headers=_EXPOSED_HEADERS,
         max_age=_PREFLIGHT_MAX_AGE_S,
@@ -175,7 +175,14 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
         vary_header=False,
         allow_private_network=False,
     )(lambda response: response)
-    return add
+
+    def add_with_methods(response: Response) -> Response:
+        response = add(response)
+        if response.allow and "Access-Control-Allow-Methods" in response.headers:
+            response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(response.allow))  # of the route
+        return response
+
+    return add_with_methods
 
 
 def _compile_header(name: str) -> re.Pattern[str]:

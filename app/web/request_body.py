@@ -177,11 +177,18 @@ def buffer_body(limit: int | None = None) -> bytes:
 
 
 def read_start(limit: int) -> bytes:
-    """Return the first bytes of a body that nobody has read yet: what can be had of them."""
+    """Return the first bytes of a body that nobody has read yet: what can be had of them.
+
+    If it is too large by its length, no more than what has arrived: its client may wait for the answer.
+    """
     environ = current_request().environ
-    length = _declared_length(environ, sys.maxsize)
+    body = environ["wsgi.input"]
     with suppress(Exception):  # an error is being answered already: it does not matter which others there are
-        data: bytes = environ["wsgi.input"].read(limit if length is None else min(limit, length))
+        length = _declared_length(environ, sys.maxsize)
+        if length is not None and length > current_app.config["MAX_CONTENT_LENGTH"]:
+            arrived: bytes = body.getvalue()  # of BytesIO, or see server/arrival.py
+            return arrived[:limit]
+        data: bytes = body.read(limit if length is None else min(limit, length))
         return data
     return b""
 

@@ -32,6 +32,13 @@ class JsonPieces:
         return self.length
 
 
+def no_content() -> Response:
+    """Return a 204, which has no body, and so no type of one."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
 def json_response(body: dict[str, Any] | bytes | JsonPieces, record: CallRecord) -> Response:
     """Return the response to a call. A body of bytes, or in pieces, is already JSON."""
     content = orjson.dumps(body) if isinstance(body, dict) else body

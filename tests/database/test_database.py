@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 import app.auth.audit.tables
@@ -279,3 +281,21 @@ def test_a_relative_path_is_below_the_root(tmp_path):
     database.migrate()
     database.close()
     assert (tmp_path / "instance" / "a.sqlite3").exists()
+
+
+def test_a_revision_is_not_generated_from_tables_that_are_not_loaded(database):
+    """Else it would drop all tables."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(SCRIPTS))
+    with database.driver.pool.lend() as raw, wrap_connection(database.driver, raw) as connection:
+        config.attributes["connection"] = connection
+        script = ScriptDirectory.from_config(config)
+        compared = []
+
+        def look(_revision, context):
+            compared.append(context.opts["target_metadata"])
+            return []
+
+        with EnvironmentContext(config, script, fn=look, as_sql=False):
+            script.run_env()
+    assert compared == [None]

@@ -11,6 +11,8 @@ from app.openai_service.results import CallRecord
 from tests.fakes.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import completion, stream_of
+from tests.fakes.servers import ROOT
+from tests.fakes.site import bearer
 
 OTHERS = [
     ("GET", "/healthz"),
@@ -86,3 +88,21 @@ def test_calls_that_are_not_admitted_write_no_more_lines_either(clock, caplog):
     refused.outcome = "complete"
     log_call(refused)
     assert len(lines_of(caplog, "call")) == 61
+
+
+def test_what_has_no_content_has_no_type(make_site):
+    site = make_site()
+    admin = bearer(site.key)
+    answers = [
+        site.client.get("/favicon.ico"),
+        site.client.get("/api/chat/nothing/stream", headers=admin),
+        site.client.delete("/api/limits/user/anna", headers=admin),
+        site.client.delete("/api/tokens?userId=anna", headers=admin),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 204
+        assert "Content-Type" not in answer.headers
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    sources = {file for file in (ROOT / "app" / "web").rglob("*.py") if "status=204)" in file.read_text()}
+    assert {file.name for file in sources} == {"responses.py", "operations.py"}, "use no_content()"

@@ -28,7 +28,7 @@ def test_a_text_is_read_as_it_was_written_wherever_it_is_cut(client, upstream, m
     assert asked(upstream) == text
 
 
-@pytest.mark.parametrize(("sent", "read"), [(b"100 %", "100 %"), (b"%zz%4", "%zz%4"), (b"a%FFb\xff", "a�b�")])
+@pytest.mark.parametrize(("sent", "read"), [(b"100 %", "100 %"), (b"%zz%4", "%zz%4"), (b"%EF%BF%BD", "�")])
 def test_what_is_no_escape_stays(client, upstream, sent, read):
     assert client.post("/embed/ask", data=b"message=" + sent, content_type=FIELDS).status_code == 200
 
@@ -53,4 +53,63 @@ def test_a_part_without_a_whole_header_of_some_length_is_refused(client, upstrea
 
     assert answer.status_code == 400
     assert "The header of a part of the form is not complete, or too long." in answer.text
+    assert not upstream.sent
+
+
+NOT_UTF_8 = {
+    "a byte": b"a\xffb",
+    "a surrogate": b"\xed\xa0\x80",
+    "an overlong sign": b"\xc0\xaf",
+    "half a sign": "é".encode()[:1],
+    "Latin-1": "é".encode("latin-1"),
+}
+
+
+def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
+    return b'--a\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name, more, value)
+
+
+@each_row("name", NOT_UTF_8)
+@each_row("route", ["/api/vision", "/api/vision/stream", "/embed/ask"])
+def test_a_field_that_is_not_in_utf_8_is_refused_as_in_json(client, upstream, route, name):
+    field = b"prompt" if "vision" in route else b"message"
+    body = part(field, NOT_UTF_8[name]) + part(b"model", b"x") + b"--a--\r\n"
+
+    answers = [client.post(route, data=body, content_type="multipart/form-data; boundary=a")]
+    if route == "/embed/ask":
+        answers.append(client.post(route, data=b"message=" + NOT_UTF_8[name], content_type=FIELDS))
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert "A field of the form is not in UTF-8." in answer.text
+    assert not upstream.sent
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "status"),
+    [
+        (b"", "é � 😀".encode(), 200),
+        (b"\r\nContent-Type: text/plain; charset=utf-8", "é".encode(), 200),
+        (b"\r\nContent-Type: text/plain; charset=iso-8859-1", b"\xe9", 200),
+        (b"\r\nContent-Type: text/plain; charset=us-ascii", "é".encode(), 400),
+        (b"\r\nContent-Type: text/plain; charset=utf-7", b"\xe9", 400),
+    ],
+)
+def test_a_field_is_read_in_its_own_charset(client, upstream, kind, value, status):
+    body = part(b"message", value, kind) + b"--a--\r\n"
+
+    answer = client.post("/embed/ask", data=body, content_type="multipart/form-data; boundary=a")
+
+    assert answer.status_code == status
+    if status == 200:
+        assert asked(upstream) in ("é � 😀", "é")
+
+
+def test_the_bytes_of_a_file_are_no_text(client, upstream):
+    body = part(b"prompt", b"Hi") + part(b"image", b"\xff\xfe", b'; filename="a.png"') + b"--a--\r\n"
+
+    answer = client.post("/api/vision", data=body, content_type="multipart/form-data; boundary=a")
+
+    assert answer.status_code == 400
+    assert "UTF-8" not in answer.text
     assert not upstream.sent

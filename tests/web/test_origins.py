@@ -186,6 +186,24 @@ def test_a_preflight_of_an_allowed_origin_is_answered(client, upstream, origin, 
     assert upstream.sent == []
 
 
+@each_row(
+    ("route", "methods"),
+    [
+        ("/api/chat", {"POST"}),
+        ("/api/limits/user/anna", {"GET", "PUT", "DELETE"}),
+        ("/api/tokens", {"POST", "DELETE"}),
+        ("/api/chat/stream/s1/stop", {"POST"}),
+        ("/api/usage", {"GET"}),
+        ("/v1/models", {"GET"}),
+    ],
+)
+def test_a_preflight_names_the_methods_of_its_route(client, route, methods):
+    for method in methods:
+        named = cors(preflight(client, ORIGIN, route, method))["Access-Control-Allow-Methods"].split(", ")
+        assert set(named) - {"HEAD", "OPTIONS"} == methods
+        assert "Access-Control-Allow-Methods" not in cors(preflight(client, "https://evil.example", route, method))
+
+
 def test_a_preflight_does_not_allow_whatever_header_it_asks_for(client):
     answer = preflight(client, ORIGIN, headers="x-evil")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from app.database.metadata import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+# No target_metadata: the tables' definitions are not loaded here, and without them a revision that is generated would
+# drop all tables. Alembic says instead that it has nothing to compare with.
+context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

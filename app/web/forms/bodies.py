@@ -20,6 +20,9 @@ _MAX_FIELDS = 64
 # Names and media types are short. werkzeug takes 0.1 s for one of 1 MB.
 _MAX_PART_HEADER_BYTES = 8 * 1024
 _END_OF_HEADER = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_OF_A_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+# Those that werkzeug knows beside UTF-8.
+_OTHER_CHARSET = re.compile(rb";\s*charset\s*=\s*\"?(us-ascii|ascii|iso-8859-1)\b", re.IGNORECASE)
 # Each "%" takes some 150 bytes while it is decoded.
 _SLICE_BYTES = 64 * 1024
 
@@ -28,7 +31,7 @@ def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """Read the fields and files of a form of the type multipart/form-data.
 
     Raises:
-        InvalidRequest: the header of a part is too long; or the body cannot be read.
+        InvalidRequest: the header of a part is too long, or a field is no text; or the body cannot be read.
         RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
     """
     request = current_request()
@@ -43,7 +46,7 @@ def read_text_form() -> MultiDict[str, str]:
 
     Raises:
         UnsupportedMediaType: the body is no form.
-        InvalidRequest: it has too many fields, or files; or it cannot be read.
+        InvalidRequest: it has too many fields, or files, or a field is no text; or it cannot be read.
         RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
     """
     request = current_request()
@@ -63,13 +66,20 @@ def read_text_form() -> MultiDict[str, str]:
 
 
 def _check_parts(data: bytes, boundary: str) -> None:
-    """Refuse what would take long to parse."""
+    """Refuse what would take long to parse, and fields in which werkzeug would replace bytes."""
+    most = current_app.config["MAX_FORM_MEMORY_SIZE"]
     parts = split_in_turns(data, b"--" + boundary.encode("latin-1", "replace"), _MAX_FIELDS + 1)
     next(parts)  # the preamble
     for part in parts:
-        is_last = part.startswith(b"--")
-        if not is_last and not _END_OF_HEADER.search(part, 0, _MAX_PART_HEADER_BYTES):
+        if part.startswith(b"--"):
+            continue  # the last
+        end = _END_OF_HEADER.search(part, 0, _MAX_PART_HEADER_BYTES)
+        if end is None:
             raise InvalidRequest("The header of a part of the form is not complete, or too long.")
+        is_refused_later = len(part) - end.end() > most + len(b"\r\n")
+        if not is_refused_later and not _OF_A_FILE.search(part, 0, end.start()):
+            other = _OTHER_CHARSET.search(part, 0, end.start())
+            _read_text(part[end.end() :], other[1].decode() if other else "utf-8")
 
 
 def _parse_urlencoded(data: bytes) -> ImmutableMultiDict[str, str]:
@@ -81,7 +91,14 @@ def _parse_urlencoded(data: bytes) -> ImmutableMultiDict[str, str]:
 
 def _decode(text: bytes) -> str:
     decoded = (unquote_to_bytes(piece) for piece in in_turns(_slice(text.replace(b"+", b" "))))
-    return b"".join(decoded).decode("utf-8", "replace")
+    return _read_text(b"".join(decoded))
+
+
+def _read_text(data: bytes, charset: str = "utf-8") -> str:
+    try:
+        return data.decode(charset)
+    except UnicodeDecodeError:
+        raise InvalidRequest("A field of the form is not in UTF-8.") from None
 
 
 def _slice(text: bytes) -> Iterator[bytes]:

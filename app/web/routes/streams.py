@@ -12,6 +12,7 @@ from app.web.call_context import name_current_user
 from app.web.guards import needs
 from app.web.replays.following import follow_answer
 from app.web.request_id import current_request
+from app.web.responses import no_content
 
 bp = Blueprint("streams", __name__, url_prefix="/chat")
 
@@ -32,12 +33,12 @@ def resume_chat(chat_id: str) -> Response:
     answers = services().answers
     stream_id = answers.look_up(name_current_user(), chat_id)
     if stream_id is None:
-        return Response(status=204)
+        return no_content()
     try:
         _, head = answers.find(name_current_user(), stream_id)
     except StreamNotFound:
-        return Response(status=204)
-    return _resume(stream_id, after=0) if head.is_running else Response(status=204)
+        return no_content()
+    return _resume(stream_id, after=0) if head.is_running else no_content()
 
 
 @bp.post("/stream/<stream_id>/stop")
@@ -47,7 +48,7 @@ def stop(stream_id: str) -> Response:
     reader, head = services().answers.find(name_current_user(), stream_id)
     if head.is_running:
         reader.ask_to_stop()
-    return Response(status=204)
+    return no_content()
 
 
 def accept_token_in_url(api: Blueprint) -> None:
@@ -73,7 +74,7 @@ def _resume(stream_id: str, *, after: int) -> Response:
     # Events are counted only where they have numbers.
     has_all = after >= head.events if head.events else not head.pages
     if has_all and not head.is_running:
-        return Response(status=204)
+        return no_content()
     return follow_answer(reader, head)
 
 

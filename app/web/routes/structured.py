@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from app.problems import Problem
+from app.problems import InvalidRequest, Problem
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.structured_sse import StructuredSse
@@ -43,6 +43,7 @@ def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 @error_format(_stream_error)
 def stream() -> Response:
     """Stream data that matches a JSON schema, as far as the model has written it."""
+    _check_format()
     body, media = read_conversation(StructuredRequest)
     if as_text := _wants_text():
         body.refuse_to_resume()
@@ -55,6 +56,11 @@ def stream() -> Response:
         StructuredText() if as_text else StructuredSse(g.request_id, structured, padding()),
         find_resumption(body),
     )
+
+
+def _check_format() -> None:
+    if request.args.getlist("format") not in ([], ["text"]):
+        raise InvalidRequest("must be text, given once, or be left out.", field="format")
 
 
 def _wants_text() -> bool:

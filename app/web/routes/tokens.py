@@ -13,6 +13,7 @@ from app.problems import Forbidden, InvalidRequest
 from app.services import services
 from app.web.guards import needs_key, request_actor
 from app.web.request_body import read_json_body
+from app.web.responses import no_content
 from app.web.schemas.tokens import TokenRequest, token_response
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
@@ -45,7 +46,7 @@ def revoke(token_id: str) -> Response:
     if not _TOKEN_ID.fullmatch(token_id):
         raise InvalidRequest("The id of a token has 22 letters, digits, underscores or hyphens.")
     services().authenticator.tokens.revoke(token_id, tenant=tenant, by=request_actor())
-    return Response(status=204)
+    return no_content()
 
 
 @bp.delete("")
@@ -58,7 +59,7 @@ def revoke_all() -> Response:
     except ValueError as error:
         raise InvalidRequest(f"{error}.", field="userId") from None
     services().authenticator.tokens.revoke_all(user, tenant=tenant, by=request_actor())
-    return Response(status=204)
+    return no_content()
 
 
 def _find_tenant(*others: str) -> str:

@@ -14,6 +14,7 @@ from app.services import services
 from app.web.errors import NotFound
 from app.web.guards import public
 from app.web.request_body import read_json_text
+from app.web.responses import no_content
 
 bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -48,7 +49,7 @@ def take() -> Response:
             built.safety_events.take(webhook_id, kind, data)
         elif is_new and kind.startswith("batch.") and isinstance(batch_id := data.get("id"), str):
             built.batches.settle_reported(batch_id)
-    return Response(status=204)
+    return no_content()
 
 
 def _read_event(body: bytes) -> tuple[str, dict[str, object]]:

@@ -108,3 +108,12 @@ def test_a_cached_answer_is_the_same_value(make_app, upstream):
     events = client.post(ROUTE, json=body).text
     assert len(upstream.sent) == 1
     assert '"data":{"name":"Miez"}' in events
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=", "format=TEXT", "format=text&format=xml"])
+def test_a_format_that_there_is_not_is_refused(client, upstream, query):
+    answer = client.post(f"/api/structured/stream?{query}", json={"prompt": "Hi"})
+
+    assert answer.status_code == 400
+    assert "format: must be text, given once, or be left out." in answer.text
+    assert upstream.sent == []

@@ -16,6 +16,7 @@ from app.services import services
 from app.web.errors import NotFound
 from app.web.guards import needs, request_actor
 from app.web.request_body import read_json_body
+from app.web.responses import no_content
 from app.web.schemas.admin.limits import LimitsRequest, limits_response
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
@@ -53,7 +54,7 @@ def replace(kind: str, name: str) -> Response:
 def clear(kind: str, name: str) -> Response:
     """Give a tenant, a key or a user the limits of the settings again."""
     services().stored_limits.clear(_find_to_change(kind, name), by=request_actor())
-    return Response(status=204)
+    return no_content()
 
 
 def _find_to_change(kind: str, name: str) -> AccountName:

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, abort, request
 from werkzeug.security import safe_join
 
 from app.web.guards import public
+from app.web.responses import no_content
 
 _FOLDER = Path(__file__).parents[2] / "static"
 # By our own list: those of the machine may differ, and nothing else is meant to be served.
@@ -54,7 +55,7 @@ def add_static_files(bp: Blueprint) -> None:
     @public
     def no_icon() -> Response:
         # Browsers request it on their own, and a 404 in the console would look like an error of the page.
-        return Response(status=204)
+        return no_content()
 
 
 def _read(filename: str) -> bytes | None:
