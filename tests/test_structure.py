@@ -12,7 +12,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from the layers above its own line, not from its neighbours.
 LAYERS = [
-    "problems config upstream_http",
+    "problems frozen config upstream_http",
     "runtime json_schema",
     "media shared_state database",
     "models prompts auth",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from app.frozen import frozen
 from app.ledger.call_notes import CallNote
 from app.models.token_counts.usage import FIGURES, Figures
 from app.problems import Problem
@@ -34,7 +35,7 @@ class Limit:
     tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class NewEntry:
     """Caller, operation and model of a request. The client may choose `request_id`, so it is not unique."""
 
@@ -72,7 +73,7 @@ class Hold:
     note: CallNote | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settlement(Figures):
     """How a request ended and what it cost.
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from app.database.connections.sql import Where
 from app.database.database import Database
+from app.frozen import frozen
 from app.ledger import sql_texts
 from app.ledger.records import SUMS, Limit
 from app.ledger.rollups import read_ends, run_off_hub
@@ -37,7 +38,7 @@ _UNUSED = {"spent_micro_usd": 0, "spent_tokens": 0, "held_micro_usd": 0, "held_t
 _get_sums = attrgetter(*SUMS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Total(Figures):
     """The totals of a group of requests.
 

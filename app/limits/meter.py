@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from app.frozen import frozen
 from app.ledger.call_notes import CallNote, Charge
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
@@ -201,7 +202,7 @@ class Meter:
         return cost + price_calls(self._prices, attempt, body) if cost is not None and MAX_CALLS in body else cost
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class _Asked:
     """What an attempt asked for, and the most tokens that it can use."""
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.frozen import frozen
 from app.problems import Problem
 from app.shared_state import SharedState
 
@@ -48,7 +49,7 @@ class Rate:
         return f"{self.amount}/{_UNITS[self.window_s]}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Quota:
     """What an account has left in its window of `window_s`: `remaining` of `limit`; more after `reset_s` seconds."""
 
@@ -130,7 +131,7 @@ class RateLimiter:
         self._state.update_many({f"rate:{key}": 2 * rate.window_s for key, rate in rates.items()}, subtract)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class _Window:
     """The counts of a window, numbered since 1970, and of the one before it."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from app.frozen import frozen
 from app.openai_service.responses.hosted_tools import HostedTools
 from app.openai_service.tools.tool import ServerTool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ChatCall:
     """A conversation to be answered, in OpenAI's format.
 

@@ -8,6 +8,7 @@ from math import ceil
 from time import monotonic
 from typing import Any, Literal
 
+from app.frozen import frozen
 from app.models.token_counts import Usage
 from app.models.token_counts.estimates import bound_unseen
 from app.openai_service.context import CallContext, NullContext
@@ -188,7 +189,7 @@ class CallRecord:
         self.usage = usage if self.usage is None else self.usage + usage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ChatResult:
     """A complete answer. If server tools were run, it is the last answer, with the usage of all.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from pydantic.alias_generators import to_camel
 
 from app.config.models import SERVICE_TIERS
+from app.frozen import frozen
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.problems import Forbidden, InvalidRequest
 from app.prompts import InvalidVariable, Prompt, Value
@@ -87,7 +88,7 @@ class PromptUser(Protocol):
         """The values of its variables that the token sets."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Conversation:
     """The conversation of a request.
 

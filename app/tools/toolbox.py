@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
+from app.frozen import frozen
 from app.problems import Forbidden, InvalidRequest
 from app.tools.context import ToolContext
 from app.tools.declaring import DeclaredTool
@@ -56,7 +57,7 @@ class BoundTool:
         return self.declared.run(arguments, self.context)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class OfferedTools:
     """The tools that a request may use."""
 

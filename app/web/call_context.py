@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import g, has_request_context, request
 
 from app.auth.address import client_address
 from app.auth.principal import Principal
+from app.frozen import frozen
 from app.ledger.records import NewEntry, Unpriced
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
@@ -65,7 +65,7 @@ def _log_missing_price(model: str) -> None:
         log.error("price.missing", extra={"model": model, "hint": hint})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class BilledContext:
     """The context of a request whose calls are entered in the ledger."""
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from operator import attrgetter
 from typing import Any
+
+from app.frozen import frozen
 
 
 def _declare(*places: str) -> Any:
@@ -17,7 +19,7 @@ def _declare(*places: str) -> Any:
     return field(default=None, metadata={"places": places})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Figures:
     """Token counts that the ledger has columns for; None if the upstream did not report one."""
 
@@ -48,7 +50,7 @@ get_figures = attrgetter(*FIGURES)
 """Return the values of an object's figures, in that order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Usage(Figures):
     """The usage of an answer, or of several, as the upstream reports it.
 
