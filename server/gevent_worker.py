@@ -48,8 +48,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py.
 
     A worker that is stopped finishes its running requests. If nobody takes those that follow, it goes on accepting
-    connections meanwhile, and the application answers that it is stopping. Else it leaves them to the others, and
-    serves what reaches it nevertheless.
+    connections, and the application answers that it stops. Else it leaves them to others, and serves what reaches it.
     """
 
     alive: bool
@@ -129,7 +128,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         if stop.others_serve and not self.is_quitting:
             # The client of a stream that was begun before knows as little of the stop as those that are idle do.
             self._wait_until(lambda: not self._running, ends_at)
-            self._wait_until(lambda: not self._connections, min(ends_at, time.monotonic() + _UNHURRIED_S))
+            ends_wait_at = min(ends_at, time.monotonic() + _UNHURRIED_S)
+            self._wait_until(lambda: self.is_quitting or not self._connections, ends_wait_at)
         self._closes_idle = True
         for connection in self._idle:
             _stop_reading(connection)

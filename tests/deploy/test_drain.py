@@ -314,6 +314,19 @@ def test_a_stream_that_cannot_finish_says_so_before_it_is_cut(upstream: FakeUpst
             assert not server.faults()
 
 
+def test_an_interrupt_ends_a_worker_that_gives_its_idle_clients_time(upstream: FakeUpstream) -> None:
+    with serving(upstream, WEB_CONCURRENCY="1") as (server, port), Kept(port) as kept:
+        assert kept.status_of("/readyz") == 200
+        (old,) = server.workers()
+        os.kill(old, signal.SIGTERM)
+        time.sleep(0.3)  # the worker has begun to stop
+        assert old in server.workers()
+        watch = Stopwatch()
+        os.kill(old, signal.SIGQUIT)
+        wait_until(lambda: old not in server.workers(), "the old worker has ended", 5)
+        assert watch.elapsed_s() < 1.2
+
+
 def test_a_worker_that_is_stopped_by_hand_leaves_new_requests_to_the_others(upstream: FakeUpstream) -> None:
     with serving(upstream) as (server, port), running_stream(upstream, port) as (response, gate):
         for worker in server.workers():
