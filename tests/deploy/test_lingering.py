@@ -29,6 +29,25 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield server, client
 
 
+class Clock:
+    """What the server's clock says."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def lingering(poller: selectors.BaseSelector) -> LingeringConnections:
+    return LingeringConnections(poller)
+
+
 def dispatch(poller: selectors.BaseSelector) -> None:
     """Call what the worker's main thread would call now."""
     for key, _ in poller.select(0):
@@ -40,10 +59,9 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def test_the_client_gets_the_end_of_the_answer_and_then_closes(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket]
+    poller: selectors.BaseSelector, lingering: LingeringConnections, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     server, client = ends
-    lingering = LingeringConnections(poller)
     client.sendall(b"what is left of a body")
     server.sendall(b"answer")
 
@@ -59,90 +77,90 @@ def test_the_client_gets_the_end_of_the_answer_and_then_closes(
 
 
 def test_a_client_that_does_not_close_has_two_seconds(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    poller: selectors.BaseSelector,
+    lingering: LingeringConnections,
+    ends: tuple[socket.socket, socket.socket],
+    clock: Clock,
 ) -> None:
     server, _ = ends
-    lingering = LingeringConnections(poller)
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now)
     lingering.add(server)
 
-    now += 1.9
+    clock.now += 1.9
     lingering.close_late()
     assert not is_closed(server)
-    now += 0.2
+    clock.now += 0.2
     lingering.close_late()
     assert is_closed(server)
     assert not poller.get_map()
 
 
 def test_a_client_that_goes_on_sending_is_read_for_a_bounded_time(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    poller: selectors.BaseSelector,
+    lingering: LingeringConnections,
+    ends: tuple[socket.socket, socket.socket],
+    clock: Clock,
 ) -> None:
     server, client = ends
-    lingering = LingeringConnections(poller)
-    begun = now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    begun = clock.now
     lingering.add(server)
 
     while not is_closed(server):
         client.sendall(b"x" * 100_000)  # the rest of a large body
         for _ in range(2):
             dispatch(poller)
-        now += 1
+        clock.now += 1
         lingering.close_late()
 
-    assert 30 <= now - begun < 33
+    assert 30 <= clock.now - begun < 33
     assert not poller.get_map()
 
 
 def test_a_client_that_has_sent_all_has_two_seconds_from_then(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    poller: selectors.BaseSelector,
+    lingering: LingeringConnections,
+    ends: tuple[socket.socket, socket.socket],
+    clock: Clock,
 ) -> None:
     server, client = ends
-    lingering = LingeringConnections(poller)
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now)
     lingering.add(server)
     client.sendall(b"x" * 50_000)
     dispatch(poller)
 
-    now += 2
+    clock.now += 2
     lingering.close_late()
     assert not is_closed(server)
-    now += 2
+    clock.now += 2
     lingering.close_late()
     assert is_closed(server)
 
 
 def test_a_client_that_sends_byte_by_byte_has_two_seconds(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    poller: selectors.BaseSelector,
+    lingering: LingeringConnections,
+    ends: tuple[socket.socket, socket.socket],
+    clock: Clock,
 ) -> None:
     server, client = ends
-    lingering = LingeringConnections(poller)
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now)
     lingering.add(server)
     client.sendall(b"x" * 100)
     dispatch(poller)
 
-    now += 2
+    clock.now += 2
     lingering.close_late()
 
     assert is_closed(server)
     assert not poller.get_map()
 
 
-def test_a_connection_that_is_gone_is_closed_at_once(
-    poller: selectors.BaseSelector,
-) -> None:
+def test_a_connection_that_is_gone_is_closed_at_once(lingering: LingeringConnections) -> None:
     server = socket.socket()  # never connected: shutdown fails as it does after a reset
-    LingeringConnections(poller).add(server)
+    lingering.add(server)
     assert is_closed(server)
 
 
-def test_no_more_wait_than_a_process_may_have_files(poller: selectors.BaseSelector) -> None:
-    lingering = LingeringConnections(poller)
+def test_no_more_wait_than_a_process_may_have_files(
+    poller: selectors.BaseSelector, lingering: LingeringConnections
+) -> None:
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(260)]
         for sock in chain.from_iterable(pairs):
