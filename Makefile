@@ -23,7 +23,7 @@ test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 responses: .venv/installed-dev ## Run the tests of the service once more, over /responses
-	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/ledger/test_ledger_of_calls.py $(ARGS)
+	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/billing/ledger/test_ledger_of_calls.py $(ARGS)
 
 servers: .venv/installed-dev ## Test several workers at once: stops, reloads, kills, leavers, money
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)

@@ -250,7 +250,7 @@ def _announce_ready(worker):
     import threading
     import time
 
-    from app.database.database import Contended, DatabaseUnavailable
+    from app.storage.database.database import Contended, DatabaseUnavailable
 
     database = _get_services(worker).database
     with contextlib.suppress(DatabaseUnavailable):

@@ -18,7 +18,7 @@ from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs.setup import configure_logging
 from app.services import Services, build_metrics, build_services, install, open_tracing
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 from app.web.call_context import settle_call
 from app.web.draining import init_draining
 from app.web.errors import init_errors

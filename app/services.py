@@ -16,12 +16,11 @@ from app.auth.audit.trail import AuditTrail
 from app.auth.identify import build_authenticator
 from app.auth.own_hosts import OwnHosts
 from app.batches import Batches
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.reports import Reports
 from app.billing.outbox.targets import name_targets
 from app.config import Config, ConfigError, find_unreadable
-from app.database.database import Database, DatabaseUnavailable, open_database
 from app.json_schema.catalog import NamedSchemas, load_schemas
-from app.ledger.ledger import Ledger
-from app.ledger.reports import Reports
 from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
@@ -47,8 +46,9 @@ from app.safety.pseudonyms import Pseudonyms
 from app.safety.reported_users import ReportedUsers
 from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
-from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
-from app.shared_state.replays import AnswerStore, IdempotencyKeys
+from app.storage.database.database import Database, DatabaseUnavailable, open_database
+from app.storage.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
+from app.storage.shared_state.replays import AnswerStore, IdempotencyKeys
 from app.tools import Toolbox, load_tools
 
 if TYPE_CHECKING:

@@ -32,14 +32,14 @@ _WARM_UP = 30
 _REPEATS = 15
 _TIMEOUT_S = 60.0
 _CHAT = Call("chat")
-# The rooms of app/ that have a row of their own, each with those that it was one with.
-_ROOMS = {
+# The packages of app/ that have a row of their own.
+_PARTS = {
     "openai_service": "openai_service",
     "upstream_http": "openai_service",
-    "ledger": "ledger",
-    "database": "ledger",
-    "pricing": "ledger",
-    "shared_state": "shared_state",
+    "billing/ledger": "ledger",
+    "storage/database": "ledger",
+    "models/pricing": "ledger",
+    "storage/shared_state": "shared_state",
 }
 _PACKAGES = {"werkzeug": "werkzeug", "flask": "flask", "flask_cors": "flask", "httpx2": "httpx2", "openai": "sdk"}
 
@@ -65,7 +65,7 @@ def _load(kind: str, folder: Path) -> Wsgi:
         return importlib.import_module("bench.tutorial").app
     from app import create_app
     from app.config import Config
-    from app.shared_state import resilient
+    from app.storage.shared_state import resilient
 
     resilient.RECENT_S = _TIMEOUT_S  # else it is a question of time how many calls find a copy that is fresh
     settings = os.environ | {"DATA_DIR": str(folder / "data"), "STATE_DIR": str(folder / "state")}
@@ -142,7 +142,8 @@ def _calls(chat: _Chat) -> Counter[str]:
 def _package(code: CodeType) -> str:
     path = Path(code.co_filename)
     if path.is_relative_to(ROOT / "app"):
-        return _ROOMS.get(path.relative_to(ROOT / "app").parts[0], "app")
+        name = path.relative_to(ROOT / "app").as_posix()
+        return next((row for part, row in _PARTS.items() if name.startswith(f"{part}/")), "app")
     if "site-packages" not in path.parts:
         return "bench" if path.is_relative_to(ROOT / "bench") else "stdlib"
     return _PACKAGES.get(path.parts[path.parts.index("site-packages") + 1], "others")

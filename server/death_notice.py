@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_RAM_DISK = Path("/dev/shm")  # noqa: S108  # as in app/ledger/call_notes.py, which this must not import
+_RAM_DISK = Path("/dev/shm")  # noqa: S108  # as in app/billing/ledger/call_notes.py, which this must not import
 _DIED_AT = 8
 
 

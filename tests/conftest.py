@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 from app import create_app, services
 from app.config import Config
 from app.openai_service import CallRecord
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.web import guards
 from tests.fakes.databases import migrated_file
 from tests.fakes.fake_openai import FakeOpenAI

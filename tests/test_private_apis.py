@@ -17,7 +17,7 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.config import ConfigError
-from app.shared_state.redis_connection import make_connection_pool
+from app.storage.shared_state.redis_connection import make_connection_pool
 from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import ROOT
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.ledger.tables import daily_totals, entries, rolled_totals
+from app.billing.ledger.tables import daily_totals, entries, rolled_totals
 from app.models.token_counts import FIGURES, Usage, get_figures
 from tests.fakes.tables import each_row
 

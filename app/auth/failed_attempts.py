@@ -12,7 +12,7 @@ import hashlib
 from app.auth.address import WIDE_FACTOR, find_wide_network
 from app.auth.errors import TooManyFailures
 from app.runtime import clock
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 MAX_FAILURES = 30
 WINDOW_S = 60

@@ -23,9 +23,9 @@ from app.auth.sessions import SAFE_METHODS, Sessions
 from app.auth.store import LazyStore
 from app.auth.visitor_tokens import JWT_TYPE, FormPass, VisitorTokens
 from app.config import Config
-from app.database.database import Database
 from app.problems import Forbidden
-from app.shared_state import SharedState
+from app.storage.database.database import Database
+from app.storage.shared_state import SharedState
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

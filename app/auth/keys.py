@@ -21,9 +21,9 @@ from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
 from app.config.formats import TENANT
-from app.database.connections.connection import Connection
-from app.database.connections.sql import name_columns, write_insert
 from app.runtime import clock
+from app.storage.database.connections.connection import Connection
+from app.storage.database.connections.sql import name_columns, write_insert
 
 KEY_PREFIX = "gh_"
 """Begins every key."""

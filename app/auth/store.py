@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from app.database.connections.connection import Connection
-from app.database.database import Database
+from app.storage.database.connections.connection import Connection
+from app.storage.database.database import Database
 
 
 class CredentialStore(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from app.database.metadata import metadata
+from app.storage.database.metadata import metadata
 
 _BY_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
 

@@ -12,14 +12,14 @@ from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatc
 from app.batches.results import BatchResults
 from app.batches.store import BatchStore
 from app.batches.submission import Submission, bound_requests, compute_lease_ms
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import Limit, NewEntry
 from app.config import BatchSettings
-from app.database.database import Database, DatabaseUnavailable
-from app.ledger.ledger import Ledger
-from app.ledger.records import Limit, NewEntry
 from app.models.pricing.interface import PriceList
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import UpstreamError
 from app.runtime import clock
+from app.storage.database.database import Database, DatabaseUnavailable
 
 # The minimum time between two requests to the upstream for the same batch, when clients ask for it.
 _MIN_REFRESH_MS = 3_000

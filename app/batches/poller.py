@@ -10,13 +10,13 @@ from app.batches.records import Batch
 from app.batches.settlement import BatchSettlement
 from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
+from app.billing.ledger.ledger import Ledger
 from app.config import BatchSettings
-from app.database.connections.connection import Connection
-from app.ledger.ledger import Ledger
 from app.models.pricing.interface import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch
 from app.openai_service.errors import UpstreamError
 from app.runtime import clock
+from app.storage.database.connections.connection import Connection
 
 # The maximum difference between our clock and the upstream's.
 _CLOCK_SKEW_S = 3_600

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.batches.records import Batch, SentRequest
-from app.ledger.records import Settlement
+from app.billing.ledger.records import Settlement
 from app.models.pricing.interface import PriceList
 from app.models.token_counts import FIGURES, Usage
 from app.openai_service import OutputLine, UpstreamBatch, read_line

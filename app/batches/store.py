@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from app.batches.records import Batch, BatchOwner, SentRequest, map_running_status
-from app.database.connections.connection import Connection
-from app.database.connections.sql import Where, write_insert, write_marks
-from app.database.database import Database
 from app.openai_service import UpstreamBatch
 from app.runtime import clock
+from app.storage.database.connections.connection import Connection
+from app.storage.database.connections.sql import Where, write_insert, write_marks
+from app.storage.database.database import Database
 
 _COLUMNS = ", ".join("user_id" if field.name == "user" else field.name for field in fields(Batch))
 # A batch is `cancelling` as soon as that was requested.

@@ -18,11 +18,9 @@ import orjson
 from app.batches.records import PATHS, Batch, BatchRequest, NewBatch, SentRequest, map_running_status
 from app.batches.settlement import make_custom_id
 from app.batches.store import BatchStore
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.config import BatchSettings
-from app.database.connections.connection import Connection
-from app.database.database import DatabaseUnavailable
-from app.ledger.ledger import Ledger
-from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.models.pricing.interface import PriceList
 from app.models.token_counts import cap_input
 from app.models.token_counts.encodings import Effort
@@ -31,6 +29,8 @@ from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.runtime import clock
 from app.runtime.turns import in_turns
+from app.storage.database.connections.connection import Connection
+from app.storage.database.database import DatabaseUnavailable
 
 HOLD_S = 7 * 86_400.0
 """A hold counts as spent after this time. A batch takes up to a day, and the poller may be down for some days."""

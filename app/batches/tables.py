@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
-from app.database.metadata import metadata
+from app.storage.database.metadata import metadata
 
 batches = Table(
     "batches",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from app.database.database import DatabaseUnavailable
+from app.storage.database.database import DatabaseUnavailable
 
 
 @contextlib.contextmanager

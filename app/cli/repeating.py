@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from app.cli.errors import reported
-from app.database.database import DatabaseUnavailable
+from app.storage.database.database import DatabaseUnavailable
 
 
 def watch_option(verb: str) -> Callable[[Any], Any]:

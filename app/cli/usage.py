@@ -15,10 +15,10 @@ import click
 from flask.cli import with_appcontext
 
 from app.billing.exports.focus import BY, write_focus
+from app.billing.ledger.reports import Total
+from app.billing.ledger.totals_query import Grouping
 from app.cli.errors import reported
 from app.cli.table import print_table
-from app.ledger.reports import Total
-from app.ledger.totals_query import Grouping
 from app.models.pricing.money import format_usd
 from app.models.token_counts import FIGURES, get_figures
 from app.runtime.times import format_minute

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from app.auth.address import WIDE_FACTOR, find_wide_network
+from app.billing.ledger.records import Limit
 from app.config import Config
-from app.ledger.records import Limit
 from app.limits.account_names import (
     ANONYMOUS,
     NAMES,
@@ -31,7 +31,7 @@ from app.runtime.periods import Window
 
 T = TypeVar("T")
 
-# A call is charged to at most four accounts (MAX_LIMITS in app/ledger/sql_texts.py): those of a user and a tenant, and
+# A call is charged to at most four accounts (MAX_LIMITS in app/billing/ledger/sql_texts.py): those of a user and a tenant, and
 # either those of a token and the key that issued it, or those of a wide network and of all anonymous callers.
 
 

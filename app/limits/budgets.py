@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.ledger.records import Limit
+from app.billing.ledger.records import Limit
 from app.runtime.periods import Window
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.problems import Problem
-from app.shared_state import Lease, LeaseRefused, SharedState
+from app.storage.shared_state import Lease, LeaseRefused, SharedState
 
 
 class ServerBusy(Problem):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.billing.ledger.call_notes import CallNote, Charge
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.frozen import frozen
-from app.ledger.call_notes import CallNote, Charge
-from app.ledger.ledger import Ledger
-from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.limits.hosted_calls import bound_calls, price_calls
 from app.limits.token_rate_limit import TokenRateLimit
 from app.models.pricing.interface import PriceList

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.frozen import frozen
 from app.problems import Problem
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _UNITS = {seconds: unit for unit, seconds in _SECONDS.items()}

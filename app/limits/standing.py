@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.ledger.reports import Remaining, Reports
+from app.billing.ledger.reports import Remaining, Reports
 from app.limits.account_names import AccountOwner
 from app.limits.accounts import AccountLimits
 from app.limits.rate_limiter import Quota, RateLimiter

@@ -14,15 +14,15 @@ from typing import Any
 from app.auth.audit.actors import Actor
 from app.auth.audit.trail import record
 from app.auth.keys import ApiKeys, NewKey
-from app.database.connections.connection import Connection
-from app.database.connections.sql import Where, write_upsert
-from app.database.database import Database, DatabaseUnavailable
-from app.ledger.records import Limit
-from app.ledger.reports import Reports
+from app.billing.ledger.records import Limit
+from app.billing.ledger.reports import Reports
 from app.limits.account_names import AccountName
 from app.limits.own_limits import LIMIT_NAMES, OwnLimits
 from app.runtime import clock
 from app.runtime.periods import Window, get_days, get_period
+from app.storage.database.connections.connection import Connection
+from app.storage.database.connections.sql import Where, write_upsert
+from app.storage.database.database import Database, DatabaseUnavailable
 
 LOOK_EVERY_S = 1.0
 """How old the copy of a process may be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from app.database.metadata import metadata
+from app.storage.database.metadata import metadata
 
 # Each limit is a text as in the settings, 'none' for no limit, '0' for nothing at all; null is what the settings say. A
 # row without any limit stays, so that other processes notice that its limits are gone.

@@ -11,7 +11,7 @@ from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_
 from app.openai_service.resilience.retry import LOCAL_CODES
 from app.openai_service.results import CallRecord
 from app.runtime.log_throttle import LogThrottle
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 

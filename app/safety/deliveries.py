@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from app.problems import Problem
 from app.safety.signatures import TOLERANCE_S
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 # A worker that is killed amid a delivery has not done it: its sender may try again after this time.
 _WORK_S = 120.0

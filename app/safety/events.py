@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.auth.visitor_tokens import VisitorTokens
-from app.database.connections.sql import Where, name_columns, write_insert
-from app.database.database import Database
-from app.ledger.reports import Reports
+from app.billing.ledger.reports import Reports
 from app.runtime import clock
 from app.runtime.turns import in_turns
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.reported_users import ReportedUsers
+from app.storage.database.connections.sql import Where, name_columns, write_insert
+from app.storage.database.database import Database
 
 log = logging.getLogger(__name__)
 

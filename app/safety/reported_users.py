@@ -8,7 +8,7 @@ import orjson
 
 from app.problems import Problem
 from app.runtime import clock
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 _KEY = "reported_users"
 # Longer than a call goes without a look: a stream whose client reads nothing can be blocked for half a minute.

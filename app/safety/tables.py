@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from app.database.metadata import metadata
+from app.storage.database.metadata import metadata
 
 safety_events = Table(
     "safety_events",

@@ -11,8 +11,8 @@ from flask import g, has_request_context, request
 
 from app.auth.address import client_address
 from app.auth.principal import Principal
+from app.billing.ledger.records import NewEntry, Unpriced
 from app.frozen import frozen
-from app.ledger.records import NewEntry, Unpriced
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.observability.tracing.traceparent import parse_traceparent

@@ -11,9 +11,9 @@ from pathlib import Path
 # Every module that defines an error. Importing it registers its classes as subclasses of Problem.
 import app.auth.errors
 import app.batches.records
+import app.billing.ledger.records
 import app.json_schema.errors
 import app.json_schema.strict_rules
-import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
 import app.media.images.intake
@@ -24,7 +24,7 @@ import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.safety.deliveries
 import app.safety.reported_users
-import app.shared_state.replays.errors
+import app.storage.shared_state.replays.errors
 import app.web.call_context
 import app.web.errors
 import app.web.media.files

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.database.database import open_database
-from app.ledger.ledger import Ledger
+from app.billing.ledger.ledger import Ledger
 from app.runtime import clock
+from app.storage.database.database import open_database
 from chaos.killing.load import address_of
 from chaos.killing.upstream import Bill, BillingUpstream
 from chaos.run import say

@@ -6,7 +6,7 @@ import pytest
 
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
-from app.database.database import open_database
+from app.storage.database.database import open_database
 from tests.fakes.identity_provider import MovableClock
 
 

@@ -9,7 +9,7 @@ import pytest
 from app.auth.errors import Unauthenticated
 from app.auth.keys import ApiKeys, InvalidKeyRequest
 from app.auth.store import LazyStore
-from app.database.database import open_database
+from app.storage.database.database import open_database
 
 WRONG = "gh_AAAAAAAA_" + "x" * 43
 

@@ -11,8 +11,8 @@ from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import Principal
 from app.auth.store import LazyStore
 from app.auth.visitor_tokens import JWT_TYPE, Grant, VisitorTokens
-from app.database.database import open_database
 from app.problems import Forbidden
+from app.storage.database.database import open_database
 from tests.fakes.identity_provider import NOW, by_hand
 
 SECRET = "s" * 40

@@ -7,7 +7,7 @@ import threading
 import httpx2
 import pytest
 
-from app.database.database import DatabaseUnavailable
+from app.storage.database.database import DatabaseUnavailable
 from tests.batches.conftest import chats
 from tests.fakes.fake_batches import answer
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from app.runtime import clock as app_clock
-from app.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.answer_log import ALIVE_S
 from tests.batches.conftest import chats
 from tests.fakes.bodies import CALL, TOOL, conversation_of
 from tests.fakes.fake_batches import answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.database.migrate import find_newest_revision
+from app.storage.database.migrate import find_newest_revision
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_copies_are_named_by_their_time_and_so_many_are_kept(run, database, tmp_
     for name in others:
         (folder / name).touch()
     for number in range(4):
-        monkeypatch.setattr("app.database.dated_copies.clock.now", lambda at=number: 1_796_083_200 + at)
+        monkeypatch.setattr("app.storage.database.dated_copies.clock.now", lambda at=number: 1_796_083_200 + at)
         made = run("backup", "--into", folder, "--keep", 2)
         assert made.exit_code == 0, made.output
 

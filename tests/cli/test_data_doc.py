@@ -7,13 +7,13 @@ import re
 from dataclasses import fields
 
 from app.billing.exports.focus import COLUMNS
+from app.billing.ledger.tables import entries
 from app.billing.outbox.posting import TIMEOUT_S
 from app.billing.outbox.queue import LEASE_S, WAITS_S
 from app.billing.outbox.webhook import describe
 from app.billing.reconciliation.compare import Parts
 from app.cli.data.retention.pruning import ROWS_AT_ONCE
 from app.config import Config
-from app.ledger.tables import entries
 from tests.fakes.servers import ROOT
 
 PAGE = (ROOT / "docs" / "data.md").read_text("utf-8")

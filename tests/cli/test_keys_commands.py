@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.database.database import DatabaseUnavailable
+from app.storage.database.database import DatabaseUnavailable
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from app.cli import repeating
-from app.database.database import DatabaseUnavailable
+from app.storage.database.database import DatabaseUnavailable
 
 
 class Waits(list):

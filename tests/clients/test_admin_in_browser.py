@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
 from app.config import Config
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from tests.fakes.rows import add_rows
 
 HERE = Path(__file__).parent

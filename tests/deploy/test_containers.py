@@ -21,7 +21,7 @@ import yaml
 from flask import Flask
 
 from app.config import Config
-from app.database.postgres_driver import POOL_SIZE
+from app.storage.database.postgres_driver import POOL_SIZE
 from tests.fakes.servers import ROOT, environment, exchange, free_port, gunicorn, is_listening, stop, wait_until
 
 DEPLOY = ROOT / "deploy"

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from app.database.database import Database, open_database
-from app.ledger.ledger import Ledger
+from app.billing.ledger.ledger import Ledger
 from app.models.pricing.catalog import Prices
 from app.models.token_counts.estimates import bound_input
 from app.runtime import clock as ledger_clock
+from app.storage.database.database import Database, open_database
 from tests.deploy import test_workers_together as workers
 from tests.fakes.costly_upstream import EVENTS, INPUT, OUTPUT, PRICES, TOKENS, CostlyUpstream, Plan
 from tests.fakes.redis_server import redis_server

@@ -16,8 +16,8 @@ import pytest
 
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
-from app.database.database import open_database
 from app.safety.pseudonyms import Pseudonyms
+from app.storage.database.database import open_database
 from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import free_port, gunicorn
 from tests.fakes.site import SECRET_KEY, bearer

@@ -16,8 +16,8 @@ from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.passing import Passing, Writing
-from app.shared_state import open_records
-from app.shared_state.replays import AnswerLog, AnswerReader
+from app.storage.shared_state import open_records
+from app.storage.shared_state.replays import AnswerLog, AnswerReader
 from app.upstream_http.call_state import CallState
 from app.upstream_http.connection import Connection
 from app.upstream_http.relaying import Relaying, relay_parts

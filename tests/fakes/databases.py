@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.database.database import Database, open_database
+from app.storage.database.database import Database, open_database
 from tests.fakes import stores
 from tests.fakes.stores import PostgresDatabase, PostgresServer, SqliteFile, Store
 

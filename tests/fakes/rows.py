@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.database.connections.connection import Connection
+from app.storage.database.connections.connection import Connection
 
 _AT_ONCE = 200
 

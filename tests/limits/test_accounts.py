@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from app.auth import Principal
+from app.billing.ledger.records import Limit
 from app.config import Config
-from app.ledger.records import Limit
 from app.limits.account_names import parse_account_kind
 from app.limits.accounts import read_limits
 from app.limits.rate_limiter import Rate

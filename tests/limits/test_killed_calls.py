@@ -72,7 +72,7 @@ def test_the_sweep_gives_back_to_each_account_what_a_killed_call_did_not_use(ups
 
 
 def test_names_that_are_too_long_to_note_keep_what_they_reserved(upstream, killed, counted, sweep, monkeypatch):
-    monkeypatch.setattr("app.ledger.call_notes._MAX_RESERVED", 10)
+    monkeypatch.setattr("app.billing.ledger.call_notes._MAX_RESERVED", 10)
     upstream.streams(*stream_of("Hel", "lo"))
     person = killed()
     reserved = counted(person)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from app.ledger.ledger import Ledger
+from app.billing.ledger.ledger import Ledger
 from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.person import Person
 

@@ -12,17 +12,17 @@ from app.auth.audit.actors import Actor
 from app.auth.audit.trail import AuditTrail
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import BudgetExceeded, Limit, NewEntry, Settlement
+from app.billing.ledger.reports import Reports
 from app.config import Config
-from app.database.database import DatabaseUnavailable, open_database
-from app.ledger.ledger import Ledger
-from app.ledger.records import BudgetExceeded, Limit, NewEntry, Settlement
-from app.ledger.reports import Reports
 from app.limits.account_names import AccountName, InvalidAccount
 from app.limits.accounts import read_limits
 from app.limits.own_limits import InvalidLimit, OwnLimits
 from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
 from app.limits.stored_limits import LOOK_EVERY_S, StoredLimits
-from app.shared_state import MemoryState
+from app.storage.database.database import DatabaseUnavailable, open_database
+from app.storage.shared_state import MemoryState
 
 ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1", key_id="AbCd1234")
 BOB = Principal(kind="visitor", tenant="acme", user="bob", scopes=frozenset(), token_id="t2", key_id="EfGh5678")

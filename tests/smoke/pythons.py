@@ -21,7 +21,7 @@ FIRST = 12  # 3.11 has the whole suite
 TESTS = (
     "tests/smoke",
     "tests/deploy/test_gunicorn.py",
-    "tests/ledger/test_ledger_entries.py",
+    "tests/billing/ledger/test_ledger_entries.py",
     "tests/web/routes/test_chat.py",
     "tests/web/routes/test_chat_stream.py",
     "tests/web/routes/test_vision.py",

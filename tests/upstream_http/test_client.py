@@ -14,7 +14,7 @@ import pytest
 from app.config import Config
 from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamTruncated
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.upstream_http.addresses import Addresses
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient

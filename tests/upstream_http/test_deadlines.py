@@ -18,7 +18,7 @@ from app.openai_service.resilience.breaker import CircuitBreaker
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.results import CallRecord
 from app.openai_service.transport.request import PendingRequest
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.raw_server import READ, RawServer, answer, chunked

@@ -7,7 +7,7 @@ from collections import Counter
 import httpx2
 import pytest
 
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from tests.fakes.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.bodies import scope_of

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.auth.failed_attempts import MAX_FAILURES, WINDOW_S
-from app.database.database import DatabaseUnavailable
 from app.runtime.log_throttle import LogThrottle
+from app.storage.database.database import DatabaseUnavailable
 from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.bodies import EVERY_ROUTE as ROUTES

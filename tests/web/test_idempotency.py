@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 
 from app.limits.concurrency import ServerBusy
-from app.shared_state.records import SharedRecords
-from app.shared_state.replays import AnswerReader, Claim, IdempotencyKeys, Replay, kept_answers
-from app.shared_state.replays.answer_log import ALIVE_S
-from app.shared_state.replays.errors import IdempotencyConflict, IdempotencyInDoubt
-from app.shared_state.replays.kept_answers import MAX_ANSWERS
-from app.shared_state.sqlite_store import SqliteStore
+from app.storage.shared_state.records import SharedRecords
+from app.storage.shared_state.replays import AnswerReader, Claim, IdempotencyKeys, Replay, kept_answers
+from app.storage.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.errors import IdempotencyConflict, IdempotencyInDoubt
+from app.storage.shared_state.replays.kept_answers import MAX_ANSWERS
+from app.storage.shared_state.sqlite_store import SqliteStore
 from app.web.replays import waiting
 from app.web.replays.waiting import WaitingBodies
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
@@ -150,7 +150,7 @@ def test_an_answer_that_is_too_long_to_be_kept_says_so_both_times(client, upstre
 
 
 def test_an_answer_in_one_piece_may_be_longer_than_a_stream(client, upstream, key, monkeypatch):
-    monkeypatch.setattr("app.shared_state.replays.answer_log.MAX_BYTES", 1_000)
+    monkeypatch.setattr("app.storage.shared_state.replays.answer_log.MAX_BYTES", 1_000)
     upstream.answers(completion("x" * 20_000))
 
     first = client.post(CHAT, json=HELLO, headers=key)

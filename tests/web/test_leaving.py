@@ -17,7 +17,7 @@ from app.config import Config
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.runtime.lifecycle import Lifecycle
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from app.web.client_connection import ClientConnection
 from tests.fakes.bodies import ROUTES, SMALLEST

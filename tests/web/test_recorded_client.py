@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.shared_state.replays.signs import Sign
+from app.storage.shared_state.replays.signs import Sign
 from app.web.replays import client as recorded_client
 from app.web.replays.client import RECORDED_TICK_S, RecordedClient, StreamStopped
 

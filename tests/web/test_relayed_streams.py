@@ -11,8 +11,8 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.openai_service import Token
-from app.shared_state import MemoryState, open_records
-from app.shared_state.replays import AnswerLog, AnswerReader
+from app.storage.shared_state import MemoryState, open_records
+from app.storage.shared_state.replays import AnswerLog, AnswerReader
 from app.upstream_http.client import UpstreamClient
 from app.web.encoders.padding import get_padding
 from app.web.encoders.token_sse import TokenSse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Table, Text
 
-from app.database.metadata import metadata
+from app.storage.database.metadata import metadata
 
 audit_trail = Table(
     "audit_trail",

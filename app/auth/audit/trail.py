@@ -11,10 +11,10 @@ from typing import Any, Literal
 import orjson
 
 from app.auth.audit.actors import Actor
-from app.database.connections.connection import Connection
-from app.database.connections.sql import Where, name_columns, write_insert
-from app.database.database import Database
 from app.runtime import clock
+from app.storage.database.connections.connection import Connection
+from app.storage.database.connections.sql import Where, name_columns, write_insert
+from app.storage.database.database import Database
 
 _numbers = itertools.count()  # keeps the rows of one millisecond in order
 

@@ -23,8 +23,8 @@ from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
 from app.config.formats import MIN_SECRET_CHARS
-from app.database.connections.sql import name_columns, write_insert
 from app.runtime import clock
+from app.storage.database.connections.sql import name_columns, write_insert
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60

@@ -24,10 +24,10 @@ from app.auth.store import CredentialStore
 from app.auth.visitor_tokens import forms
 from app.auth.visitor_tokens.forms import FormPass, check_form_origin, undisguise, write_form_token
 from app.config.formats import MIN_SECRET_CHARS
-from app.database.connections.connection import Connection
-from app.database.connections.sql import write_upsert
 from app.problems import Forbidden
 from app.runtime import clock
+from app.storage.database.connections.connection import Connection
+from app.storage.database.connections.sql import write_upsert
 
 JWT_TYPE = "gatehouse-visitor+jwt"
 _ISSUER = "gatehouse"

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.ledger.reports import Total
-from app.ledger.totals_query import Grouping
+from app.billing.ledger.reports import Total
+from app.billing.ledger.totals_query import Grouping
 from app.models.token_counts import FIGURES
 
 BY: Sequence[Grouping] = ("day", "tenant", "user", "model", "route")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.billing.outbox.targets import Entry
-from app.database.connections.sql import Where, write_marks
-from app.database.database import Database
 from app.runtime import clock
+from app.storage.database.connections.sql import Where, write_marks
+from app.storage.database.database import Database
 
 # The waits after each failed attempt, in seconds: the last attempt is after 16 hours, within Stripe's day.
 WAITS_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)

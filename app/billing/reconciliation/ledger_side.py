@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from app.billing.ledger.reports import Reports
 from app.billing.reconciliation.organization import name_model
-from app.database.database import Database
-from app.ledger.reports import Reports
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
+from app.storage.database.database import Database
 
 _READ_S = 60.0
 _UNCERTAIN = """

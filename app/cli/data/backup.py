@@ -8,11 +8,11 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.errors import reported
-from app.database.backup import back_up, restore
-from app.database.copy_files import CopyRefused
-from app.database.dated_copies import delete_oldest, name_copy
-from app.database.migrate import find_newest_revision
 from app.services import services
+from app.storage.database.backup import back_up, restore
+from app.storage.database.copy_files import CopyRefused
+from app.storage.database.dated_copies import delete_oldest, name_copy
+from app.storage.database.migrate import find_newest_revision
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)

@@ -9,13 +9,13 @@ from functools import partial
 import click
 from flask.cli import with_appcontext
 
+from app.billing.ledger.backlog import count_backlogs
 from app.billing.outbox.delivery import deliver as deliver_due
 from app.billing.outbox.queue import OutboxQueue
 from app.billing.outbox.targets import Target, open_targets
 from app.cli.errors import reported
 from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
-from app.ledger.backlog import count_backlogs
 from app.runtime.times import format_minute
 from app.services import services
 

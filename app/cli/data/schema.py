@@ -6,8 +6,8 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.errors import reported
-from app.database.inspection import inspect_database
 from app.services import services
+from app.storage.database.inspection import inspect_database
 
 
 @click.group("db")

@@ -10,9 +10,9 @@ from app.cli.doctor.clock import judge_clock
 from app.cli.doctor.finding import Finding, fault, ok, warning
 from app.cli.doctor.reasons import find_reason
 from app.config import Config
-from app.database.connections.url import parse_url
-from app.database.database import Contended, Database, DatabaseUnavailable, open_database
-from app.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
+from app.storage.database.connections.url import parse_url
+from app.storage.database.database import Contended, Database, DatabaseUnavailable, open_database
+from app.storage.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
 
 _READ_DATABASE = "Check that it runs, the host, user, password and name in DATABASE_URL, and its firewall."
 
@@ -58,7 +58,7 @@ def _tell_tables(found: Inspection) -> str:
 
 
 def _check_server(config: Config, database: Database) -> Iterator[Finding]:
-    from app.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
+    from app.storage.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
 
     free, ahead_s = ask_postgres(database)
     yield judge_clock(ahead_s, "PostgreSQL's")

@@ -26,7 +26,7 @@ def check_redis(config: Config) -> Iterator[Finding]:
         return
     import redis  # here, as loading it takes time
 
-    from app.shared_state.redis_connection import make_connection_pool
+    from app.storage.shared_state.redis_connection import make_connection_pool
 
     client = redis.Redis(connection_pool=make_connection_pool(config.redis_url))
     parts = urlsplit(config.redis_url)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from app.ledger.records import Settlement
+from app.billing.ledger.records import Settlement
 from app.observability.metrics.attempts import name_outcome
 from app.openai_service import CallRecord
 

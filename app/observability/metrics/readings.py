@@ -13,16 +13,16 @@ from typing import Protocol
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from app.billing.ledger.backlog import Backlog, count_backlogs
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.reports import Reports
 from app.config import Config
-from app.database.database import Contended, Database, DatabaseUnavailable
-from app.ledger.backlog import Backlog, count_backlogs
-from app.ledger.ledger import Ledger
-from app.ledger.reports import Reports
 from app.openai_service import OpenAIService
 from app.runtime import clock
 from app.runtime.log_throttle import LogThrottle
 from app.runtime.side_process import SideProcessPool
-from app.shared_state import SharedState
+from app.storage.database.database import Contended, Database, DatabaseUnavailable
+from app.storage.shared_state import SharedState
 
 _PATIENCE_S = 4.0
 """How long a scrape waits for the stores. Each of them has a shorter time limit."""

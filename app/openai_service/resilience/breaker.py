@@ -33,7 +33,7 @@ CircuitState = Literal["closed", "half_open", "open", "open_for_one_caller"]
 
 
 class KeyValueStore(Protocol):
-    """The store that all processes share: see app/shared_state."""
+    """The store that all processes share: see app/storage/shared_state."""
 
     def read(self, key: str) -> bytes | None:
         """Return the value of a key, if any."""

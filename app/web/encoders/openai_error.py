@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_snake
 
-from app.ledger.records import BudgetExceeded
+from app.billing.ledger.records import BudgetExceeded
 from app.openai_service.errors import ModelNotOffered
 from app.problems import InvalidRequest, Problem
 

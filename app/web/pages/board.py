@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from flask import current_app
 
-from app.database.database import DatabaseUnavailable
 from app.services import Services, services
+from app.storage.database.database import DatabaseUnavailable
 from app.web.pages.refusals import Refusals
 
 REFUSALS = "gatehouse-refusals"

@@ -14,7 +14,7 @@ from app.openai_service import ChatResult
 from app.problems import Problem
 from app.runtime.side_process import Claim
 from app.services import services
-from app.shared_state.replays.errors import IdempotencyConflict
+from app.storage.shared_state.replays.errors import IdempotencyConflict
 from app.web.call_context import name_current_user
 from app.web.forms.ask_form import AskForm, find_form, make_once_key
 from app.web.pages.answers import accepts_page, page_response

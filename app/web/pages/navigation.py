@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from flask import current_app, request, url_for
 
-from app.database.database import DatabaseUnavailable
 from app.problems import Forbidden
 from app.services import services
+from app.storage.database.database import DatabaseUnavailable
 from app.web.guards import find_admin_session
 
 

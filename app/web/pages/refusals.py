@@ -15,7 +15,7 @@ import orjson
 
 from app.problems import Problem
 from app.runtime import clock
-from app.shared_state import SharedState
+from app.storage.shared_state import SharedState
 
 KEPT = 20
 """How many are remembered."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.auth import Principal
-from app.ledger.reports import Remaining, Total, add_totals
-from app.ledger.totals_query import Grouping
+from app.billing.ledger.reports import Remaining, Total, add_totals
+from app.billing.ledger.totals_query import Grouping
 from app.limits.standing import Standing, find_standing
 from app.models.pricing.savings import find_cache_savings
 from app.services import Services

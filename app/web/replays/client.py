@@ -8,8 +8,8 @@ from contextlib import suppress
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.replays import AnswerLog
-from app.shared_state.replays.signs import Watched
+from app.storage.shared_state.replays import AnswerLog
+from app.storage.shared_state.replays.signs import Watched
 from app.web.client_connection import Connection
 
 RECORDED_TICK_S = 0.25

@@ -13,8 +13,8 @@ from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
-from app.shared_state.replays import AnswerHead, AnswerReader
-from app.shared_state.replays.errors import AnswerTooLong, IdempotencyInDoubt
+from app.storage.shared_state.replays import AnswerHead, AnswerReader
+from app.storage.shared_state.replays.errors import AnswerTooLong, IdempotencyInDoubt
 from app.web.client_connection import ClientConnection
 from app.web.encoders.base import BrokenStream
 from app.web.observation.bodies import ObservedBody

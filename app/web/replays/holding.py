@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from app.openai_service import Events
 from app.openai_service.streaming.passing import TokenFrame
-from app.shared_state.replays import AnswerLog
+from app.storage.shared_state.replays import AnswerLog
 from app.web.encoders.base import Encoder
 
 

@@ -15,8 +15,8 @@ from app.openai_service import Done, Events, Failed
 from app.openai_service.resilience.drain import DrainPool
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
-from app.shared_state.replays import AnswerLog, AnswerStore
-from app.shared_state.replays.errors import AnswerLost, TooManyKeptAnswers
+from app.storage.shared_state.replays import AnswerLog, AnswerStore
+from app.storage.shared_state.replays.errors import AnswerLost, TooManyKeptAnswers
 from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder

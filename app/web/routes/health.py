@@ -9,9 +9,9 @@ import orjson
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from app.database.database import Contended, DatabaseUnavailable
 from app.runtime import doctor_probe
 from app.services import services
+from app.storage.database.database import Contended, DatabaseUnavailable
 from app.web.guards import public
 
 bp = Blueprint("health", __name__)

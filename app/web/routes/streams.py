@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from app.auth.keys import KEY_PREFIX
 from app.problems import InvalidRequest
 from app.services import services
-from app.shared_state.replays.errors import StreamNotFound
+from app.storage.shared_state.replays.errors import StreamNotFound
 from app.web.call_context import name_current_user
 from app.web.guards import needs
 from app.web.replays.following import follow_answer

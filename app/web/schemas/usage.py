@@ -14,9 +14,9 @@ from typing import Any, get_args
 from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
-from app.ledger.records import SUMS
-from app.ledger.reports import Remaining, Reports, Total, add_totals
-from app.ledger.totals_query import Grouping
+from app.billing.ledger.records import SUMS
+from app.billing.ledger.reports import Remaining, Reports, Total, add_totals
+from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota
 from app.limits.standing import Standing

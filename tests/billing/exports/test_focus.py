@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from app.billing.exports.focus import BY
-from app.ledger.records import NewEntry, Settlement
+from app.billing.ledger.records import NewEntry, Settlement
 
 # Column: whether it may be null in a row of usage.
 MANDATORY = {

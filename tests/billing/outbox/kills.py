@@ -12,14 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from app.billing.ledger.backlog import count_backlogs
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import NewEntry, Settlement
 from app.billing.outbox import queue as queues
 from app.billing.outbox.delivery import deliver
 from app.billing.outbox.queue import OutboxQueue
 from app.billing.outbox.webhook import UsageWebhook
-from app.database.database import open_database
-from app.ledger.backlog import count_backlogs
-from app.ledger.ledger import Ledger
-from app.ledger.records import NewEntry, Settlement
+from app.storage.database.database import open_database
 from tests.billing.outbox.receiver import Receiver
 
 ROOT = Path(__file__).parents[3]

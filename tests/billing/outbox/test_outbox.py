@@ -9,18 +9,18 @@ from contextlib import closing
 
 import pytest
 
+from app.billing.ledger.backlog import count_backlogs
+from app.billing.ledger.ledger import Ledger
+from app.billing.ledger.records import Settlement
 from app.billing.outbox import posting
 from app.billing.outbox.delivery import deliver
 from app.billing.outbox.queue import LEASE_S, WAITS_S, OutboxQueue
 from app.billing.outbox.stripe import StripeMeter
 from app.billing.outbox.webhook import UsageWebhook
-from app.ledger.backlog import count_backlogs
-from app.ledger.ledger import Ledger
-from app.ledger.records import Settlement
 from app.safety.signatures import check_signature
+from tests.billing.ledger.conftest import NOON
 from tests.billing.outbox.kills import kill_deliveries
 from tests.billing.outbox.receiver import Receiver
-from tests.ledger.conftest import NOON
 
 KEY = b"k" * 24
 SECRET = "whsec_" + base64.b64encode(KEY).decode()

@@ -7,7 +7,7 @@ import json
 import httpx2
 import pytest
 
-from app.ledger.records import NewEntry, Settlement
+from app.billing.ledger.records import NewEntry, Settlement
 from tests.fakes.organization import FakeOrganization
 
 DAY = "2026-11-20"

@@ -13,7 +13,7 @@ import pytest
 from app.cli.doctor import database
 from app.cli.doctor.finding import Finding
 from app.config import Config
-from app.database.database import open_database
+from app.storage.database.database import open_database
 from tests.fakes.databases import migrated_database, postgres_server, store
 from tests.fakes.raw_server import port_of_something_else
 from tests.fakes.stores import PostgresServer
@@ -100,7 +100,7 @@ def test_fewer_connections_than_the_workers_may_open(look):
 
 def test_a_clock_that_differs(look, monkeypatch):
     assert [each.state for each in look() if each.check == "clock"] == ["ok"]
-    monkeypatch.setattr("app.database.inspection.time.time", lambda: 0.0)
+    monkeypatch.setattr("app.storage.database.inspection.time.time", lambda: 0.0)
     assert [each.state for each in look() if each.check == "clock"] == ["fault"]
 
 

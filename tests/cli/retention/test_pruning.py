@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from app.billing.ledger.records import Limit, Settlement
+from app.billing.ledger.reports import Reports
 from app.cli.data.retention import pruning
 from app.cli.data.retention.pruning import prune
 from app.config import Config
-from app.ledger.records import Limit, Settlement
-from app.ledger.reports import Reports
+from tests.billing.ledger.conftest import NOON
 from tests.fakes.rows import add_rows
-from tests.ledger.conftest import NOON
 
 DAY_S = 86_400
 LIMIT = Limit("user:acme/ann", "day", micro_usd=10**9)

@@ -16,7 +16,7 @@ from app import create_app
 from app.config import Config
 from app.offline_model.moderations import FLAGGED_PHRASE
 from app.openai_service.errors import CallerGone
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
 from tests.fakes.bodies import IMAGE_URL, SMALLEST, TURNS

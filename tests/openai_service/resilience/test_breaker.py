@@ -16,7 +16,7 @@ from app import create_app
 from app.config import BreakerSettings, Config
 from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
-from app.shared_state import MemoryState, open_state
+from app.storage.shared_state import MemoryState, open_state
 from app.upstream_http.call_state import Tick
 from tests.fakes.bodies import EVERY_SMALLEST, SMALLEST
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of

@@ -7,8 +7,8 @@ import pytest
 from app.config import BreakerSettings
 from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
-from app.shared_state import open_state
-from app.shared_state.interface import RECENT_S
+from app.storage.shared_state import open_state
+from app.storage.shared_state.interface import RECENT_S
 
 FAILURES = 5
 

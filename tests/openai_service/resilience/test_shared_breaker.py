@@ -7,7 +7,7 @@ import pytest
 
 from app import create_app
 from app.config import Config
-from app.shared_state import open_state
+from app.storage.shared_state import open_state
 from tests.fakes.openai_answers import completion, error
 from tests.fakes.redis_server import redis_server
 

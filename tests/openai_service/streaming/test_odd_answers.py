@@ -16,7 +16,7 @@ import pytest
 
 from app import create_app
 from app.config import Config
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from app.upstream_http.decoding import zstd
 from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST

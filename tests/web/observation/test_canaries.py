@@ -16,7 +16,7 @@ from app import create_app
 from app.config import Config
 from app.openai_service import OpenAIService
 from app.runtime.log_throttle import LogThrottle
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.web.forms.ask_form import dump_history
 from tests.fakes.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
 from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of

@@ -11,7 +11,7 @@ import pytest
 
 from app import create_app
 from app.config import Config
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from tests.fakes.bodies import ROUTES

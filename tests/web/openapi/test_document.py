@@ -9,7 +9,7 @@ from openapi_spec_validator import validate
 
 from app import create_app
 from app.config import Config
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from app.web.openapi.operations import OPERATIONS

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.problems import Forbidden
-from app.shared_state import MemoryState
+from app.storage.shared_state import MemoryState
 from app.web.pages.refusals import KEPT, Refusals
 
 

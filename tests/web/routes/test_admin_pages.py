@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.database.connections.connection import Connection
-from app.database.database import DatabaseUnavailable
+from app.storage.database.connections.connection import Connection
+from app.storage.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
 

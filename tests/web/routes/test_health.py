@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from app.database.database import Contended, Database
+from app.storage.database.database import Contended, Database
 
 
 def test_the_server_is_alive_and_ready(client):

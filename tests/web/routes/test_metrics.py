@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.database.database import DatabaseUnavailable
-from app.ledger.records import NewEntry
+from app.billing.ledger.records import NewEntry
 from app.openai_service import CallRecord
+from app.storage.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import completion, error, stream_of
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from app.openai_service.resilience.drain import DrainPool
-from app.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.answer_log import ALIVE_S
 from app.web.encoders.base import BrokenStream
 from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.servers import wait_until
@@ -400,7 +400,7 @@ def test_a_stream_with_a_key_goes_on_without_its_client(records, client, upstrea
 def test_a_writer_that_died_ends_the_stream_of_its_readers(app, client, upstream, clock, monkeypatch):
     gate = Gate(upstream, *WORDS)
     response, first, _ = begin(client)
-    monkeypatch.setattr("app.shared_state.replays.answer_log.AnswerLog.renew", lambda self: None)
+    monkeypatch.setattr("app.storage.shared_state.replays.answer_log.AnswerLog.renew", lambda self: None)
     clock.move(ALIVE_S + 1)
     answer = app.test_client().get(f"{STREAM}/{response.headers['X-Stream-Id']}")
     gate.opened.set()

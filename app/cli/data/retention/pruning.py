@@ -12,9 +12,9 @@ from typing import Any
 
 from app.cli.data.retention.rules import Rule, list_rules
 from app.config import Config
-from app.database.connections.sql import Where, write_marks
-from app.database.database import Contended, Database
 from app.runtime import clock
+from app.storage.database.connections.sql import Where, write_marks
+from app.storage.database.database import Contended, Database
 
 ROWS_AT_ONCE = 200
 _READ_S = 10.0

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from app.auth.principal import CONVERSATION_SCOPES
-from app.ledger.single_calls import find_cost
+from app.billing.ledger.single_calls import find_cost
 from app.media.images import ImageNormalizer, ImageRules, UnusableImage, find_bounds, typical_image_tokens
 from app.media.images.kinds import detect_kind
 from app.media.images.stripped import CorruptImage

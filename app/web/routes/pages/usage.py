@@ -13,7 +13,7 @@ from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.identify import admin_principal
-from app.ledger.totals_query import Grouping
+from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services

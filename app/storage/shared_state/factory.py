@@ -1,0 +1,48 @@
+"""Open the store that the settings choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.storage.shared_state.cache import SharedCache
+from app.storage.shared_state.interface import SharedState
+from app.storage.shared_state.records import SharedRecords
+from app.storage.shared_state.resilient import ResilientState
+from app.storage.shared_state.sqlite_store import SqliteStore
+from app.storage.shared_state.store import Store
+
+
+def open_state(*, directory: Path, redis_url: str) -> SharedState:
+    """Return state in Redis if there is a URL, else in a file; it connects on first use.
+
+    Args:
+        directory: the folder of the file, created if missing. Not used with Redis.
+        redis_url: REDIS_URL; empty without Redis.
+
+    Raises:
+        ValueError: the URL is not one of Redis.
+    """
+    return ResilientState(_open_store(directory / "state.sqlite3", redis_url))
+
+
+def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
+    """Return a cache in Redis or in a file. Arguments and errors as in open_state().
+
+    It has a file of its own, so that writing large values delays no other state.
+    """
+    return SharedCache(_open_store(directory / "cache.sqlite3", redis_url))
+
+
+def open_records(*, directory: Path, redis_url: str) -> SharedRecords:
+    """Return records in Redis or in a file of their own. Arguments and errors as in open_state()."""
+    return SharedRecords(_open_store(directory / "answers.sqlite3", redis_url))
+
+
+def _open_store(path: Path, redis_url: str) -> Store:
+    return _open_redis_store(redis_url) if redis_url else SqliteStore(path)
+
+
+def _open_redis_store(url: str) -> Store:
+    from app.storage.shared_state.redis_store import RedisStore  # here, as loading redis takes time
+
+    return RedisStore(url)

@@ -1,0 +1,127 @@
+"""Which answer belongs to an Idempotency-Key."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+
+from app.storage.shared_state import SharedRecords
+from app.storage.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.answer_reader import AnswerReader
+from app.storage.shared_state.replays.errors import IdempotencyConflict, IdempotencyInDoubt
+from app.storage.shared_state.replays.kept_answers import make_answer_id
+from app.storage.shared_state.replays.keys import alive_key
+
+_TRIES = 50
+# How long those who waited for a failed answer may take to read the failure. The key is free from the beginning.
+_FAILED_KEPT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """The use of a key.
+
+    Attributes:
+        request: hash of the request.
+        answer_id: of the answer.
+        state: claimed (nothing was sent upstream), sent (it may be billed), done or failed.
+    """
+
+    request: str
+    answer_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An answer that was given to the same request, or, if it is not done, is given now."""
+
+    answer_id: str
+    is_done: bool
+
+
+class Claim:
+    """The right to answer the request of a key. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, records: SharedRecords, key: str, use: _Use, *, keep_s: float) -> None:
+        self.answer_id = use.answer_id
+        self._records = records
+        self._key = key
+        self._use = use
+        self._keep_s = keep_s
+
+    def renew(self, for_s: float = ALIVE_S) -> None:
+        """Show that the worker is alive, for so long without another sign of it."""
+        self._records.write(alive_key(self.answer_id), b"1", ttl_s=for_s)
+
+    def note_sent(self) -> None:
+        """Note that the upstream may bill the request from now on.
+
+        Raises:
+            IdempotencyInDoubt: the claim is lost.
+        """
+        if self._use.state == "claimed" and not self._move("sent", self._keep_s):
+            raise IdempotencyInDoubt  # another worker took this one for dead
+
+    def complete(self) -> None:
+        """Note that the answer is kept."""
+        self._move("done", self._keep_s)
+
+    def fail(self) -> None:
+        """Free the key, as the request failed."""
+        self._move("failed", _FAILED_KEPT_S)
+
+    def _move(self, state: str, ttl_s: float) -> bool:
+        old, self._use = self._use, _Use(self._use.request, self._use.answer_id, state)
+        return self._records.replace(self._key, orjson.dumps(old), orjson.dumps(self._use), ttl_s=ttl_s)
+
+
+class IdempotencyKeys:
+    """The keys of all owners. Each has its own: another's key is a different key."""
+
+    def __init__(self, records: SharedRecords, *, keep_s: float) -> None:
+        self._records = records
+        self._keep_s = keep_s
+
+    def claim(self, owner: str, key: str, request: str) -> Claim | Replay:
+        """Claim a key for a request, or return the answer that another request with it had or is getting.
+
+        Args:
+            owner: who sends the request.
+            key: the header.
+            request: a hash of the request.
+
+        Raises:
+            IdempotencyConflict: the key was used for another request.
+            IdempotencyInDoubt: the worker that answered died after the upstream may have begun to work.
+            DatabaseUnavailable: it is not known whether the key was used.
+        """
+        name = f"idempotency:{hashlib.sha256(orjson.dumps([owner, key])).hexdigest()}"
+        for _ in range(_TRIES):
+            old = self._records.read(name)
+            if old is not None:
+                found = self._find(_Use(**orjson.loads(old)), request)
+                if found is not None:
+                    return found
+            use = _Use(request, make_answer_id(), "claimed")
+            claim = Claim(self._records, name, use, keep_s=self._keep_s)
+            claim.renew()  # before others can see the claim
+            if self._records.replace(name, old, orjson.dumps(use), ttl_s=self._keep_s):
+                return claim
+        raise IdempotencyInDoubt
+
+    def _find(self, use: _Use, request: str) -> Replay | None:
+        """Return the answer of a key's use; None if the key is free again."""
+        if use.state == "failed":
+            return None
+        if use.request != request:
+            raise IdempotencyConflict
+        if use.state == "done":
+            return Replay(use.answer_id, is_done=True)
+        if AnswerReader(self._records, use.answer_id).is_written():
+            return Replay(use.answer_id, is_done=False)
+        if use.state == "claimed":
+            return None
+        raise IdempotencyInDoubt

@@ -1,0 +1,66 @@
+"""What others leave for the answers that this process writes."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+from weakref import WeakSet
+
+from app.runtime import clock
+from app.storage.shared_state import SharedRecords
+from app.storage.shared_state.replays.keys import reader_key, stop_key
+
+_MAX_AGE_S = 0.2
+
+
+class Sign(NamedTuple):
+    """What others have left for one answer.
+
+    Attributes:
+        is_stopped: its owner has stopped it.
+        is_followed: another worker has read it during the last seconds.
+    """
+
+    is_stopped: bool
+    is_followed: bool
+
+
+class Signs:
+    """Reads them for all answers at once: each is looked at several times a second, and one costs as much as all."""
+
+    def __init__(self, records: SharedRecords) -> None:
+        self._records = records
+        self._lock = threading.Lock()
+        self._watched: WeakSet[Watched] = WeakSet()
+        self._found: dict[str, bytes] = {}
+        self._read_at = float("-inf")
+
+    def watch(self, answer_id: str) -> Watched:
+        """Return what is left for an answer. It is read with that of others as long as somebody holds this."""
+        watched = Watched(self, answer_id)
+        with self._lock:
+            self._watched.add(watched)
+        return watched
+
+    def read(self, watched: Watched, max_age_s: float) -> Sign:
+        """Return what has been left for an answer, as it was at most so long ago. Raises DatabaseUnavailable."""
+        with self._lock:
+            now = clock.ticks()
+            if now - self._read_at >= max_age_s:
+                keys = [key for each in self._watched for key in (each.stop_key, each.reader_key)]
+                self._found = self._records.read_many(keys)
+                self._read_at = now
+            return Sign(watched.stop_key in self._found, watched.reader_key in self._found)
+
+
+class Watched:
+    """What is left for one answer."""
+
+    def __init__(self, signs: Signs, answer_id: str) -> None:
+        self.stop_key = stop_key(answer_id)
+        self.reader_key = reader_key(answer_id)
+        self._signs = signs
+
+    def read(self, *, max_age_s: float = _MAX_AGE_S) -> Sign:
+        """Return it, as it was at most so long ago. Raises DatabaseUnavailable."""
+        return self._signs.read(self, max_age_s)
