@@ -26,10 +26,10 @@ responses: .venv/installed-dev ## Run the tests of the service once more, over /
 	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/billing/ledger/test_ledger_of_calls.py $(ARGS)
 
 servers: .venv/installed-dev ## Test several workers at once: stops, reloads, kills, leavers, money
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/chaos tests/deploy tests/server tests/several_workers $(ARGS)
 
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/media/images tests/web/test_anonymous.py $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/neighbours tests/server tests/media/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m clients tests/clients $(ARGS)
@@ -88,7 +88,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 kills: .venv/installed-dev ## Kill 500 deliveries of the outbox, over SQLite and over PostgreSQL, and count what was told (KILLS=50)
-	@KILLS=$(or $(KILLS),500) $(BIN)/python -m pytest -q -rP -m servers tests/deploy/test_outbox_together.py $(ARGS)
+	@KILLS=$(or $(KILLS),500) $(BIN)/python -m pytest -q -rP -m servers tests/several_workers/test_outbox_together.py $(ARGS)
 
 load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one, unplug it, freeze PostgreSQL and Redis (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes $(ARGS)

@@ -13,7 +13,8 @@ import sys
 import types
 from pathlib import Path
 
-from server import command_line, loaded_settings, server_log
+from server import server_log
+from server.arbiter import command_line, loaded_settings
 
 
 def _load_config():
@@ -64,10 +65,10 @@ workers = _config.web_concurrency or max(2, _cores)
 
 # gevent serves a thousand slow streams where threads serve a hundred; docs/performance.md has the figures.
 if _config.worker_class == "gevent":
-    worker_class = "server.gevent_worker.StreamWorker"
+    worker_class = "server.workers.gevent_worker.StreamWorker"
     worker_connections = _config.worker_connections
 else:
-    worker_class = "server.thread_worker.StreamThreadWorker"
+    worker_class = "server.workers.thread_worker.StreamThreadWorker"
     # A full worker must leave new requests to other workers instead of queueing them behind its streams.
     threads = worker_connections = _config.threads
 
@@ -91,7 +92,7 @@ logger_class = server_log.ServerLog
 
 def on_starting(server):
     """End with a plain message if the server cannot start as it is called."""
-    from server.start_check import find_problem
+    from server.arbiter.start_check import find_problem
 
     if problem := find_problem(server.cfg) or _prepare_metrics():
         print(problem, file=sys.stderr)
@@ -120,10 +121,10 @@ def on_reload(server):
 
 def when_ready(server):
     """Have workers told why they are stopped, and replaced if they cannot start; warn of an open server."""
-    from server.boot_failures import outlive_failures
-    from server.boot_signals import hold_stops
-    from server.start_check import guard_reload
-    from server.stop_notice import announce_stop
+    from server.arbiter.boot_failures import outlive_failures
+    from server.arbiter.boot_signals import hold_stops
+    from server.arbiter.start_check import guard_reload
+    from server.arbiter.stop_notice import announce_stop
 
     outlive_failures(server)
     hold_stops(server)
@@ -153,7 +154,7 @@ def post_worker_init(worker):
     """Start the services of a worker. The last of the initial workers prints how to try the server."""
     from app.runtime.log_throttle import LogBound
     from app.runtime.logs.uncaught import log_uncaught
-    from server.stop_notice import is_last
+    from server.arbiter.stop_notice import is_last
 
     log_uncaught()
     if _get_services(worker) is None:
@@ -184,7 +185,7 @@ def on_exit(_server):
 
 def child_exit(_server, worker):
     """Note when a worker died, so that the calls of a killed one are charged by the time that they had."""
-    from server.death_notice import note_death
+    from server.arbiter.death_notice import note_death
 
     note_death(worker.pid)
     server_log.log_event("worker.exited", version=_version, worker_pid=worker.pid)
@@ -202,14 +203,14 @@ def find_unwritable():
 
 
 def _prepare_metrics():
-    from server.metrics_folder import prepare_folder
+    from server.arbiter.metrics_folder import prepare_folder
 
     folder = Path(__file__).parent / _config.state_dir / "metrics"
     return prepare_folder(folder) if _config.metrics_allow else None
 
 
 def _build_arrivals(note_refusal):
-    from server.arrival import ArrivalLimits, Arrivals
+    from server.connections.arrival import ArrivalLimits, Arrivals
 
     share = max(1, worker_connections // 2)
     is_behind_proxy = _config.trusted_proxies > 0  # which bounds its clients itself: see deploy/nginx.conf

@@ -10,7 +10,7 @@ if __name__ == "__main__":  # before all imports, as who starts it so has no pac
 from app import create_app
 from app.cli import create_app_for_doctor
 from app.config import Config, ConfigError, load_config, read_env_file
-from server import boot_failures, loaded_settings
+from server.arbiter import boot_failures, loaded_settings
 
 _ROOT = Path(__file__).parent
 

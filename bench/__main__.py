@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.calls import COUNTED
+from bench.counts.calls import COUNTED
 from bench.measures import GROUPS
 from bench.procs import BenchError
 from bench.report import Rounds, tables

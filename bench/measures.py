@@ -35,7 +35,7 @@ class Row:
 ROWS = {
     "start_s": Row("start to first answer, s"),
     "rest_mib": Row("memory at rest, MiB", 0),
-    # Counted in process, without the web server: see bench/calls.py.
+    # Counted in process, without the web server: see bench/counts/calls.py.
     "calls": Row("a chat's calls of functions, of Python and C", 0),
     "calls_app": Row("    of app/, but for the next three", 0, has_ratio=False),
     "calls_openai_service": Row("    openai_service", 0, has_ratio=False),

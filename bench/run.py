@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import calls
+from bench.counts import calls
 from bench.measures import (
     HELD_CALL,
     HELD_LADDER,

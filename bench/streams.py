@@ -2,11 +2,11 @@
 
 import time
 
-from bench.answers import Script
 from bench.client import Connection, LoadError
 from bench.loop import Loop
 from bench.procs import cpu_ns, pss_kib
 from bench.traffic import STAMP, Job, ends_stream, request_bytes
+from bench.upstream.answers import Script
 
 _SETTLE_S = 0.15
 _TAIL = 2000  # bytes kept of a piece: a time stamp may be cut in two, and the end is looked at

@@ -104,7 +104,7 @@ def start_upstream(folder: Path) -> tuple[Process, int]:
     folder.mkdir()
     log = folder / "log"
     process = Process(
-        "the fake upstream", [sys.executable, "-m", "bench.upstream"], log, env=_inherited(), cwd=ROOT
+        "the fake upstream", [sys.executable, "-m", "bench.upstream.server"], log, env=_inherited(), cwd=ROOT
     )
     while not log.read_text().endswith("\n"):
         if process.has_ended():

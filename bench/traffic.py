@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from bench import answers
+from bench.upstream import answers
 
 ORIGIN = "http://localhost:3000"
 OPENAI = "openai"

@@ -17,10 +17,10 @@ from app.config import Config
 from app.openai_service import CallRecord
 from app.storage.shared_state import MemoryState
 from app.web import guards
-from tests.fakes.databases import migrated_file
-from tests.fakes.fake_openai import FakeOpenAI
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.site import SECRET_KEY, Site
+from tests.fakes.storage.databases import migrated_file
+from tests.fakes.upstreams.fake_openai import FakeOpenAI
 
 __all__ = ["migrated_file"]
 
@@ -32,7 +32,7 @@ over_both_endpoints = pytest.mark.parametrize("upstream_api", ["auto", "response
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # xdist would hand out the files with the most tests first. Those of tests/deploy have few, each of which takes
+    # xdist would hand out the files with the most tests first. Those of real servers have few, each of which takes
     # seconds: they would come last, and one process would still be at them when the others have nothing left to do.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False

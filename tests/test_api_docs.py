@@ -30,9 +30,9 @@ from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
-from tests.fakes.reading import events_of
 from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
 from tests.fakes.tables import each_row
+from tests.fakes.wire.reading import events_of
 
 DOCS = ROOT / "docs"
 # Their commands need a server with systemd, Nginx and a name, or an engine for containers.
@@ -253,7 +253,7 @@ def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None
     outcomes, events = (
         set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
     )
-    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "server").glob("*.py"), ROOT / "gunicorn.conf.py"]
+    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "server").rglob("*.py"), ROOT / "gunicorn.conf.py"]
     source = "".join(file.read_text(encoding="utf-8") for file in files)
 
     named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}

@@ -18,8 +18,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app.config import ConfigError
 from app.storage.shared_state.redis_connection import make_connection_pool
-from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import ROOT
+from tests.fakes.storage.redis_server import redis_server
 
 LISTED = (
     (ROOT / "docs" / "architecture.md")

@@ -15,7 +15,7 @@ _READ_BYTES = 16_384
 
 
 class Relay(Protocol):
-    """The server's part: see server/relay.py. Threads have none: there a wait costs no more than what is saved."""
+    """The server's part: see server/connections/relay.py. Threads have none: there a wait costs no more than what is saved."""
 
     unsent: bytes
     """What the client's connection did not take at once."""

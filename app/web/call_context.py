@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.observability.tracing.spans import RequestTrace
 
 # How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
-# does not read can take (server/gevent_worker.py).
+# does not read can take (server/workers/gevent_worker.py).
 _LEASE_GRACE_S = 40.0
 
 

@@ -39,7 +39,7 @@ class ClientConnection:
 
 
 def _is_closed(connection: socket.socket) -> bool:
-    if getattr(connection, "is_read_closed", False):  # closed by this server: see server/gevent_worker.py
+    if getattr(connection, "is_read_closed", False):  # closed by this server: see server/workers/gevent_worker.py
         return False
     timeout_s = connection.gettimeout()
     try:

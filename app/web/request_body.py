@@ -186,7 +186,7 @@ def read_start(limit: int) -> bytes:
     with suppress(Exception):  # an error is being answered already: it does not matter which others there are
         length = _declared_length(environ, sys.maxsize)
         if length is not None and length > current_app.config["MAX_CONTENT_LENGTH"]:
-            arrived: bytes = body.getvalue()  # of BytesIO, or see server/arrival.py
+            arrived: bytes = body.getvalue()  # of BytesIO, or see server/connections/arrival.py
             return arrived[:limit]
         data: bytes = body.read(limit if length is None else min(limit, length))
         return data
@@ -239,7 +239,7 @@ def _read_or_refuse(read: Callable[[], T]) -> T:
     except TimeoutError:
         raise RequestTimeout from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EUSERS:  # see server/arrival.py
+        if isinstance(error, OSError) and error.errno == errno.EUSERS:  # see server/connections/arrival.py
             raise TooManySlowRequests from None
         if not _is_of_the_connection(error):
             raise

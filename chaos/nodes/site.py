@@ -15,8 +15,8 @@ from chaos.nodes.network import Network, Place
 from chaos.run import until_ready
 from chaos.server import Gunicorn
 from chaos.settings import ROOT, Settings, environment
-from tests.fakes.redis_server import RedisServer, redis_server
-from tests.fakes.stores import PostgresDatabase, postgres_server
+from tests.fakes.storage.redis_server import RedisServer, redis_server
+from tests.fakes.storage.stores import PostgresDatabase, postgres_server
 
 
 @dataclass

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.auth.principal import VISITOR_SCOPES
-from tests.fakes.fake_batches import FakeBatches
+from tests.fakes.upstreams.fake_batches import FakeBatches
 
 NOON_MS = 1795176000_000  # 2026-11-20, 12:00 UTC
 

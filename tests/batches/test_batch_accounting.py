@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from tests.batches.conftest import chats
-from tests.fakes.fake_batches import answer, line_of
+from tests.fakes.upstreams.fake_batches import answer, line_of
 
 # Of gpt-6.1-terra in a batch, in micro-dollars a token: half of what genai-prices has for single requests.
 INPUT, CACHED, OUTPUT = Fraction("0.5"), Fraction("0.025"), Fraction("2.5")

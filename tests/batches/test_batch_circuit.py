@@ -9,7 +9,7 @@ import pytest
 
 from app.auth.principal import VISITOR_SCOPES
 from tests.batches.conftest import chats
-from tests.fakes.fake_batches import answer
+from tests.fakes.upstreams.fake_batches import answer
 
 FAILURES = 3
 UPLOAD, CREATE, RETRIEVE = "POST /v1/files", "POST /v1/batches", "GET /v1/batches/*"

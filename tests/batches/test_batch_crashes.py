@@ -9,7 +9,7 @@ import pytest
 
 from app.storage.database.database import DatabaseUnavailable
 from tests.batches.conftest import chats
-from tests.fakes.fake_batches import answer
+from tests.fakes.upstreams.fake_batches import answer
 
 DAY_S = 86_400
 

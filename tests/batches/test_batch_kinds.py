@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from tests.fakes.bodies import CALL, IMAGE_URL
-from tests.fakes.fake_batches import answer
-from tests.fakes.openai_answers import completion, error
+from tests.fakes.upstreams.fake_batches import answer
+from tests.fakes.upstreams.openai_answers import completion, error
+from tests.fakes.wire.bodies import CALL, IMAGE_URL
 from tests.media.images.pictures import encoded, exif, photo
 
 CITY = {

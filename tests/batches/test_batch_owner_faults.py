@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tests.batches.conftest import chats
-from tests.fakes.fake_batches import answer
-from tests.fakes.openai_answers import error
+from tests.fakes.upstreams.fake_batches import answer
+from tests.fakes.upstreams.openai_answers import error
 
 
 @pytest.fixture

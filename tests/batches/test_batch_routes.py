@@ -14,11 +14,11 @@ import pytest
 from app.runtime import clock as app_clock
 from app.storage.shared_state.replays.answer_log import ALIVE_S
 from tests.batches.conftest import chats
-from tests.fakes.bodies import CALL, TOOL, conversation_of
-from tests.fakes.fake_batches import answer
-from tests.fakes.openai_answers import embeddings, error
-from tests.fakes.responses_form import function_call, message, reasoning, response
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.fake_batches import answer
+from tests.fakes.upstreams.openai_answers import embeddings, error
+from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
+from tests.fakes.wire.bodies import CALL, TOOL, conversation_of
 
 ID = re.compile(r"batch_[0-9a-f]{28}")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.openai_answers import USAGE, chunk, stream_of
 from tests.fakes.servers import FakeUpstream
+from tests.fakes.upstreams.openai_answers import USAGE, chunk, stream_of
 
 HERE = Path(__file__).parent
 PYTHON = HERE / ".venv" / "bin" / "python"

@@ -16,7 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from app import create_app
 from app.config import Config
 from app.storage.shared_state import MemoryState
-from tests.fakes.rows import add_rows
+from tests.fakes.storage.rows import add_rows
 
 HERE = Path(__file__).parent
 

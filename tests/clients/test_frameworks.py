@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.clients.running_server import AI_VERSIONS
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
 from tests.fakes.servers import wait_until
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, error, stream_of
 
 pytestmark = pytest.mark.clients
 

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from tests.clients.running_server import HERE
-from tests.fakes.openai_answers import MODEL, USAGE, error, stream_of
 from tests.fakes.servers import ROOT
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, error, stream_of
 
 pytestmark = pytest.mark.clients
 

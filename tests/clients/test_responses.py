@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.clients.running_server import USAGE_CHUNK, Server
-from tests.fakes.openai_answers import chunk, error, stream_of
+from tests.fakes.upstreams.openai_answers import chunk, error, stream_of
 
 pytestmark = pytest.mark.clients
 

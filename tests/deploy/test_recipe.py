@@ -11,8 +11,8 @@ import pytest
 from dotenv import dotenv_values
 
 from tests.deploy.test_unit import values_of
-from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.servers import ROOT, FakeUpstream, exchange, free_port, gunicorn, make_key, wait_until
+from tests.fakes.wire.bodies import ROUTES, SMALLEST
 
 pytestmark = pytest.mark.servers
 

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app.openai_service.errors import CallerGone
-from tests.fakes.bodies import SMALLEST
+from tests.fakes.wire.bodies import SMALLEST
 
 # Of all tests of a process, which have one ledger together.
 _numbers = count(1)

@@ -29,9 +29,9 @@ from typing import Any
 from flask import Flask, jsonify, request
 
 from app import create_app, offline_model
-from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.stopwatch import Stopwatch
-from tests.fakes.upstream_handler import UpstreamHandler
+from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
+from tests.fakes.upstreams.upstream_handler import UpstreamHandler
 
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
@@ -131,7 +131,7 @@ class Gunicorn:
 
 def _is_reload_check(pid: str) -> bool:
     try:
-        return b"server.start_check" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"server.arbiter.start_check" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True  # it has ended
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.config import ConfigError
-from tests.fakes.openai_answers import completion
+from tests.fakes.upstreams.openai_answers import completion
 
 CONTACT = {
     "type": "object",

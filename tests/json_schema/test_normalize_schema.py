@@ -6,7 +6,7 @@ import pytest
 
 from app.json_schema.normalize import normalize
 from app.json_schema.strict_rules import InvalidSchema, find_problems
-from tests.fakes.strict_rules import accept
+from tests.fakes.upstreams.strict_rules import accept
 
 STRING, NULL = {"type": "string"}, {"type": "null"}
 

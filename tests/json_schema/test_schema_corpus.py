@@ -14,8 +14,8 @@ from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.strict_rules import InvalidSchema, find_problems
 from app.json_schema.validator import BoundedValidator
-from tests.fakes.openai_answers import completion
-from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
+from tests.fakes.upstreams.openai_answers import completion
+from tests.fakes.upstreams.strict_rules import Refused, accept, answer_by_the_rules
 from tests.json_schema.schema_corpus import MENDABLE, STRICT, WILD, Endless, instances, schemas
 
 # The same schemas in each run, so that a test that passes once does again.

@@ -12,9 +12,9 @@ from openai.lib._pydantic import to_strict_json_schema
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.normalize import normalize
 from app.json_schema.validator import BoundedValidator
-from tests.fakes.openai_answers import completion
-from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import completion
+from tests.fakes.upstreams.strict_rules import Refused, accept, answer_by_the_rules
 from tests.json_schema.sdk_corpus.corpus import (
     NOT_STRICT,
     TYPES,

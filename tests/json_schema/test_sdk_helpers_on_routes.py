@@ -15,8 +15,8 @@ from openai.lib._pydantic import to_strict_json_schema
 from pydantic import create_model
 
 from app.offline_model.instances.instance import make_instance
-from tests.fakes.openai_answers import completion, sse, stream_of
-from tests.fakes.strict_rules import accept
+from tests.fakes.upstreams.openai_answers import completion, sse, stream_of
+from tests.fakes.upstreams.strict_rules import accept
 from tests.json_schema.sdk_corpus.corpus import NOT_STRICT, TYPES, ZOD, ZOD_NOT_STRICT, make_model
 
 USER = [{"role": "user", "content": "Hi"}]

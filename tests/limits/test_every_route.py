@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.web.guards import find_guard
-from tests.fakes.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
 from tests.fakes.site import bearer
+from tests.fakes.wire.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
 
 BILLED = {"chat", "vision", "embeddings", "structured"}
 # Those that call no model, and batches, which nobody may send without a credential.

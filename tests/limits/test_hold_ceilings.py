@@ -9,9 +9,9 @@ import pytest
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import cap_input, find_window
 from app.models.token_counts.estimates import bound_input, least_tokens
-from tests.fakes.bodies import SMALLEST
-from tests.fakes.openai_answers import error
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import error
+from tests.fakes.wire.bodies import SMALLEST
 
 SMALL, LARGE = "gpt-4o", "gpt-4.1"
 WINDOW = find_window(SMALL)

@@ -7,8 +7,8 @@ import pytest
 from app.limits.meter import Meter
 from app.runtime import clock
 from tests.conftest import KEY
-from tests.fakes.openai_answers import stream_of
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import stream_of
 
 ACCOUNTS = ["user:default/address:{}", "tenant:default", "address:{}"]
 LIMITS = {f"{whose}token_rate_limit": "50000/hour" for whose in ("", "tenant_", "address_")}

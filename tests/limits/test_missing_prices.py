@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from app.billing.ledger.ledger import Ledger
-from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 UNPRICED = "a-model-of-ones-own"
 

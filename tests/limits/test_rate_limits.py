@@ -11,7 +11,7 @@ from app.config import Config, ConfigError
 from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.storage.shared_state import MemoryState
-from tests.fakes.openai_answers import completion, stream_of
+from tests.fakes.upstreams.openai_answers import completion, stream_of
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 

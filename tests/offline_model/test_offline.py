@@ -10,9 +10,9 @@ from PIL import Image
 
 from app import create_app
 from app.config import Config
-from tests.fakes.bodies import ROUTES, SMALLEST
-from tests.fakes.reading import events_of
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.wire.bodies import ROUTES, SMALLEST
+from tests.fakes.wire.reading import events_of
 
 SCHEMA = {
     "type": "object",

@@ -16,10 +16,10 @@ from app.config import Config
 from app.web.guards import find_guard
 from app.web.schemas.chat import ChatFields
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, conversation_of, refusal_of
-from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.site import bearer
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import completion, error, sse, stream_of
+from tests.fakes.wire.bodies import SCHEMA, SMALLEST, TOOL, USER, conversation_of, refusal_of
 
 SUPPORT = """
 system = "You serve {{shop}}, {{tone}}."
@@ -443,7 +443,7 @@ def test_a_site_that_keeps_the_system_prompt_to_itself_still_has_its_prompts(mak
 
 
 def test_each_route_that_a_tied_token_opens_is_tried_here_or_closed_to_it(site, upstream):
-    """One that holds conversations in a new way belongs into tests.fakes.bodies, and so into the tests below."""
+    """One that holds conversations in a new way belongs into tests.fakes.wire.bodies, and so into the tests below."""
     guards = [(rule, find_guard(site.app.view_functions[rule.endpoint])) for rule in site.app.url_map.iter_rules()]
     opened = {
         rule.rule
@@ -453,7 +453,7 @@ def test_each_route_that_a_tied_token_opens_is_tried_here_or_closed_to_it(site, 
     assert set(BODIES) <= opened
 
     token = site.token(scopes=ALL, prompt="plain")
-    # The form is tried in tests/web/routes/test_ask.py; what the console shows of an image asks no model.
+    # The form is tried in tests/web/routes/pages/test_ask.py; what the console shows of an image asks no model.
     elsewhere = {"/embed/ask", "/console/image"}
     tried = {*BODIES, *(path for path, _ in FRAMEWORKS), OPENAI_CHAT, OPENAI_RESPONSES, *elsewhere}
     for path in opened - tried:

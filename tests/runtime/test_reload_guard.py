@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import start_check
+from server.arbiter import start_check
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 FIRST = 12  # 3.11 has the whole suite
 TESTS = (
     "tests/smoke",
-    "tests/deploy/test_gunicorn.py",
+    "tests/server/arbiter/test_gunicorn.py",
     "tests/billing/ledger/test_ledger_entries.py",
     "tests/web/routes/test_chat.py",
     "tests/web/routes/test_chat_stream.py",

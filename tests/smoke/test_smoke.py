@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.fakes.reading import events_of
 from tests.fakes.servers import Gunicorn, exchange, free_port, gunicorn, wait_until
+from tests.fakes.wire.reading import events_of
 
 SCHEMA = {
     "type": "object",

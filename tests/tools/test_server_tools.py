@@ -21,9 +21,9 @@ from app.openai_service.tools.executor import MAX_RESULT_CHARS, ToolExecutor
 from app.tools import Toolbox, ToolContext, ToolError, tool
 from app.tools.declaring import find_tool
 from tests.conftest import ORIGIN
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
+from tests.fakes.wire.reading import events_of
 
 CHAT, STREAM = "/api/chat", "/api/chat/stream"
 FIRST, SECOND = "gpt-6.1-terra", "gpt-6-luna"

@@ -18,9 +18,9 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.addresses import Addresses
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient
-from tests.fakes.openai_answers import completion, error, sse, stream_of
-from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.upstreams.openai_answers import completion, error, sse, stream_of
+from tests.fakes.upstreams.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
 
 CALL = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1")
 HELLO = answer(completion("Hello"))

@@ -20,10 +20,10 @@ from app.openai_service.results import CallRecord
 from app.openai_service.transport.request import PendingRequest
 from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
-from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
-from tests.fakes.raw_server import READ, RawServer, answer, chunked
 from tests.fakes.servers import wait_until
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
+from tests.fakes.upstreams.raw_server import READ, RawServer, answer, chunked
 
 CALL = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1")
 HELLO = answer(completion("Hello"))

@@ -17,9 +17,9 @@ from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient
 from app.upstream_http.decoding import zstd
 from app.upstream_http.proxies import is_exempt
-from tests.fakes.raw_server import CLOSE, HALF_CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.raw_server import CLOSE, HALF_CLOSE, READ, RESET, RawServer, answer, chunked
 
 OK = answer({"a": 1})
 REFUSAL = answer({"error": 1}, status="413 Content Too Large")

@@ -8,11 +8,11 @@ import httpx2
 import pytest
 
 from app.storage.shared_state import MemoryState
-from tests.fakes.bodies import EVERY_ROUTE as ROUTES
-from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
-from tests.fakes.bodies import scope_of
-from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import completion, stream_of
+from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
+from tests.fakes.wire.bodies import scope_of
 
 CHAT = {"message": "Hi", "maxTokens": 100}
 USED = {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200}

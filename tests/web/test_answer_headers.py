@@ -8,11 +8,11 @@ import pytest
 
 from app.openai_service.call_recording import log_call
 from app.openai_service.results import CallRecord
-from tests.fakes.bodies import EVERY_ROUTE as ROUTES
-from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
-from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.servers import ROOT
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import completion, stream_of
+from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
 
 OTHERS = [
     ("GET", "/healthz"),

@@ -7,8 +7,8 @@ import pytest
 
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import Usage
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, stream_of
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, stream_of
 
 FIRST, SECOND = "gpt-6.1-terra", "gpt-6-luna"
 HI = {"message": "Hi"}

@@ -11,12 +11,12 @@ from app.runtime.log_throttle import LogThrottle
 from app.storage.database.database import DatabaseUnavailable
 from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
-from tests.fakes.bodies import EVERY_ROUTE as ROUTES
-from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
-from tests.fakes.bodies import scope_of
 from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
 from tests.fakes.site import SECRET_KEY, bearer
 from tests.fakes.tables import each_row
+from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
+from tests.fakes.wire.bodies import scope_of
 
 SCOPE_OF = {route: scope_of(route) for route in ROUTES}
 HERE = "http://localhost"
@@ -52,7 +52,7 @@ def test_every_route_states_its_guard_and_is_public_or_below_the_guarded_bluepri
             assert not guard.is_public
             assert guard.scopes or guard.keys_only
         else:
-            # needs_admin_session() sees to its own; tests/web/routes/test_admin_pages.py
+            # needs_admin_session() sees to its own; tests/web/routes/pages/test_admin_pages.py
             sees_to_it = hasattr(app.view_functions[rule.endpoint], "__wrapped__") and guard.scopes == ("admin",)
             assert guard.is_public or sees_to_it, f"{rule.rule} states a guard that nobody sees to"
             assert not rule.rule.startswith(("/api", "/v1"))

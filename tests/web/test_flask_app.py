@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request, request_tearing_down
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
 from app.web.responses import JsonResponse, StreamedResponse
-from tests.fakes.openai_answers import completion
+from tests.fakes.upstreams.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
 

@@ -13,11 +13,11 @@ import httpx2
 import pytest
 
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS, NotSealedHere, ReasoningSeals
-from tests.fakes.bodies import CALL, TOOL
-from tests.fakes.openai_answers import completion, sse, stream_of
-from tests.fakes.reading import events_of
-from tests.fakes.responses_form import EventStream, function_call, message, reasoning, response
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import completion, sse, stream_of
+from tests.fakes.upstreams.responses_form import EventStream, function_call, message, reasoning, response
+from tests.fakes.wire.bodies import CALL, TOOL
+from tests.fakes.wire.reading import events_of
 
 MAX_BYTES = 256 * 1024
 HI = {"role": "user", "content": "Hi"}

@@ -4,10 +4,10 @@ import pytest
 
 from app.config import ConfigError
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import EVERY_ROUTE as ROUTES
-from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
-from tests.fakes.openai_answers import error, stream_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import error, stream_of
+from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
 
 CHAT = {"message": "Hi"}
 HERE = "http://localhost"  # where the test client's requests go to

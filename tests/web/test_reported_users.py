@@ -8,8 +8,8 @@ import pytest
 
 from app.safety.reported_users import ReportedUsers
 from app.web.encoders.base import BrokenStream
-from tests.fakes.openai_answers import sse, stream_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import sse, stream_of
 from tests.web.routes.test_webhooks import SECRET, event, identifier_of, send
 
 STREAMS = {

@@ -12,7 +12,7 @@ from app.config import Config
 from app.offline_model.simulation import play
 from app.web.pages.simulation import list_simulated
 from tests.conftest import ORIGIN
-from tests.fakes.reading import events_of
+from tests.fakes.wire.reading import events_of
 
 HELLO = {"message": "Hello"}
 

@@ -47,7 +47,7 @@ _MAX_AGE_S = 2 * 86_400
 # A process can have lived so long after it last said so, if nobody noted when it died.
 _MAX_SILENT_S = 2.0
 
-# When the process was last alive; when it was found dead, by server/death_notice.py.
+# When the process was last alive; when it was found dead, by server/arbiter/death_notice.py.
 _HEAD = Struct("<dd")
 _ALIVE = Struct("<d")
 # The entry's id; the charge so far, in micro-dollars and tokens. Of an answer under way: the most that its input costs,

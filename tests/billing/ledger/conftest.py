@@ -11,7 +11,7 @@ import pytest
 from app.billing.ledger.ledger import Ledger
 from app.billing.ledger.records import Limit, NewEntry
 from app.storage.database.database import Database
-from tests.fakes.databases import database, migrated_database, postgres_server, store
+from tests.fakes.storage.databases import database, migrated_database, postgres_server, store
 
 __all__ = ["database", "migrated_database", "postgres_server", "store"]
 

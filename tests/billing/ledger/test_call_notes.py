@@ -14,7 +14,7 @@ import pytest
 
 from app.billing.ledger import call_notes, observed_use
 from app.billing.ledger.call_notes import CallNotes
-from server import death_notice
+from server.arbiter import death_notice
 
 ENTRY = "0" * 23 + "a"
 WRITERS = f"""

@@ -18,12 +18,12 @@ from app.config import Config
 from app.openai_service.resilience.drain import DrainPool
 from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
-from tests.fakes.bodies import IMAGE_URL, SCHEMA, USER
-from tests.fakes.costly_upstream import INPUT, OUTPUT, PRICES
-from tests.fakes.openai_answers import chunk, completion, sse
 from tests.fakes.servers import wait_until
-from tests.fakes.upstream_handler import UpstreamHandler
-from tests.web.test_leaving import Person
+from tests.fakes.upstreams.costly_upstream import INPUT, OUTPUT, PRICES
+from tests.fakes.upstreams.openai_answers import chunk, completion, sse
+from tests.fakes.upstreams.upstream_handler import UpstreamHandler
+from tests.fakes.wire.bodies import IMAGE_URL, SCHEMA, USER
+from tests.web.streaming.test_leaving import Person
 
 BUDGET = 160_000
 CEILING = 1_500

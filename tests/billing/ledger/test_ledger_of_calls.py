@@ -14,8 +14,8 @@ from app.models.pricing.catalog import Prices
 from app.models.token_counts import Usage
 from app.models.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 
 CHAT, STREAM, VISION, EMBEDDINGS = "/api/chat", "/api/chat/stream", "/api/vision", "/api/embeddings"
 FIRST, SECOND = "gpt-6.1-terra", "gpt-6-luna"

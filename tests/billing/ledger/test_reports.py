@@ -8,7 +8,7 @@ import pytest
 
 from app.billing.ledger.records import Limit, Settlement
 from app.billing.ledger.reports import Reports
-from tests.fakes.rows import add_rows
+from tests.fakes.storage.rows import add_rows
 
 USERS, DAYS, MODELS = 400, 120, 3
 

@@ -22,7 +22,7 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.database import open_database
 from app.storage.database.migrate import read_revision
 from app.storage.database.migrations.upgrade import upgrade, wrap_connection
-from tests.fakes.rows import add_rows
+from tests.fakes.storage.rows import add_rows
 
 COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
 DAY_S = 86_400

@@ -10,7 +10,7 @@ from app.billing.ledger.ledger import Ledger
 from app.billing.ledger.records import BudgetExceeded, Limit, Settlement
 from app.storage.database.database import open_database
 from app.storage.database.postgres_driver import BoundedConnection
-from bench.statements import count_sql_statements
+from bench.counts.statements import count_sql_statements
 
 DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
 LIMITS = [

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.billing.ledger.conftest import clock, entry, rows, violations
-from tests.fakes.databases import database, migrated_database, postgres_server, store
+from tests.fakes.storage.databases import database, migrated_database, postgres_server, store
 
 __all__ = [
     "clock",

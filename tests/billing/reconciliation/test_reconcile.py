@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from app.billing.ledger.records import NewEntry, Settlement
-from tests.fakes.organization import FakeOrganization
+from tests.fakes.upstreams.organization import FakeOrganization
 
 DAY = "2026-11-20"
 NOON = 1795176000_000

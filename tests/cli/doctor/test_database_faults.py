@@ -14,9 +14,9 @@ from app.cli.doctor import database
 from app.cli.doctor.finding import Finding
 from app.config import Config
 from app.storage.database.database import open_database
-from tests.fakes.databases import migrated_database, postgres_server, store
-from tests.fakes.raw_server import port_of_something_else
-from tests.fakes.stores import PostgresServer
+from tests.fakes.storage.databases import migrated_database, postgres_server, store
+from tests.fakes.storage.stores import PostgresServer
+from tests.fakes.upstreams.raw_server import port_of_something_else
 
 __all__ = ["migrated_database", "postgres_server", "store"]
 

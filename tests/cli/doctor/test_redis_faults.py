@@ -6,8 +6,8 @@ import pytest
 
 from app.cli.doctor.redis_server import check_redis
 from app.config import Config
-from tests.fakes.raw_server import port_of_something_else
-from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.storage.redis_server import RedisServer, redis_server
+from tests.fakes.upstreams.raw_server import port_of_something_else
 
 PASSWORD = "canary-of-redis"
 

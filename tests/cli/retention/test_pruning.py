@@ -10,7 +10,7 @@ from app.cli.data.retention import pruning
 from app.cli.data.retention.pruning import prune
 from app.config import Config
 from tests.billing.ledger.conftest import NOON
-from tests.fakes.rows import add_rows
+from tests.fakes.storage.rows import add_rows
 
 DAY_S = 86_400
 LIMIT = Limit("user:acme/ann", "day", micro_usd=10**9)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.running_server import HERE
 from tests.clients.site import Pages, Site
-from tests.fakes.openai_answers import MODEL, USAGE, error
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, error
 
 pytestmark = pytest.mark.clients
 

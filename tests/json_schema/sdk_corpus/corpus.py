@@ -56,7 +56,7 @@ class WithExamples(BaseModel):
     x: str
 
 
-# Why OpenAI refuses as well what a helper makes of these: the first rule that it breaks, as tests/fakes/strict_rules.py
+# Why OpenAI refuses as well what a helper makes of these: the first rule that it breaks, as tests/fakes/upstreams/strict_rules.py
 # has it.
 NOT_CLOSED = "'additionalProperties' is required to be supplied and false"
 NO_TYPE = "schema must have a 'type' key"

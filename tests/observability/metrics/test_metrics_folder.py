@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.metrics_folder import prepare_folder
+from server.arbiter.metrics_folder import prepare_folder
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

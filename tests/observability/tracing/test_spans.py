@@ -17,7 +17,7 @@ from app.observability.tracing import provider
 from app.observability.tracing.request_attributes import describe_request
 from tests.conftest import KEY
 from tests.fakes.collector import Collector
-from tests.fakes.openai_answers import MODEL, completion, embeddings, error, stream_of
+from tests.fakes.upstreams.openai_answers import MODEL, completion, embeddings, error, stream_of
 
 ROOT = Path(__file__).parents[3]
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

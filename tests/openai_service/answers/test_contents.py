@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.fakes.bodies import EVERY_SMALLEST, SMALLEST, USER
-from tests.fakes.openai_answers import chunk, completion, sse, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
+from tests.fakes.wire.bodies import EVERY_SMALLEST, SMALLEST, USER
+from tests.fakes.wire.reading import events_of
 
 pytestmark = [pytest.mark.one_attempt, pytest.mark.chat_form]
 

@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.fakes.bodies import CALL, EVERY_SMALLEST, SMALLEST
-from tests.fakes.openai_answers import USAGE, chunk, completion, sse, stream_of
-from tests.fakes.reading import events_of
-from tests.fakes.responses_form import to_response
+from tests.fakes.upstreams.openai_answers import USAGE, chunk, completion, sse, stream_of
+from tests.fakes.upstreams.responses_form import to_response
+from tests.fakes.wire.bodies import CALL, EVERY_SMALLEST, SMALLEST
+from tests.fakes.wire.reading import events_of
 
 pytestmark = pytest.mark.one_attempt
 

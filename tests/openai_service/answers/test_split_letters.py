@@ -11,8 +11,8 @@ from app.openai_service.answers.text import read_json
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import ToolCallDelta
-from tests.fakes.openai_answers import chunk, completion, sse, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
+from tests.fakes.wire.reading import events_of
 
 HI = {"message": "Hi"}
 HIGH, LOW, WAVE, LOST = "\ud83d", "\udc4b", "\U0001f44b", "\ufffd"

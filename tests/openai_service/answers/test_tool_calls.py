@@ -15,9 +15,9 @@ from app.openai_service.errors import UpstreamFailed
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
 from app.web.schemas.messages import Messages, build_turns
-from tests.fakes.openai_answers import chunk, completion, sse, stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
+from tests.fakes.wire.reading import events_of
 
 HI = {"message": "Hi"}
 BERN, ROME = '{"city":"Bern"}', '{"city":"Rome"}'

@@ -18,7 +18,7 @@ from app.openai_service import CHAT_PATH, OpenAIBatches, build_client, read_line
 from app.openai_service.batches.objects import read_batch
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.storage.shared_state import MemoryState
-from tests.fakes.raw_server import CLOSE, READ, RawServer, Step, answer, chunked
+from tests.fakes.upstreams.raw_server import CLOSE, READ, RawServer, Step, answer, chunked
 
 FILE = b"".join(
     orjson.dumps(

@@ -13,11 +13,11 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.runtime import sqlite
-from tests.fakes.bodies import SMALLEST, TOOL
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.person import Person
-from tests.fakes.reading import events_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
+from tests.fakes.wire.bodies import SMALLEST, TOOL
+from tests.fakes.wire.reading import events_of
 
 CHAT, STREAM, STRUCTURED, STRUCTURED_STREAM = (
     "/api/chat",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.openai_service.chat.history import trim
-from tests.fakes.prefix_billing import compare, converse, cut_on_grid
+from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from app.openai_service.errors import CallerGone
 from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
-from tests.fakes.bodies import IMAGE_URL, SMALLEST, TURNS
-from tests.fakes.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
 from tests.fakes.person import Person
-from tests.fakes.raw_server import READ, RawServer
+from tests.fakes.upstreams.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
+from tests.fakes.upstreams.raw_server import READ, RawServer
+from tests.fakes.wire.bodies import IMAGE_URL, SMALLEST, TURNS
 
 CONVERSATIONS = [route for route in SMALLEST if "embeddings" not in route]
 WHOLE = ["/api/chat", "/api/vision", "/api/structured"]

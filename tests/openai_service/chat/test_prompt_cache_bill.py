@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.fakes.openai_answers import completion
-from tests.fakes.prefix_billing import MODEL, PrefixCache, converse, say
+from tests.fakes.upstreams.openai_answers import completion
+from tests.fakes.upstreams.prefix_billing import MODEL, PrefixCache, converse, say
 
 SITE_TEXT = say(0, 1_500)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from app import create_app
 from app.config import Config
 from tests.fakes.encodings import count
-from tests.fakes.openai_answers import completion, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import completion, stream_of
+from tests.fakes.wire.reading import events_of
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 CALLING = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.bodies import SMALLEST, TOOL
-from tests.fakes.openai_answers import USAGE, completion
+from tests.fakes.upstreams.openai_answers import USAGE, completion
+from tests.fakes.wire.bodies import SMALLEST, TOOL
 
 CHAT = {"message": "Hi"}
 ANSWER = '{"a": 1}'

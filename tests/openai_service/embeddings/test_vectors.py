@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tests.fakes.openai_answers import embeddings, error
+from tests.fakes.upstreams.openai_answers import embeddings, error
 
 pytestmark = pytest.mark.one_attempt
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.fakes.openai_answers import completion, error, sse, stream_of
+from tests.fakes.upstreams.openai_answers import completion, error, sse, stream_of
 
 CHAT = {"message": "Hi"}
 BLOCKED = [

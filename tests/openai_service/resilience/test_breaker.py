@@ -18,10 +18,10 @@ from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
 from app.storage.shared_state import MemoryState, open_state
 from app.upstream_http.call_state import Tick
-from tests.fakes.bodies import EVERY_SMALLEST, SMALLEST
-from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
-from tests.fakes.reading import without_padding
 from tests.fakes.servers import wait_until
+from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
+from tests.fakes.wire.bodies import EVERY_SMALLEST, SMALLEST
+from tests.fakes.wire.reading import without_padding
 
 pytestmark = pytest.mark.one_attempt
 

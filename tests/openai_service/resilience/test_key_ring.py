@@ -9,9 +9,9 @@ import pytest
 from app.config import Config, ConfigError
 from app.openai_service import BatchSender, build_client
 from tests.conftest import over_both_endpoints
-from tests.fakes.bodies import EVERY_SMALLEST
-from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
+from tests.fakes.wire.bodies import EVERY_SMALLEST
+from tests.fakes.wire.reading import events_of
 
 CHAT = {"message": "Hi"}
 FIRST, SECOND, THIRD = (f"sk-canary-{name}-key-{name[:4]}" for name in ("first", "second", "third"))

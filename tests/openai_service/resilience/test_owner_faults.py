@@ -8,8 +8,8 @@ import logging
 import httpx2
 import pytest
 
-from tests.fakes.bodies import EVERY_SMALLEST
-from tests.fakes.openai_answers import completion, error, stream_of
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
+from tests.fakes.wire.bodies import EVERY_SMALLEST
 
 pytestmark = pytest.mark.one_attempt
 

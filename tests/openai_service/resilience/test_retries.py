@@ -8,9 +8,9 @@ import pytest
 
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited
 from app.openai_service.resilience.retry import BackoffWaits, RetryBudget
-from tests.fakes.bodies import SMALLEST
-from tests.fakes.openai_answers import USAGE, chunk, completion, embeddings, error, sse, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import USAGE, chunk, completion, embeddings, error, sse, stream_of
+from tests.fakes.wire.bodies import SMALLEST
+from tests.fakes.wire.reading import events_of
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 FIRST, SECOND = "gpt-6.1-terra", "gpt-6-luna"

@@ -8,8 +8,8 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.storage.shared_state import open_state
-from tests.fakes.openai_answers import completion, error
-from tests.fakes.redis_server import redis_server
+from tests.fakes.storage.redis_server import redis_server
+from tests.fakes.upstreams.openai_answers import completion, error
 
 pytestmark = pytest.mark.one_attempt
 

@@ -10,10 +10,10 @@ import pytest
 from app.models.families import find_family
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.transport.upstream import Upstream
-from tests.fakes.bodies import CALL, TOOL
-from tests.fakes.openai_answers import completion, error, stream_of
-from tests.fakes.reading import events_of
-from tests.fakes.responses_form import function_call, message, reasoning, response
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
+from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
+from tests.fakes.wire.bodies import CALL, TOOL
+from tests.fakes.wire.reading import events_of
 
 pytestmark = pytest.mark.one_attempt
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.openai_service.responses.request_body import build_response_body
-from tests.fakes.bodies import CALL, TOOL
-from tests.fakes.responses_form import to_chat_body
+from tests.fakes.upstreams.responses_form import to_chat_body
+from tests.fakes.wire.bodies import CALL, TOOL
 
 USER = {"role": "user", "content": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}

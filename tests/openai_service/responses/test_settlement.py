@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.person import Person
-from tests.fakes.reading import events_of
-from tests.fakes.responses_form import function_call, message, reasoning, response
+from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
+from tests.fakes.wire.reading import events_of
 
 pytestmark = pytest.mark.one_attempt
 

@@ -17,8 +17,8 @@ from app.openai_service.errors import (
 )
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.streaming.events import Done, Reasoning, Refusal, Token, ToolCallDelta
-from tests.fakes.openai_answers import USAGE
-from tests.fakes.responses_form import function_call, message, reasoning, response
+from tests.fakes.upstreams.openai_answers import USAGE
+from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
 
 CALLS = [
     function_call("call_a", "f", '{"x":1}', id_="fc_a"),

@@ -19,12 +19,12 @@ from app.config import Config
 from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from app.upstream_http.decoding import zstd
-from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, sse, stream_of
-from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
-from tests.fakes.reading import events_of, without_padding
 from tests.fakes.servers import wait_until
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, sse, stream_of
+from tests.fakes.upstreams.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
+from tests.fakes.wire.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST
+from tests.fakes.wire.reading import events_of, without_padding
 
 pytestmark = pytest.mark.one_attempt
 

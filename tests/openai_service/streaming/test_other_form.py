@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from tests.fakes.bodies import ROUTES, SMALLEST
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse
-from tests.fakes.reading import events_of
-from tests.fakes.responses_form import EventStream, to_response
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse
+from tests.fakes.upstreams.responses_form import EventStream, to_response
+from tests.fakes.wire.bodies import ROUTES, SMALLEST
+from tests.fakes.wire.reading import events_of
 
 pytestmark = pytest.mark.one_attempt
 

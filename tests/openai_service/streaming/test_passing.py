@@ -17,7 +17,7 @@ from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Done, Events, Token, estimate_tokens
 from app.openai_service.streaming.passing import Passing, Writing
 from app.upstream_http.call_state import CallState
-from tests.fakes.relays import FakeRelay
+from tests.fakes.wire.relays import FakeRelay
 
 _TEXTS = [
     "Where",

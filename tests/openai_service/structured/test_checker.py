@@ -12,8 +12,8 @@ from app.json_schema.errors import CheckTooCostly
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.validator import BoundedValidator
-from tests.fakes.openai_answers import USAGE, completion
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import USAGE, completion
 
 pytestmark = pytest.mark.one_attempt
 

@@ -10,9 +10,9 @@ import pytest
 from app.models.token_counts.estimates import bound_input, estimate_input
 from app.safety.pseudonyms import Pseudonyms
 from tests.conftest import KEY
-from tests.fakes.bodies import SMALLEST, conversation_of
-from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.site import SECRET_KEY, bearer
+from tests.fakes.upstreams.openai_answers import completion, stream_of
+from tests.fakes.wire.bodies import SMALLEST, conversation_of
 
 ABOUT = {"safety_identifier", "prompt_cache_key", "store"}
 PLAIN = ["/api/chat", "/api/vision", "/api/structured"]

@@ -4,9 +4,9 @@ import pytest
 
 from app import create_app
 from app.config import Config
-from tests.fakes.openai_answers import completion, embeddings, stream_of
-from tests.fakes.raw_server import READ, RawServer, answer
-from tests.fakes.reading import without_padding
+from tests.fakes.upstreams.openai_answers import completion, embeddings, stream_of
+from tests.fakes.upstreams.raw_server import READ, RawServer, answer
+from tests.fakes.wire.reading import without_padding
 
 HI = {"message": "Hi"}
 AZURE = {"azure_openai_endpoint": "https://acme.openai.azure.com", "azure_openai_api_version": "2024-10-21"}

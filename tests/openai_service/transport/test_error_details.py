@@ -12,7 +12,7 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
 )
 from app.openai_service.transport.sdk_errors import translate_error_object
-from tests.fakes.openai_answers import completion, error
+from tests.fakes.upstreams.openai_answers import completion, error
 
 pytestmark = pytest.mark.one_attempt
 

@@ -5,8 +5,8 @@ import pytest
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request_bodies import CHAT_PATH
-from tests.fakes.openai_answers import completion, error, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
+from tests.fakes.wire.reading import events_of
 
 pytestmark = pytest.mark.one_attempt
 

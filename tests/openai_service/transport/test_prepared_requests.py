@@ -14,7 +14,7 @@ from app.config import Config
 from app.openai_service import build_client
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import HEAD, serialize_head
-from tests.fakes.raw_server import CLOSE, READ, RawServer
+from tests.fakes.upstreams.raw_server import CLOSE, READ, RawServer
 
 PATH = "/chat/completions"
 AZURE = {"azure_openai_endpoint": "https://acme.openai.azure.com", "azure_openai_api_version": "2024-10-21"}

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from app.models.families import find_refusal
-from tests.fakes.openai_answers import completion, error, stream_of
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 SITE_TEXT = "You answer questions about the town and its gatehouse. " * 80
 LONG = "What does the inscription above the gate say? " * 120

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.fakes.bodies import conversation_of
-from tests.fakes.openai_answers import stream_of
+from tests.fakes.upstreams.openai_answers import stream_of
+from tests.fakes.wire.bodies import conversation_of
 
 pytestmark = pytest.mark.one_attempt
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.fakes.costly_upstream import CostlyUpstream
-from tests.fakes.fake_openai import FakeOpenAI
-from tests.fakes.raw_server import READ, RawServer, answer
 from tests.fakes.servers import FakeUpstream
+from tests.fakes.upstreams.costly_upstream import CostlyUpstream
+from tests.fakes.upstreams.fake_openai import FakeOpenAI
+from tests.fakes.upstreams.raw_server import READ, RawServer, answer
 
 HI = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}], "max_completion_tokens": 5}
 TOOLS = {"tools": [{"type": "function", "function": {"name": "look"}}]}

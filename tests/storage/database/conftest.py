@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.fakes.databases import database, migrated_database, postgres_server, store
+from tests.fakes.storage.databases import database, migrated_database, postgres_server, store
 
 __all__ = ["database", "migrated_database", "postgres_server", "store"]

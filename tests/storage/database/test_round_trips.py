@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.counting_proxy import CountingProxy
-from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.site import SECRET_KEY
+from tests.fakes.storage.counting_proxy import CountingProxy
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 MAX_ROUND_TRIPS = 5
 

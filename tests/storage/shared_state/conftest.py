@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.storage.shared_state import MemoryState, SharedState, open_state
-from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.storage.redis_server import RedisServer, redis_server
 
 
 class Clock:

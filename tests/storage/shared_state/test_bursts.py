@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.fakes.servers import wait_until
-from tests.storage.shared_state.leases import take_lease
+from tests.fakes.storage.leases import take_lease
 
 MANY = 40
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.storage.shared_state import open_cache
 from tests.fakes.stopwatch import Stopwatch
-from tests.fakes.stores import locked_file
+from tests.fakes.storage.stores import locked_file
 from tests.storage.shared_state.conftest import age
 
 

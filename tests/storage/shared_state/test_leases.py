@@ -9,7 +9,7 @@ from app.runtime.store_guard import DatabaseUnavailable
 from app.storage.shared_state import LeaseRefused
 from app.storage.shared_state.leases import _Request
 from app.storage.shared_state.store import LEASE_S
-from tests.storage.shared_state.leases import take_lease
+from tests.fakes.storage.leases import take_lease
 
 
 def take_all(state, limit, name="streams"):

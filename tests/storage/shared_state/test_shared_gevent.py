@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.shared_state.children import Child
+from tests.fakes.storage.children import Child
 
 # What a worker does in a burst, and how often that comes to asking the store.
 BURST = """

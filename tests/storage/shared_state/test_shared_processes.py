@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from app.storage.shared_state import open_state
-from tests.storage.shared_state.children import Child, run_together
-from tests.storage.shared_state.leases import take_lease
+from tests.fakes.storage.children import Child, run_together
+from tests.fakes.storage.leases import take_lease
 
 
 def test_processes_lose_no_update_and_never_hold_more_than_the_limit(place):

@@ -11,8 +11,8 @@ import pytest
 from app.runtime.store_guard import DatabaseUnavailable
 from app.storage.shared_state import open_state
 from tests.fakes.stopwatch import Stopwatch
-from tests.fakes.stores import locked_file
-from tests.storage.shared_state.leases import take_lease
+from tests.fakes.storage.leases import take_lease
+from tests.fakes.storage.stores import locked_file
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from app.openai_service import Done
 from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import get_padding
-from tests.fakes.encoding import encode, fails, read_sse
-from tests.fakes.recorded_events import RECORDED, TEXT, call, text_of
+from tests.fakes.wire.encoding import encode, fails, read_sse
+from tests.fakes.wire.recorded_events import RECORDED, TEXT, call, text_of
 
 
 def make_encoder(messages=()):

@@ -14,8 +14,8 @@ from app.web.encoders.response_object import ResponseFrame
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
-from tests.fakes.recorded_events import MODEL, RECORDED
 from tests.fakes.tables import each_row
+from tests.fakes.wire.recorded_events import MODEL, RECORDED
 
 PLAIN = get_padding(0)
 

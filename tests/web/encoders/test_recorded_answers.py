@@ -12,8 +12,8 @@ from app.web.encoders.padding import get_padding
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
-from tests.fakes.encoding import encode, fails, read_sse
-from tests.fakes.recorded_events import RECORDED, TEXT, text_of
+from tests.fakes.wire.encoding import encode, fails, read_sse
+from tests.fakes.wire.recorded_events import RECORDED, TEXT, text_of
 
 ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED))
 

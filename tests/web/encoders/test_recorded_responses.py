@@ -18,8 +18,8 @@ from app.web.encoders.padding import get_padding
 from app.web.encoders.response_object import GrowingThoughts, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
-from tests.fakes.encoding import encode, fails
-from tests.fakes.recorded_events import MODEL, RECORDED, call, done, text_of
+from tests.fakes.wire.encoding import encode, fails
+from tests.fakes.wire.recorded_events import MODEL, RECORDED, call, done, text_of
 
 EVENT = TypeAdapter(ResponseStreamEvent)
 DESCRIBED = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}

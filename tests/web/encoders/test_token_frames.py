@@ -12,7 +12,7 @@ from app.openai_service.streaming.passing import Passing, Writing
 from app.upstream_http.call_state import CallState
 from app.web.encoders.padding import get_padding
 from app.web.encoders.token_sse import TokenSse
-from tests.fakes.relays import FakeRelay
+from tests.fakes.wire.relays import FakeRelay
 from tests.web.encoders.test_copied_encoders import ENCODERS
 
 # Letters of all lengths in UTF-8, and those that JSON, or some line splitter, has a meaning for.

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.fakes.bodies import refusal_of
+from tests.fakes.wire.bodies import refusal_of
 from tests.media.documents.pdfs import encrypted, pdf
 
 PDF = pdf("Invoice", "Total: 12")

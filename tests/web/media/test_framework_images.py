@@ -8,8 +8,8 @@ import json
 import pytest
 from PIL import Image
 
-from tests.fakes.bodies import IMAGE_URL
-from tests.fakes.openai_answers import stream_of
+from tests.fakes.upstreams.openai_answers import stream_of
+from tests.fakes.wire.bodies import IMAGE_URL
 from tests.media.documents.pdfs import pdf
 from tests.media.images.pictures import encoded, photo
 from tests.web.media.test_parts import data_url

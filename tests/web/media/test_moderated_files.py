@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pypdf.annotations import FreeText
 
-from tests.fakes.bodies import refusal_of
+from tests.fakes.wire.bodies import refusal_of
 from tests.media.documents.pdfs import pdf
 from tests.openai_service.chat.test_moderation import Moderation
 from tests.web.media.test_files import body_of, encoded, part, sent_files

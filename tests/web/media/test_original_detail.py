@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.openai_answers import completion, error, stream_of
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 URL = "https://example.com/cat.png"
 CHAT = {"type": "image_url", "image_url": {"url": URL, "detail": "original"}}

@@ -7,10 +7,10 @@ import base64
 import httpx2
 import pytest
 
-from tests.fakes.bodies import IMAGE_URL, refusal_of
-from tests.fakes.openai_answers import completion, sse, stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import completion, sse, stream_of
+from tests.fakes.wire.bodies import IMAGE_URL, refusal_of
+from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import encoded, exif, photo
 
 STRUCTURED = ["/api/structured", "/api/structured/stream"]

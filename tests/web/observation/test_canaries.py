@@ -18,9 +18,9 @@ from app.openai_service import OpenAIService
 from app.runtime.log_throttle import LogThrottle
 from app.storage.shared_state import MemoryState
 from app.web.forms.ask_form import dump_history
-from tests.fakes.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
-from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
+from tests.fakes.wire.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
 
 CANARY = "kanarienvogel"
 UPSTREAM_KEY = f"sk-upstream-{CANARY}"

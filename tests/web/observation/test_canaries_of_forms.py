@@ -6,9 +6,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.fakes.bodies import CALL, TOOL, USER, placed
-from tests.fakes.openai_answers import completion
 from tests.fakes.site import ALL, bearer
+from tests.fakes.upstreams.openai_answers import completion
+from tests.fakes.wire.bodies import CALL, TOOL, USER, placed
 from tests.web.observation.test_canaries import CANARY, world
 
 __all__ = ["world"]

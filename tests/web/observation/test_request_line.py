@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from tests.conftest import KEY, ORIGIN
-from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 
 HELLO = {"message": "Hi"}
 

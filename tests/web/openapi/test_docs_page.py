@@ -14,7 +14,7 @@ from app.config import Config
 from app.storage.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
-from tests.fakes.bodies import ROUTES
+from tests.fakes.wire.bodies import ROUTES
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from app.storage.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from app.web.openapi.operations import OPERATIONS
-from tests.fakes.described import Described
-from tests.fakes.responses_form import function_call, reasoning, response
 from tests.fakes.site import SECRET_KEY, Site, bearer
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.responses_form import function_call, reasoning, response
+from tests.fakes.wire.described import Described
 from tests.web.test_kept_reasoning import stream_tools
 
 STREAMED = ("/v1/chat/completions", "/v1/responses")

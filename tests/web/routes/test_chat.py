@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import over_both_endpoints
-from tests.fakes.bodies import conversation_of
-from tests.fakes.openai_answers import USAGE, completion
+from tests.fakes.upstreams.openai_answers import USAGE, completion
+from tests.fakes.wire.bodies import conversation_of
 
 pytestmark = over_both_endpoints
 

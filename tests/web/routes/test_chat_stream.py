@@ -4,9 +4,9 @@ import httpx2
 import pytest
 
 from tests.conftest import over_both_endpoints
-from tests.fakes.openai_answers import USAGE, chunk, error, stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import USAGE, chunk, error, stream_of
+from tests.fakes.wire.reading import events_of
 
 pytestmark = over_both_endpoints
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.fakes.openai_answers import error, stream_of
 from tests.fakes.person import Person
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import error, stream_of
 
 ROUTE = "/api/completion"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.openai_answers import embeddings
+from tests.fakes.upstreams.openai_answers import embeddings
 
 
 def test_one_text_becomes_one_vector(client, upstream):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.openai_answers import stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.site import ALL, bearer
+from tests.fakes.upstreams.openai_answers import stream_of
+from tests.fakes.wire.reading import events_of
 
 PATH = "/api/limits/user/anna"
 NOTHING = dict.fromkeys(("requestRate", "tokenRate", "concurrentStreams", "budgetUsd", "budgetTokens"))

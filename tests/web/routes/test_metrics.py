@@ -10,7 +10,7 @@ from app.billing.ledger.records import NewEntry
 from app.openai_service import CallRecord
 from app.storage.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
-from tests.fakes.openai_answers import completion, error, stream_of
+from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 ALLOWED: dict[str, Any] = {"metrics_allow": ("127.0.0.1",)}
 

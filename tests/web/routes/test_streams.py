@@ -12,9 +12,9 @@ import pytest
 from app.openai_service.resilience.drain import DrainPool
 from app.storage.shared_state.replays.answer_log import ALIVE_S
 from app.web.encoders.base import BrokenStream
-from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.servers import wait_until
 from tests.fakes.site import bearer
+from tests.fakes.upstreams.openai_answers import chunk, sse, stream_of
 from tests.media.images.pictures import png
 
 STREAM = "/api/chat/stream"

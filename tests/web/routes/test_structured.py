@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.conftest import over_both_endpoints
-from tests.fakes.bodies import TURNS, conversation_of
-from tests.fakes.openai_answers import USAGE, completion
+from tests.fakes.upstreams.openai_answers import USAGE, completion
+from tests.fakes.wire.bodies import TURNS, conversation_of
 
 pytestmark = over_both_endpoints
 

@@ -8,8 +8,8 @@ import pytest
 
 from app.models.token_counts.estimates import weigh_text
 from tests.conftest import over_both_endpoints
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
-from tests.fakes.reading import events_of
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, error, stream_of
+from tests.fakes.wire.reading import events_of
 
 pytestmark = [pytest.mark.one_attempt, over_both_endpoints]
 

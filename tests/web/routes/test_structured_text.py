@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from tests.fakes.openai_answers import chunk, error, stream_of
 from tests.fakes.person import Person
+from tests.fakes.upstreams.openai_answers import chunk, error, stream_of
 
 ROUTE = "/api/structured/stream"
 TEXT = f"{ROUTE}?format=text"

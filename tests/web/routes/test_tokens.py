@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import refusal_of
 from tests.fakes.identity_provider import NOW
 from tests.fakes.site import bearer
 from tests.fakes.tables import each_row
+from tests.fakes.wire.bodies import refusal_of
 
 OTHER = "https://app.example.com"
 GOOD = {"userId": "anna", "ttlS": 600, "scopes": ["chat"]}

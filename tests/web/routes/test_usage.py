@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from app.auth.principal import VISITOR_SCOPES
-from tests.fakes.openai_answers import USAGE, completion
+from tests.fakes.upstreams.openai_answers import USAGE, completion
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 SECRET = "s" * 32

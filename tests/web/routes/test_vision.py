@@ -8,10 +8,10 @@ import zlib
 import pytest
 from PIL import Image
 
-from tests.fakes.bodies import IMAGE_URL
-from tests.fakes.openai_answers import USAGE, stream_of
-from tests.fakes.reading import events_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import USAGE, stream_of
+from tests.fakes.wire.bodies import IMAGE_URL
+from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import CANARY, exif, gif, photo, png, webp
 from tests.media.images.pictures import encoded as written
 

@@ -9,7 +9,7 @@ from app.storage.shared_state import open_records
 from app.storage.shared_state.replays import AnswerLog, AnswerReader, AnswerStore
 from app.storage.shared_state.replays.answer_log import ALIVE_S
 from app.storage.shared_state.replays.signs import Sign
-from tests.fakes.redis_server import redis_server
+from tests.fakes.storage.redis_server import redis_server
 
 
 @pytest.fixture(params=["sqlite", "redis"])

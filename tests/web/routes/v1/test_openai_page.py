@@ -9,7 +9,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.fakes.openai_answers import stream_of
+from tests.fakes.upstreams.openai_answers import stream_of
 
 PAGE = (Path(__file__).parents[4] / "docs" / "openai-compatible.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

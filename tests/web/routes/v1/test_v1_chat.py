@@ -8,8 +8,8 @@ import openai
 import pydantic
 import pytest
 
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 FUNCTION = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}

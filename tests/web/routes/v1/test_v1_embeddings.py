@@ -11,7 +11,7 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.web.schemas.v1 import embeddings as schema
-from tests.fakes.openai_answers import embeddings, error
+from tests.fakes.upstreams.openai_answers import embeddings, error
 
 MODEL = "text-embedding-3-small"
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from tests.conftest import ORIGIN
-from tests.fakes.openai_answers import error
+from tests.fakes.upstreams.openai_answers import error
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 

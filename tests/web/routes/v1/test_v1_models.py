@@ -7,8 +7,8 @@ from urllib.parse import quote
 import openai
 import pytest
 
-from tests.fakes.bodies import USER
-from tests.fakes.openai_answers import completion, stream_of
+from tests.fakes.upstreams.openai_answers import completion, stream_of
+from tests.fakes.wire.bodies import USER
 
 MODELS = {
     "chat_model": "own/chat:1",

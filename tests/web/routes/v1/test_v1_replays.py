@@ -7,7 +7,7 @@ import secrets
 import openai
 import pytest
 
-from tests.fakes.openai_answers import stream_of
+from tests.fakes.upstreams.openai_answers import stream_of
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 
