@@ -12,7 +12,7 @@ from app.web.routes.pages import static_files
 
 SHOP = "https://shop.example"
 MODULE = "/static/gatehouse.js"
-FOLDER = Path(static_files.__file__).parents[3] / "static"
+FOLDER = Path(static_files.__file__).parents[2] / "static"
 
 
 @pytest.fixture
