@@ -122,4 +122,4 @@ class _FollowedBody(ObservedBody):
     def close(self) -> None:
         """Release the permit."""
         self._permit.release()
-        self.tell_ended()
+        self.notify_ended()
