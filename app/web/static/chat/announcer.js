@@ -1,4 +1,4 @@
-// Tells a screen reader what is written: whole sentences instead of each token.
+// Announces the answer to screen readers, by sentence instead of by token.
 
 import { h } from "./dom.js";
 
@@ -7,7 +7,7 @@ const KEPT_LINES = 30;
 
 export class Announcer {
   element = h("div", { class: "hidden", role: "status", "aria-live": "polite", "aria-atomic": "false" });
-  #told = Infinity; // characters of the answer that have been told; of one that was here before, all
+  #told = Infinity; // announced characters of the answer; Infinity: all of it
 
   say(text) {
     if (!text) return;
@@ -19,9 +19,9 @@ export class Announcer {
     this.#told = 0;
   }
 
-  /** Tells the sentences that have been completed since the last time; with `isOver` the rest as well. */
+  /** Announces sentences completed since the last call; with `isOver` also the rest. */
   follow(text, isOver) {
-    if (text.length < this.#told && this.#told < Infinity) this.#told = 0; // the answer began anew
+    if (text.length < this.#told && this.#told < Infinity) this.#told = 0; // the answer restarted
     const rest = text.slice(this.#told);
     const sentences = isOver ? rest : (SENTENCE.exec(rest)?.[0] ?? "");
     this.#told = isOver ? Infinity : this.#told + sentences.length;
@@ -29,7 +29,7 @@ export class Announcer {
   }
 }
 
-/** Leaves out the marks of Markdown, which would be read aloud. */
+/** Removes Markdown syntax, which would be read aloud. */
 function strip(text) {
   return text
     .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
