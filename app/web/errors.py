@@ -43,7 +43,7 @@ class RequestTooLarge(Problem):
 
     status = 413
     code = "body_too_large"
-    sentence = "The body is larger than this server takes."
+    sentence = "The body is larger than this server accepts."
 
 
 class InvalidHttp(Problem):
@@ -59,7 +59,7 @@ class InternalError(Problem):
 
     status = 500
     code = "internal_error"
-    sentence = "Something went wrong here. It has been noted."
+    sentence = "An internal error occurred. It was logged."
 
 
 _BY_HTTP_STATUS: dict[int, type[Problem]] = {
