@@ -34,7 +34,7 @@ class Refusals:
     def __init__(
         self, state: SharedState, *, call_later: Callable[[float, Callable[[], None]], None] | None = None
     ) -> None:
-        """Create an empty list. `call_later` calls a function after a number of seconds."""
+        """Wrap the shared state. `call_later` calls a function after a number of seconds."""
         self._state = state
         self._call_later = call_later or _call_later
         self._pending: deque[Refusal] = deque(maxlen=MAX_REFUSALS)

@@ -129,7 +129,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     const conversation = new Conversation({
       client: () => this.#getClient(),
       fields: () => this.#listFields(),
-      onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
+      onChange: (mustSave) => conversation === this.#conversation && this.#onChange(mustSave),
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
@@ -214,11 +214,11 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
   }
 
-  #onChange(isToKeep) {
+  #onChange(mustSave) {
     const { messages, isBusy, state, notice, warning } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
     const shown = isBusy ? state : ((notice ?? warning)?.kind ?? state);
-    if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
+    if (mustSave || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
     if (shown === this.getAttribute("state")) return void (this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS));

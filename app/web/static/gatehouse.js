@@ -11,7 +11,7 @@
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
-const LONGEST_WAIT_S = 120; // a longer Retry-After is an error
+const MAX_WAIT_S = 120; // a longer Retry-After is an error
 const MAX_RECONNECTS = 6; // in a row: at once, then after 0.5, 1, 2, 4 and 8 s
 const MAX_SILENCE_S = 40; // heartbeats come every 15 s
 
@@ -129,7 +129,7 @@ export class Gatehouse {
         hasRenewed = true;
         continue;
       }
-      const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= LONGEST_WAIT_S;
+      const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= MAX_WAIT_S;
       if (!mayPass || tries++ >= retries) throw failure;
       yield* pause(after, signal);
     }

@@ -4,8 +4,8 @@ import { h, icon, iconButton } from "./dom.js";
 
 const KINDS = /^(?:image\/(?:png|jpeg|webp|gif|heic|heif|avif)|application\/pdf)$/;
 const TYPES_BY_ENDING = { heic: "image/heic", heif: "image/heif", avif: "image/avif", pdf: "application/pdf" };
-const LONGEST_EDGE_PX = 2048;
-const KEPT_AS_IT_IS_BYTES = 1_000_000;
+const MAX_EDGE_PX = 2048;
+const MAX_UNSCALED_BYTES = 1_000_000;
 const THUMBNAIL_PX = 96;
 
 /**
@@ -26,8 +26,8 @@ export async function readFile(file, maxBytes) {
 async function shrink(file) {
   const picture = await createImageBitmap(file).catch(() => null);
   if (!picture) return file;
-  const scale = LONGEST_EDGE_PX / Math.max(picture.width, picture.height);
-  if (scale >= 1 && file.size <= KEPT_AS_IT_IS_BYTES) return file;
+  const scale = MAX_EDGE_PX / Math.max(picture.width, picture.height);
+  if (scale >= 1 && file.size <= MAX_UNSCALED_BYTES) return file;
   const blob = await new Promise((resolve) => draw(picture, Math.min(scale, 1), "#fff").toBlob(resolve, "image/jpeg", 0.85));
   return blob && blob.size < file.size ? blob : file;
 }

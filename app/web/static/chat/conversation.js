@@ -2,7 +2,7 @@
 
 import { toWire } from "./wire.js";
 
-const LONGEST_COUNTDOWN_S = 3600; // a longer wait is shown as a time
+const MAX_COUNTDOWN_S = 3600; // a longer wait is shown as a time
 
 /** The text for each error code of the server. */
 const KINDS = {
@@ -192,8 +192,8 @@ export class Conversation {
     if (kind === "network" && !navigator.onLine) notice.kind = "offline";
     if (retryAfter > 0) {
       notice.until = Date.now() + retryAfter * 1000;
-      if (retryAfter <= LONGEST_COUNTDOWN_S) notice.canRetry = true;
-      if (retryAfter <= LONGEST_COUNTDOWN_S && kind !== "budget") notice.kind = "wait";
+      if (retryAfter <= MAX_COUNTDOWN_S) notice.canRetry = true;
+      if (retryAfter <= MAX_COUNTDOWN_S && kind !== "budget") notice.kind = "wait";
     }
     return notice;
   }
@@ -203,8 +203,8 @@ export class Conversation {
     if (left !== null) this.allowance = { left, limit };
   };
 
-  #set(state, notice, isToKeep = false) {
+  #set(state, notice, mustSave = false) {
     Object.assign(this, { state, notice });
-    this.#onChange(isToKeep);
+    this.#onChange(mustSave);
   }
 }

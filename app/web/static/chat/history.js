@@ -34,8 +34,8 @@ export class History {
   save(messages) {
     if (!this.#store) return;
     if (!messages.length) return this.#attempt(() => this.#store.removeItem(this.key));
-    for (let kept = messages.slice(-MAX_MESSAGES), hasFiles = true; kept.length; hasFiles ? (hasFiles = false) : (kept = kept.slice(Math.ceil(kept.length / 2)))) {
-      const text = JSON.stringify({ messages: hasFiles ? kept : kept.map(withoutContents) });
+    for (let recent = messages.slice(-MAX_MESSAGES), hasFiles = true; recent.length; hasFiles ? (hasFiles = false) : (recent = recent.slice(Math.ceil(recent.length / 2)))) {
+      const text = JSON.stringify({ messages: hasFiles ? recent : recent.map(withoutContents) });
       if (this.#attempt(() => this.#store.setItem(this.key, text))) return;
     }
     this.#attempt(() => this.#store.removeItem(this.key));

@@ -7,9 +7,9 @@ const MAX_FILE_CHARS = 16_000_000; // of all data URLs: by default a server acce
 /** Returns `messages` without refused ones, and with as many of the latest files as fit. */
 export function toWire(messages) {
   const said = messages.filter(({ isRefused, role, text, toolCalls }) => !isRefused && (role === "user" || text || toolCalls));
-  const kept = said.slice(-MAX_MESSAGES);
-  const sendable = chooseFiles(kept);
-  return kept.map((message) => (message.role === "user" ? userMessage(message, sendable) : assistantMessage(message)));
+  const recent = said.slice(-MAX_MESSAGES);
+  const sendable = chooseFiles(recent);
+  return recent.map((message) => (message.role === "user" ? userMessage(message, sendable) : assistantMessage(message)));
 }
 
 function chooseFiles(messages) {
