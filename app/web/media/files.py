@@ -42,7 +42,7 @@ def read_file(data: str, cut: EmbeddedUrl | None, where: str, reading: PdfReadin
     """
     with _name_file_in_errors(where):
         if cut is None:
-            return reading.read_base64(_split(data))
+            return reading.read_base64(_extract_base64(data))
         head, comma, _ = bytes(cut.content[:_MAX_HEAD_CHARS]).partition(b",")
         if not head.lower().startswith(b"data:"):
             return reading.read_base64(cut.content, is_escaped=cut.is_escaped)
@@ -58,7 +58,7 @@ def choose_name(fields: Mapping[str, str]) -> str:
     return f"{_UNSAFE.sub('_', stem)[:_MAX_NAME_CHARS].strip(' .') or 'file'}.pdf"
 
 
-def _split(data: str) -> bytes:
+def _extract_base64(data: str) -> bytes:
     """Return the base64 data of a data URL, or of a text that is no URL."""
     head, comma, body = data.partition(",")
     if head[:5].lower() == "data:":

@@ -108,14 +108,14 @@ class InputFilePart(FileFields):
 
 
 def _to_file(part: FilePart) -> ChatPart:
-    return _file(part["file"])
+    return _make_file_part(part["file"])
 
 
 def _from_input_file(part: InputFilePart) -> ChatPart:
-    return _file(_check_file(part))
+    return _make_file_part(_check_file(part))
 
 
-def _file(fields: FileFields) -> ChatPart:
+def _make_file_part(fields: FileFields) -> ChatPart:
     chosen = {name: fields.get(name) for name in ("filename", "file_data")}
     return {"type": "file", "file": {name: value for name, value in chosen.items() if value is not None}}
 
@@ -126,7 +126,9 @@ def _to_text(part: TextPart) -> ChatPart:
 
 def _to_image(part: ImagePart) -> ChatPart:
     image = part["image_url"]
-    return _image(image) if isinstance(image, str) else _image(image["url"], image.get("detail"))
+    return (
+        _make_image_part(image) if isinstance(image, str) else _make_image_part(image["url"], image.get("detail"))
+    )
 
 
 def _from_input_image(part: InputImagePart) -> ChatPart:
@@ -135,10 +137,10 @@ def _from_input_image(part: InputImagePart) -> ChatPart:
     url = part.get("image_url")
     if url is None:
         raise ValueError("image_url is missing")
-    return _image(url, part.get("detail"))
+    return _make_image_part(url, part.get("detail"))
 
 
-def _image(url: str, detail: str | None = None) -> ChatPart:
+def _make_image_part(url: str, detail: str | None = None) -> ChatPart:
     return {"type": "image_url", "image_url": {"url": url} if detail is None else {"url": url, "detail": detail}}
 
 

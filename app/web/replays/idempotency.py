@@ -77,7 +77,7 @@ class IdempotentRequest:
         """Record that the upstream may bill the request from now on.
 
         Args:
-            silent_s: how long this worker may not renew its claim, as it is busy.
+            silent_s: how long this worker may be too busy to renew its claim.
 
         Raises:
             IdempotencyInDoubt: the claim is lost.
