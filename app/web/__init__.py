@@ -1,27 +1,27 @@
-"""All code that knows Flask, besides the factory and the commands.
+"""All code that uses Flask, except the application factory and the commands.
 
-flask_app.py           WebApp: Flask without what a JSON API does not use
-forwarded.py           TrustedProxies: the visitor's address and scheme, as proxies state them
-request_id.py          the id of a request, and the state that hooks and views share
-origins.py             CORS, and the refusal of other origins
-draining.py            refuses requests while the server stops
+flask_app.py           WebApp: Flask without the work that a JSON API does not need
+forwarded.py           TrustedProxies: the visitor's address and scheme, from the headers of proxies
+request_id.py          the request id, and the request state that hooks and views share
+origins.py             answers CORS requests, and refuses origins that are not allowed
+draining.py            refuses new requests while the server shuts down
 guards.py              which credential and scope each route needs
 rate_limiting.py       counts requests, and adds the RateLimit headers
 errors.py              turns exceptions into responses
 error_table.py         writes the table of errors in docs/errors.md
 request_body.py        reads and validates bodies
 call_context.py        BilledContext: bills the calls of a request
-client_connection.py   ClientConnection: notices that the client has disconnected
-responses.py           JSON responses of calls, and the headers about a call
+client_connection.py   ClientConnection: detects that the client has disconnected
+responses.py           complete JSON responses, and the headers that describe a call
 streaming.py           streamed responses
-routes/                the views, one blueprint a file
-pages/                 what stands behind the pages that people open
-forms/                 forms that browsers send
-media/                 the images and files in a request
-hints/                 hints for whoever sent a body that is refused
-replays/               answers that are given again
-observation/           what is told of a request once it has ended
+routes/                the views, one blueprint per file
+pages/                 data and responses of the HTML pages
+forms/                 HTML forms that browsers send
+media/                 images and files in a request
+hints/                 hints for callers whose request body is refused
+replays/               idempotent requests and resumable streams: answers that are sent again
+observation/           the log line and the trace spans of each request
 openapi/               the OpenAPI document
-schemas/               the request models, one file for each route
-encoders/              the wire formats, one a file
+schemas/               the request models, one file per route
+encoders/              the wire formats, one per file
 """

@@ -1,4 +1,4 @@
-"""Give the service its context of the current request: the client's connection, and the meter that bills the call."""
+"""Build the CallContext of the current request: the client's connection, and the meter that bills its calls."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from app.web.request_id import current_request, current_state
 if TYPE_CHECKING:
     from app.observability.tracing.spans import RequestTrace
 
-# How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
-# does not read can take (server/workers/gevent_worker.py).
+# How long after its deadline an unsettled call is considered dead. It must exceed the longest final write to a client that
+# does not read (server/workers/gevent_worker.py).
 _LEASE_GRACE_S = 40.0
 
 
@@ -40,24 +40,27 @@ _hinted_at: dict[str, float] = {}
 
 
 class PriceMissing(Problem):
-    """The price of a model that the site chose is unknown, and a budget is in dollars: see `PRICES_FILE`."""
+    """A budget is in dollars, and the price of a model that the site configured is unknown: see `PRICES_FILE`."""
 
     status = 502
     code = "upstream_failed"
     sentence = "The model could not be reached or did not answer properly."
 
 
-def _find_fault(model: str, unpriced: Unpriced, *, is_fallback: bool = False) -> Problem:
-    """Return the error for a model without a price, which is the site's fault if it is its default or a fallback."""
+def _choose_price_problem(model: str, unpriced: Unpriced, *, is_fallback: bool = False) -> Problem:
+    """Return the problem for a model without a price.
+
+    It is PriceMissing, a fault of the site, if the model is a fallback or the default of an operation.
+    """
     offered = services().config.models.offered
     if not is_fallback and all(model != models[0] for models in offered.values()):
-        return unpriced  # the caller named it
+        return unpriced  # the caller requested it
     _log_missing_price(model)
     return PriceMissing()
 
 
 def _log_missing_price(model: str) -> None:
-    """Tell the owner what to do, at most once a minute for each of the site's models."""
+    """Log what the site's owner has to do, at most once a minute for each model."""
     now = clock.ticks()
     if now - _hinted_at.get(model, -_HINT_EVERY_S) >= _HINT_EVERY_S:
         _hinted_at[model] = now
@@ -67,7 +70,7 @@ def _log_missing_price(model: str) -> None:
 
 @frozen()
 class BilledContext:
-    """The context of a request whose calls are entered in the ledger."""
+    """The CallContext of a request whose calls are billed in the ledger."""
 
     connection: Connection
     meter: Meter
@@ -85,7 +88,7 @@ class BilledContext:
     traceparent: str = ""
 
     def check(self) -> None:
-        """Raise an error if the client has disconnected, the server has to stop now, or the user was reported."""
+        """Raise an error if the client has disconnected, the server must shut down now, or the user was reported."""
         self.connection.check()
         self.reported_users.check(self.user, time.perf_counter() - self.begun)
 
@@ -106,21 +109,21 @@ class BilledContext:
                 tier not in (None, built.config.service_tier)
                 and built.prices.bound_micro_usd(model, 0, 0) is not None
             ):
-                error.field = "serviceTier"  # that alone has no price, and the caller chose it
+                error.field = "serviceTier"  # only this tier has no price, and the caller chose it
                 raise
-            raise _find_fault(model, error, is_fallback=model != request.models[0]) from None
+            raise _choose_price_problem(model, error, is_fallback=model != request.models[0]) from None
 
     def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
-        """Have a span for an attempt that costs nothing, if the request is traced."""
+        """Begin a span for an attempt that costs nothing, if the request is traced."""
         return None if self.trace is None else self.trace.watch_attempt(operation)
 
     def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
-        """Have a span for a tool that has run, if the request is traced."""
+        """Add a span for a tool that has run, if the request is traced."""
         if self.trace is not None:
             self.trace.add_tool_run(name, ms, error)
 
     def reserve_nothing(self, model: str) -> None:
-        """Enter a call that costs nothing, such as a cached answer."""
+        """Record a call that costs nothing, such as a cached answer."""
         self.meter.reserve_nothing(model)
 
 
@@ -134,7 +137,7 @@ def billed_context() -> BilledContext:
     meter = Meter(
         built.ledger,
         built.prices,
-        _fill_entry(
+        _make_entry(
             principal, context.request_id, current.path, operation=str(current.blueprint).rpartition(".")[2]
         ),
         limits.spending(principal, address),
@@ -158,38 +161,38 @@ def billed_context() -> BilledContext:
         sees_cache=principal.kind == "key" or principal.may("admin"),
         note_sent=context.idempotent and context.idempotent.note_sent,
         trace=context.trace,
-        traceparent=_pass_on(header) if (header := current.environ.get("HTTP_TRACEPARENT")) else "",
+        traceparent=_forward_traceparent(header) if (header := current.environ.get("HTTP_TRACEPARENT")) else "",
     )
 
 
-def _pass_on(traceparent: str) -> str:
-    """Return the caller's place in its trace, if the caller records it."""
+def _forward_traceparent(traceparent: str) -> str:
+    """Return the caller's traceparent, or an empty text if the caller does not sample its trace."""
     caller = parse_traceparent(traceparent)
     return str(caller) if caller is not None and caller.is_sampled else ""
 
 
 def name_user(principal: Principal, address: str) -> str:
-    """Return who a request is from: of an unnamed visitor the address, as anybody gets another session."""
-    # No user's id has a space, so nobody can be named like an address.
+    """Return the name of a request's user. For unnamed visitors it is the address, as anyone can get a new session."""
+    # A user id cannot contain a space, so no user can have the name of an address.
     return f"{principal.tenant}/{principal.user if principal.is_named else f'address {address}'}"
 
 
 def name_current_user() -> str:
-    """Return who the current request is from, as name_user() does."""
+    """Return the name of the current request's user, as name_user() does."""
     return name_user(g.principal, client_address(request))
 
 
 def build_entry(operation: str, model: str) -> NewEntry:
-    """Return the entry of the current request for the ledger."""
-    return _fill_entry(g.principal, g.request_id, request.path, operation=operation, model=model)
+    """Return the ledger entry of the current request."""
+    return _make_entry(g.principal, g.request_id, request.path, operation=operation, model=model)
 
 
-def _fill_entry(principal: Principal, request_id: str, route: str, *, operation: str, model: str = "") -> NewEntry:
+def _make_entry(principal: Principal, request_id: str, route: str, *, operation: str, model: str = "") -> NewEntry:
     return NewEntry(request_id, principal.tenant, principal.user, principal.token_id, route, operation, model)
 
 
 def settle_call(record: CallRecord) -> None:
-    """Settle a call that has ended. The service calls this as a listener."""
+    """Settle a call that has ended. The service calls this listener."""
     if isinstance(record.caller, BilledContext):
         record.caller.meter.settle(record)
         if has_request_context():

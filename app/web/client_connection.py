@@ -1,4 +1,4 @@
-"""Notice during a call that the client has disconnected, or that the server has to stop."""
+"""Detect during a call that the client has disconnected, or that the server must shut down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.runtime.lifecycle import Draining, Lifecycle
 
 
 class Connection(Protocol):
-    """Whoever waits for an answer."""
+    """The receiver of an answer, checked while the answer is made."""
 
     def check(self) -> None:
         """Raise an error if the call should end."""
@@ -21,7 +21,7 @@ class ClientConnection:
     """The connection of one request, if the server exposes it."""
 
     def __init__(self, connection: socket.socket | None, lifecycle: Lifecycle) -> None:
-        # A TLS connection cannot be peeked at. There, only writing shows that the client has disconnected.
+        # MSG_PEEK does not work on a TLS socket: there, only a failed write shows that the client has disconnected.
         self._connection = None if isinstance(connection, ssl.SSLSocket) else connection
         self._lifecycle = lifecycle
 
@@ -30,7 +30,7 @@ class ClientConnection:
 
         Raises:
             CallerGone: the client has closed the connection.
-            Draining: the server stops, and cannot wait any longer.
+            Draining: the server shuts down and cannot wait any longer.
         """
         if self._connection is not None and _is_closed(self._connection):
             raise CallerGone

@@ -1,4 +1,4 @@
-"""Refuse new requests while the server stops and nobody else takes them."""
+"""Refuse new requests while the server shuts down and no other worker accepts them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from app.runtime.lifecycle import Draining, Lifecycle
 
 
 def init_draining(api: Blueprint, lifecycle: Lifecycle) -> None:
-    """Refuse every request of a blueprint while the server drains, except preflights, so that a page can read why."""
+    """Refuse every request to a blueprint while the server drains.
+
+    CORS preflights are still answered, so that a page can read the error.
+    """
 
     def refuse_while_draining() -> None:
         if lifecycle.is_refusing and request.method != "OPTIONS":

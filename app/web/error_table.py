@@ -40,13 +40,13 @@ END = "<!-- /errors -->"
 
 
 def list_problems() -> list[type[Problem]]:
-    """Return the classes that define a sentence, by status, code and name."""
+    """Return the Problem classes that define a sentence, sorted by status, code and name."""
     found = {kind for kind in _walk_subclasses(Problem) if "sentence" in vars(kind)}
     return sorted(found, key=lambda kind: (kind.status, kind.code, kind.__name__))
 
 
 def render_table() -> str:
-    """Return the table as Markdown, one row for each class."""
+    """Return the table as Markdown, with one row per class."""
     rows = ["| status | `code` | when | `error` | `Retry-After` (s) |", "| --- | --- | --- | --- | --- |"]
     for kind in list_problems():
         summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -56,7 +56,7 @@ def render_table() -> str:
 
 
 def replace_table(page: str) -> str:
-    """Return a page with the table between its two markers replaced."""
+    """Return a page with the text between its two markers replaced by the table."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{render_table()}\n{END}{after}"

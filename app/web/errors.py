@@ -1,4 +1,4 @@
-"""Turn every exception into a response, in the form of its view or of its part of the API."""
+"""Turn every exception into an error response, in the format of its view or of its part of the API."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTooLarge(Problem):
-    """The body is larger than `MAX_BODY_BYTES`; or than `MAX_JSON_BYTES` without its images, if it is no batch."""
+    """The body exceeds `MAX_BODY_BYTES`; or its text, without images, exceeds `MAX_JSON_BYTES` (batches excepted)."""
 
     status = 413
     code = "body_too_large"
-    sentence = "The body is larger than this server takes."
+    sentence = "The body is larger than this server accepts."
 
 
 class InvalidHttp(Problem):
-    """The request is not valid HTTP; some such requests get another status."""
+    """The request is not valid HTTP; some of these requests get another status."""
 
     status = 400
     code = "invalid_request"
@@ -59,7 +59,7 @@ class InternalError(Problem):
 
     status = 500
     code = "internal_error"
-    sentence = "Something went wrong here. It has been noted."
+    sentence = "An internal error occurred. It was logged."
 
 
 _BY_HTTP_STATUS: dict[int, type[Problem]] = {
@@ -71,7 +71,7 @@ _BY_HTTP_STATUS: dict[int, type[Problem]] = {
 
 
 def problem_for(error: Exception) -> Problem:
-    """Return what the caller sees of an exception: an InternalError unless it is meant for callers."""
+    """Return the problem that the caller sees for an exception: InternalError, unless the exception is meant for callers."""
     if isinstance(error, Problem):
         return error
     if not isinstance(error, HTTPException):
@@ -83,7 +83,7 @@ def problem_for(error: Exception) -> Problem:
 
 
 ErrorBody = Callable[[Problem, str], dict[str, Any] | str | Response]
-"""Makes the body of an error from the problem and the request's id: JSON, a plain text, or a page."""
+"""Builds the body of an error response from the problem and the request id: JSON, plain text, or a page."""
 
 
 def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
@@ -97,26 +97,26 @@ def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa:
 
 
 def page_error(problem: Problem, request_id: str) -> Response:
-    """Return a page, for who opened the URL with a browser."""
+    """Return an HTML page, for a request that a browser sent."""
     return page_response("error.html", status=problem.status, problem=problem, request_id=request_id, links=())
 
 
 def sentence_error(problem: Problem, request_id: str) -> str:  # noqa: ARG001
-    """Return the sentence alone, as plain text: for clients that show the body of an error as it is."""
+    """Return the sentence alone, as plain text, for clients that show an error body unchanged."""
     return problem.message
 
 
-# By the URL, not by the view: what is refused before a view is found has the form of its neighbours.
+# By URL, not by view: a request can be refused before its view is known.
 _FORMATS: tuple[tuple[str, ErrorBody], ...] = (("/v1/", openai_error), ("/api/", api_error))
 
-# OpenAI's SDKs wait for at most so long, and some of them try again at once what takes longer.
+# OpenAI's SDKs wait at most this long. Some of them retry immediately if Retry-After is longer.
 _MAX_SDK_WAIT_S = 120
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 
 def error_format(body: ErrorBody) -> Callable[[V], V]:
-    """Set the format of a view's errors; without this it is that of its URL, openai_error() or api_error()."""
+    """Set the format of a view's errors. The default depends on the URL: openai_error() or api_error()."""
 
     def mark(view: V) -> V:
         view.error_body = body  # type: ignore[attr-defined]
@@ -125,15 +125,20 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
     return mark
 
 
-def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None = None) -> None:
-    """Register the handler that answers every exception. `note_refusal` is told of each problem and its route."""
+def init_errors(app: Flask, record_refusal: Callable[[Problem, str], None] | None = None) -> None:
+    """Register the handler that answers every exception.
+
+    Args:
+        app: the application.
+        record_refusal: called with each problem and its route.
+    """
 
     def handle_error(error: Exception) -> Response:
         problem = problem_for(error)
         g.error_code = problem.code
         log_bug(error, g.request_id)
-        if note_refusal is not None:
-            note_refusal(problem, name_route(request))
+        if record_refusal is not None:
+            record_refusal(problem, name_route(request))
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)
@@ -141,8 +146,8 @@ def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None 
 
 def _build_response(error: Exception, problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
-    form: ErrorBody = getattr(view, "error_body", None) or _find_format(request)
-    body = form(problem, g.request_id)
+    build_body: ErrorBody = getattr(view, "error_body", None) or _find_format(request)
+    body = build_body(problem, g.request_id)
     if isinstance(body, Response):
         response = body
     elif isinstance(body, str):
@@ -151,9 +156,9 @@ def _build_response(error: Exception, problem: Problem) -> Response:
         response = Response(orjson.dumps(body), status=problem.status, mimetype="application/json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
-        # OpenAI's SDKs read this header first. Most waits are shorter than a second.
+        # OpenAI's SDKs prefer this header. Most waits are shorter than a second.
         response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
-    if not _may_help_to_retry(problem):
+    if not _is_retryable(problem):
         response.headers["X-Should-Retry"] = "false"
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -172,10 +177,10 @@ def _find_format(request: Request) -> ErrorBody:
     return page_error if accepts_page(request) else api_error
 
 
-def _may_help_to_retry(problem: Problem) -> bool:
-    """Return whether a client should try again by itself.
+def _is_retryable(problem: Problem) -> bool:
+    """Return whether a client should retry automatically.
 
-    OpenAI's SDKs repeat 408, 409, 429 and every 5xx twice. After our own attempts that would be nine calls of the model.
+    OpenAI's SDKs retry 408, 409, 429 and every 5xx twice. On top of our own retries, that would call the model nine times.
     """
     wait_s = problem.retry_after_s
     if problem.status in (429, 503):
@@ -187,7 +192,7 @@ def log_bug(error: Exception, request_id: str) -> bool:
     """Log an exception if it is a bug, and return whether it is."""
     if problem_for(error).status != InternalError.status:
         return False
-    # Log the place but not the message: an exception's text can contain a prompt or a key.
+    # Log the location but not the message: the text of an exception can contain a prompt or a key.
     trace = describe_place(error.__traceback__)
     fields = {
         "request_id": request_id,

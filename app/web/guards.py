@@ -1,4 +1,4 @@
-"""Declare the credential and the scope that each route needs, and check them in one place."""
+"""Declare the credential and the scope that each route requires, and check them in one place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.web.request_id import current_request, current_state
 log = logging.getLogger(__name__)
 
 
-_FORM_NOT_OWN = "This form was not sent by a page of your session. Open the page once more, and send it again."
+_FOREIGN_FORM = "This form does not belong to your session. Reload the page, then send the form again."
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -36,9 +36,9 @@ class RouteGuard:
     """The requirements of a route.
 
     Args:
-        scopes: the principal needs one of them.
+        scopes: the principal must have at least one of them.
         keys_only: whether an API key is required.
-        is_public: whether no credential is checked.
+        is_public: whether every request is allowed, without a credential.
     """
 
     scopes: tuple[str, ...] = ()
@@ -47,25 +47,25 @@ class RouteGuard:
 
 
 def needs(*scopes: str) -> Callable[[V], V]:
-    """Require one of these scopes."""
+    """Require at least one of these scopes."""
     assert scopes and SCOPES.issuperset(scopes), scopes
     return _mark_guard(RouteGuard(scopes=scopes))
 
 
 def needs_key(view: V) -> V:
-    """Require an API key. The view checks the key's scopes itself."""
+    """Require an API key. The view itself checks the key's scopes."""
     return _mark_guard(RouteGuard(keys_only=True))(view)
 
 
 def public(view: V) -> V:
-    """Allow every request. There is no g.principal."""
+    """Allow every request, without a credential. `g.principal` stays None."""
     return _mark_guard(RouteGuard(is_public=True))(view)
 
 
 def needs_admin_session(view: V) -> V:
-    """Require an administrator's session; for what changes something, a form of this server's own page as well.
+    """Require an administrator's session and, for an unsafe method, a valid form token of that session.
 
-    For the views of pages, which have no guard of a blueprint. Their principal is the administrator.
+    Use it for views of pages, whose blueprint has no guard. It sets the administrator as the principal.
     """
 
     @wraps(view)
@@ -77,7 +77,7 @@ def needs_admin_session(view: V) -> V:
         if request.method not in SAFE_METHODS:
             token = read_text_form().get("formToken", "")
             if not services().authenticator.admin_sessions.allows_form(session, request, token):
-                raise Forbidden(_FORM_NOT_OWN)
+                raise Forbidden(_FOREIGN_FORM)
         state.principal = admin_principal(session)
         return view(*args, **values)
 
@@ -85,10 +85,10 @@ def needs_admin_session(view: V) -> V:
 
 
 def find_admin_session() -> AdminSession | None:
-    """Return the administrator's session of the current request, looked up once; None without one.
+    """Return the administrator's session of the current request, or None. It is looked up once per request.
 
     Raises:
-        Forbidden: as Authenticator.find_admin() does.
+        Forbidden: raised by Authenticator.find_admin().
     """
     state = current_state()
     if state.admin_session is False:
@@ -97,8 +97,8 @@ def find_admin_session() -> AdminSession | None:
     return found
 
 
-def request_actor() -> Actor:
-    """Return who sent the current request and from where, for the audit trail."""
+def identify_actor() -> Actor:
+    """Return the sender of the current request and its address, for the audit trail."""
     request = current_request()
     principal: Principal = current_state().principal
     name = f"key:{principal.key_id}" if principal.kind == "key" else principal.user
@@ -111,15 +111,15 @@ def find_guard(view: Callable[..., Any] | None) -> RouteGuard | None:
 
 
 def is_keys_only(request: Request) -> bool:
-    """Return whether only a site's own server may send a request, with its key."""
+    """Return whether the route of a request requires an API key, so that only a site's server can call it."""
     guard = find_guard(current_app.view_functions[request.endpoint]) if request.endpoint else None
     return guard is not None and guard.keys_only
 
 
 def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> None:
-    """Check the guard of every route of a blueprint. A route that declares none is refused.
+    """Check the guard of every route of a blueprint. A route that declares no guard refuses every request.
 
-    Preflights pass: a browser sends them without credentials.
+    CORS preflights pass, as browsers send them without credentials.
     """
     bound = LogBound()
     guards: dict[Any, RouteGuard | None] = {}
@@ -130,11 +130,11 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
             return
         rule = request.url_rule
         assert rule is not None, "hooks of a blueprint are called for its routes only"
-        # An endpoint's view, and its guard, stay the same.
+        # The view of an endpoint never changes, and neither does its guard.
         if rule.endpoint not in guards:
             guards[rule.endpoint] = find_guard(current_app.view_functions[rule.endpoint])
         guard = guards[rule.endpoint]
-        assert guard is not None, f"{rule.endpoint} states no guard"
+        assert guard is not None, f"{rule.endpoint} declares no guard"
         if guard.is_public:
             return
         try:
@@ -153,7 +153,7 @@ def _check_principal(principal: Principal, guard: RouteGuard) -> Principal:
     if guard.keys_only and principal.kind != "key":
         if principal.kind == "anonymous":
             raise Unauthenticated("no key")
-        raise Forbidden("Only a site's own server may do this, with its key.")
+        raise Forbidden("Only a site's server may do this. Send the request from there, with an API key.")
     if guard.scopes and not any(map(principal.may, guard.scopes)):
         if principal.kind == "anonymous":
             raise Unauthenticated("no scope")

@@ -1,8 +1,8 @@
 """Allow CORS for the configured origins only, and refuse requests of other origins.
 
-Without CORS headers a page of another site cannot read the answer, but the model has been paid by then. So a request
-that can cause work is refused if its Origin is neither the site's own nor on the list. What is refused is logged, as a
-browser tells a page nothing, and its owner little.
+Without CORS headers, a page of another site cannot read the answer, but the model would already have been paid. So an
+unsafe request is refused if its Origin is neither the site's own nor on the list. Refusals are logged, as a browser shows
+a page no reason, and its developer little.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _ALLOWED_HEADERS = (
     "Last-Event-ID",
     "X-Request-ID",
     "X-Simulate",  # in development
-    # of OpenAI's SDKs
+    # sent by OpenAI's SDKs
     "OpenAI-*",
     "X-Stainless-*",
-    # of the AI SDK's useCompletion
+    # sent by the AI SDK's useCompletion
     "User-Agent",
-    # of the tools that trace requests from the page to the server
+    # sent by tracing tools, which follow requests from the page to the server
     "baggage",
     "sentry-trace",
     "traceparent",
@@ -60,18 +60,18 @@ _EXPOSED_HEADERS = [
     "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600
-# No page reads these, whatever its origin.
+# No page of any origin may read these.
 _WITHOUT_CORS = {"/metrics"}
 _MAX_LOGGED_CHARS = 200
-_ADD_TO = "if its pages are yours, add it to {}"
-# Where a page is developed: its own server, at whatever port.
+_ADD_HINT = "if its pages are yours, add it to {}"
+# The origins of a development server: any port of this machine.
 _LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1)(?::[1-9]\d{0,4})?\Z")
 
 log = logging.getLogger(__name__)
 
 
 class OriginNotAllowed(Problem):
-    """The request comes from a page of an origin that is not allowed."""
+    """The request comes from a page whose origin is not allowed."""
 
     status = 403
     code = "origin_not_allowed"
@@ -79,15 +79,15 @@ class OriginNotAllowed(Problem):
 
 
 class HostNotTrusted(Problem):
-    """A request without a credential came under a host name that is not this server's own (`TRUSTED_HOSTS`)."""
+    """A request without a credential was sent to a host name that is not this server's own (`TRUSTED_HOSTS`)."""
 
     status = 421
     code = "host_not_trusted"
-    sentence = "Under this host name the server answers only with a credential."
+    sentence = "Requests to this host name need a credential."
 
 
 def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> None:
-    """Answer preflights of the allowed origins, and refuse unsafe requests of all others."""
+    """Answer the preflights of allowed origins, and refuse unsafe requests from all other origins."""
     allows_any = bool(settings.allowed) or settings.has_loopback_hosts
     cors = _build_cors(settings) if allows_any else None
     exposed = [("Access-Control-Expose-Headers", ", ".join(sorted(_EXPOSED_HEADERS)))]
@@ -112,9 +112,9 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
             if origin is not None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
                 warn_of_foreign_origin(request, origin)
         elif method in _SAFE_METHODS:
-            # A rebound page may read what an address alone can read; its requests to read have no Origin.
+            # DNS rebinding: such a page can read what needs no credential, and its GET requests have no Origin.
             if knows_own_hosts and _reads_without_credential(environ) and not own_hosts.include(request):
-                warn(request, "host.refused", request.host, _ADD_TO.format("TRUSTED_HOSTS"))
+                warn(request, "host.refused", request.host, _ADD_HINT.format("TRUSTED_HOSTS"))
                 raise HostNotTrusted
         elif origin is not None and not own_hosts.is_own_origin(request, origin):
             warn_of_foreign_origin(request, origin)
@@ -123,13 +123,11 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
     def warn_of_foreign_origin(request: Request, origin: str) -> None:
         if own_hosts.is_own_origin(request, origin):
             return
-        # A page that came under the Host of its own request is most probably the site's own.
+        # A page whose origin equals the Host of its request is most probably the site's own.
         is_of_host = origin.lower().partition("://")[2] == request.host.lower()
-        hint = _ADD_TO.format("TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+        hint = _ADD_HINT.format("TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
         if is_of_host and own_hosts.include(request):  # only the scheme differs
-            hint = (
-                "if a proxy speaks https for this server, set TRUSTED_PROXIES, and let it send X-Forwarded-Proto"
-            )
+            hint = "if a proxy terminates TLS for this server, set TRUSTED_PROXIES, and let the proxy send X-Forwarded-Proto"
         warn(request, "origin.refused", name_origin(origin), hint)
 
     def warn(request: Request, event: str, name: str, hint: str) -> None:
@@ -139,14 +137,14 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
             log.warning(event, extra={**extra, "hint": hint})
 
     def add_cors(response: Response) -> Response:
-        # Also on responses without CORS headers: a cache must not give one origin's response to another.
+        # Even on responses without CORS headers: a cache must not serve one origin's response to another.
         vary = ("Vary", "Origin")
         request = current_request()
         origin = request.environ.get("HTTP_ORIGIN")
         if cors is None or origin is None or request.environ["PATH_INFO"] in _WITHOUT_CORS:
             add_headers(response, [vary])
         elif request.method != "OPTIONS" and is_allowed(origin):
-            # The headers that flask-cors would add. It needs a hundred calls for that.
+            # The headers that flask-cors would add, which takes it a hundred calls.
             add_headers(response, [("Access-Control-Allow-Origin", origin), *exposed, vary])
         else:
             response = cors(response)
@@ -159,7 +157,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
 
 def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
     """Return a function that adds CORS headers to a response."""
-    # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
+    # Compiled patterns, since flask-cors interprets a string with brackets (IPv6) as a pattern.
     origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed]
     if settings.has_loopback_hosts:
         origins.append(_LOOPBACK)
@@ -186,7 +184,7 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
 
 
 def _compile_header(name: str) -> re.Pattern[str]:
-    """Return the pattern of a header's name, or of all that begin with it if it ends with an asterisk."""
+    """Return a pattern that matches a header's name. An asterisk at its end matches any further characters."""
     return re.compile(re.escape(name).replace(r"\*", r"[\w.-]+") + r"\Z", re.IGNORECASE)
 
 

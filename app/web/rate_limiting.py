@@ -16,8 +16,8 @@ from app.web.request_id import add_headers, current_request, current_state
 
 
 def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
-    """Count every request of a blueprint that has a principal, after the guards have admitted it."""
-    # Also if no setting limits anything: a single account may have limits of its own.
+    """Count every request to a blueprint that has a principal, after the guards have admitted it."""
+    # Even if no setting limits anything: an account may have its own limits.
     api.before_request(lambda: _count_request(limits, limiter))
     api.after_request(_add_quota_headers)
 
@@ -28,7 +28,7 @@ def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
     if principal is None:
         return
     request = current_request()
-    # Else a visitor who loads a page again and again would keep the site from issuing tokens to the others.
+    # A site's server requests tokens for all visitors. One visitor who keeps reloading a page must not use up that rate.
     is_for_all = principal.kind == "key" and is_keys_only(request)
     find_rates = limits.request_rates_of_server if is_for_all else limits.request_rates
     rates = find_rates(principal, client_address(request))
@@ -42,7 +42,7 @@ def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
 
 
 def _add_quota_headers(response: Response) -> Response:
-    """Add the quota of the account that has the smallest part left."""
+    """Add the RateLimit headers, for the account that has the smallest share of its quota left."""
     context = current_state()
     quota: Quota | None = context.quota
     tokens: TokenRateLimit | None = context.token_rate_limit

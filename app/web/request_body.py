@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=RequestModel)
 T = TypeVar("T")
 
-# Reading, parsing and validating a larger body takes so long that others get a turn in between.
+# Reading, parsing and validating a larger body takes so long that other requests get a turn in between.
 _LARGE_BYTES = 256 * 1024
-# What the texts of a list may take in memory beyond their bytes.
-_MAX_SWELLING_BYTES = 24 * 1024 * 1024
-_UNCODED = ("", "identity")
-_CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+# How much memory the texts of a list may take beyond their size in bytes.
+_MAX_OVERHEAD_BYTES = 24 * 1024 * 1024
+_IDENTITY_CODINGS = ("", "identity")
+_CONNECTION_ERRNOS = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
 class RequestTimeout(Problem):
@@ -42,7 +42,7 @@ class RequestTimeout(Problem):
 
 
 class TooManySlowRequests(Problem):
-    """Too many requests of this address arrive slowly at the same time."""
+    """Too many requests from this address arrive slowly at the same time."""
 
     status = 429
     code = "concurrency_limit"
@@ -54,13 +54,13 @@ def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
     """Read and validate the JSON body.
 
     Args:
-        model: of the body.
-        max_values: how many values it may hold.
+        model: the request model of the body.
+        max_values: the maximum number of values in the body.
 
     Raises:
-        UnsupportedMediaType: the Content-Type is not application/json (a page of any site could send another type
-            without a preflight), or the body is compressed.
-        InvalidRequest: the body cannot be read, or is not valid.
+        UnsupportedMediaType: the Content-Type is not application/json, or the body is compressed. Other types are refused
+            because a page of any site can send them without a preflight.
+        InvalidRequest: the body cannot be read or is not valid.
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
@@ -68,7 +68,7 @@ def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
 
 
 def read_json_text(limit: int) -> bytes:
-    """Read a JSON body of at most `limit` bytes, without parsing it. Raises as read_json_body() does."""
+    """Read a JSON body of at most `limit` bytes, without parsing it. Raises the errors of read_json_body()."""
     request = current_request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
@@ -89,24 +89,24 @@ def read_json_list(
 ) -> tuple[M, dict[str, EmbeddedUrl]]:
     """Read and validate a JSON body of up to MAX_BODY_BYTES that has one field, a list.
 
-    If it is larger than MAX_JSON_BYTES without its images and files, others have their turn between two items, and that
-    is the limit of each.
+    If the body without its images and files exceeds MAX_JSON_BYTES, it is parsed item by item. Other requests get a turn
+    between two items, and each item may have up to MAX_JSON_BYTES.
 
     Args:
-        model: of the body.
+        model: the request model of the body.
         item: the model of an item.
-        name: of the field.
-        max_values: how many values the JSON may hold.
-        find_urls: returns the body's images and files, by their URLs.
+        name: the name of the field.
+        max_values: the maximum number of values in the JSON.
+        find_urls: returns the URLs of the body's images and files.
 
     Returns and raises:
         the same as read_json_and_media().
     """
-    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text, urls = _cut_urls(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
     body = _parse_list(text, model, item, name, max_values)
-    elsewhere = urls.keys() - set(find_urls(body)) if urls else None
-    if elsewhere:
-        body = _parse_list(put_back(text, urls, elsewhere), model, item, name, max_values)
+    not_media = urls.keys() - set(find_urls(body)) if urls else None
+    if not_media:
+        body = _parse_list(put_back(text, urls, not_media), model, item, name, max_values)
     return body, urls
 
 
@@ -116,12 +116,12 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
         return parse_json(data, model, max_values)
     check_value_count(data, max_values)
     items: list[RequestModel] = []
-    swelling = 0
+    overhead = 0
     for text in in_turns(split_list(data, name, limit)):
         with prefixed(f"{name}.{len(items)}"):
             items.append(parse_json(text, item))
-        swelling += count_swelling(text)
-        if swelling > _MAX_SWELLING_BYTES:
+        overhead += count_swelling(text)
+        if overhead > _MAX_OVERHEAD_BYTES:
             raise RequestEntityTooLarge
     return validate({name: items}, model)
 
@@ -129,44 +129,46 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
 def read_json_and_media(
     parse: Callable[[bytes], M], find_urls: Callable[[M], list[str]], *, bare_images: bool = False
 ) -> tuple[M, dict[str, EmbeddedUrl]]:
-    """Read and validate a JSON body of images, files and MAX_JSON_BYTES of other text.
+    """Read and validate a JSON body of images, files and at most MAX_JSON_BYTES of other text.
 
     Args:
-        parse: returns the body that a JSON text is.
-        find_urls: returns its images and files, by their URLs.
-        bare_images: whether images may be in base64 without a data URL.
+        parse: parses and validates JSON text.
+        find_urls: returns the URLs of the body's images and files.
+        bare_images: whether images may be base64 without a data URL.
 
     Returns:
-        The body, in which names stand for large images and files; and these by their names.
+        The body, with placeholder names for large images and files; and a mapping from these names to their content.
 
     Raises:
         the same as read_json_body().
     """
     settings = current_app._get_current_object().config  # type: ignore[attr-defined]  # as services() does
     limit = settings["MAX_JSON_BYTES"]
-    text, urls = _cut(read_json_text(settings["MAX_CONTENT_LENGTH"]), bare_images=bare_images)
+    text, urls = _cut_urls(read_json_text(settings["MAX_CONTENT_LENGTH"]), bare_images=bare_images)
     if len(text) > limit:
-        current_request().environ["wsgi.input"] = io.BytesIO(text)  # the form of the error may depend on its start
+        current_request().environ["wsgi.input"] = io.BytesIO(
+            text
+        )  # for the format of the error, which may depend on it
         raise RequestEntityTooLarge
     body = parse(text)
     if not urls:
         return body, urls
-    elsewhere = urls.keys() - set(find_urls(body))
-    if elsewhere:  # a prompt may begin with "data:" as well
-        _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
-        body = parse(put_back(text, urls, elsewhere))
+    not_media = urls.keys() - set(find_urls(body))
+    if not_media:  # other texts, such as a prompt, may begin with "data:" too
+        _check_length(len(text) + sum(len(urls[name].content) for name in not_media), None, limit)
+        body = parse(put_back(text, urls, not_media))
     return body, urls
 
 
-def _cut(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:
+def _cut_urls(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:
     return cut_data_urls(text, bare_images=bare_images) if len(text) > LARGE_URL_BYTES else (text, {})
 
 
 def buffer_body(limit: int | None = None) -> bytes:
-    """Read the body as it is, up to MAX_BODY_BYTES or another limit, and let the view read it again.
+    """Read the raw body, up to MAX_BODY_BYTES or another limit, and buffer it so that the view can read it again.
 
     Raises:
-        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as in read_json_body().
     """
     environ = current_request().environ
     limit = current_app.config["MAX_CONTENT_LENGTH"] if limit is None else limit
@@ -177,16 +179,17 @@ def buffer_body(limit: int | None = None) -> bytes:
 
 
 def read_start(limit: int) -> bytes:
-    """Return the first bytes of a body that nobody has read yet: what can be had of them.
+    """Return as many of the first bytes of an unread body as can be read.
 
-    If it is too large by its length, no more than what has arrived: its client may wait for the answer.
+    If the declared length exceeds the limit, return only bytes that have already arrived: the client may wait for the
+    response before it sends more.
     """
     environ = current_request().environ
     body = environ["wsgi.input"]
-    with suppress(Exception):  # an error is being answered already: it does not matter which others there are
-        length = _declared_length(environ, sys.maxsize)
+    with suppress(Exception):  # an error is already being answered; further errors do not matter
+        length = _read_declared_length(environ, sys.maxsize)
         if length is not None and length > current_app.config["MAX_CONTENT_LENGTH"]:
-            arrived: bytes = body.getvalue()  # of BytesIO, or see server/connections/arrival.py
+            arrived: bytes = body.getvalue()  # of BytesIO, or of server/connections/arrival.py
             return arrived[:limit]
         data: bytes = body.read(limit if length is None else min(limit, length))
         return data
@@ -194,18 +197,21 @@ def read_start(limit: int) -> bytes:
 
 
 def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Return the body, which is complete, not larger than the limit, and not compressed."""
-    if "HTTP_CONTENT_ENCODING" in environ and environ["HTTP_CONTENT_ENCODING"].strip().lower() not in _UNCODED:
+    """Return the body. Raises an error if it is incomplete, compressed or larger than the limit."""
+    if (
+        "HTTP_CONTENT_ENCODING" in environ
+        and environ["HTTP_CONTENT_ENCODING"].strip().lower() not in _IDENTITY_CODINGS
+    ):
         raise UnsupportedMediaType("Send the body without a Content-Encoding.")
-    length = _declared_length(environ, limit)
-    wanted = limit + 1 if length is None else length
-    data: bytes = environ["wsgi.input"].read(wanted)
+    length = _read_declared_length(environ, limit)
+    size = limit + 1 if length is None else length
+    data: bytes = environ["wsgi.input"].read(size)
     _check_length(len(data), length, limit)
     return data
 
 
-def _declared_length(environ: WSGIEnvironment, limit: int) -> int | None:
-    """Return the Content-Length; None for a body in chunks, whose end the server finds."""
+def _read_declared_length(environ: WSGIEnvironment, limit: int) -> int | None:
+    """Return the Content-Length; None for a chunked body, whose end the server finds."""
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal():
         return None if "wsgi.input_terminated" in environ else 0
@@ -221,14 +227,14 @@ def _check_length(received: int, declared: int | None, limit: int) -> None:
         raise InvalidRequest("The body is shorter than its Content-Length.")
 
 
-def _is_of_the_connection(error: Exception) -> bool:
-    """Return whether the body itself broke off: broken chunks (gunicorn's own errors), or a connection that ended.
+def _is_connection_error(error: Exception) -> bool:
+    """Return whether the client sent invalid chunks (gunicorn's own errors) or its connection ended.
 
-    All else, such as a full or read-only disk where a form is stored, is this server's fault.
+    Any other error, such as a full or read-only disk where a form is stored, is this server's fault.
     """
     if isinstance(error, ConnectionError) or type(error).__module__.startswith("gunicorn."):
         return True
-    return isinstance(error, OSError) and error.errno in _CONNECTION_ENDED
+    return isinstance(error, OSError) and error.errno in _CONNECTION_ERRNOS
 
 
 def _read_or_refuse(read: Callable[[], T]) -> T:
@@ -241,6 +247,6 @@ def _read_or_refuse(read: Callable[[], T]) -> T:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EUSERS:  # see server/connections/arrival.py
             raise TooManySlowRequests from None
-        if not _is_of_the_connection(error):
+        if not _is_connection_error(error):
             raise
-        raise InvalidRequest("The body could not be read to its end.") from None
+        raise InvalidRequest("The body could not be read completely.") from None

@@ -1,4 +1,4 @@
-"""Give each request an id and a start time, and hold the state that its hooks and views share."""
+"""Give each request an id and a start time, and define the state that its hooks and views share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestState:
-    """The class behind `g`. Plain attributes are faster than Flask's, which are Python functions."""
+    """The class of `g`. Plain attributes are faster than those of Flask's class, which calls Python functions for each."""
 
     started: float
     request_id: str
@@ -27,13 +27,13 @@ class RequestState:
     trace: Any = None
     """The spans of the request, if it is traced."""
     admin_session: Any = False
-    """The administrator's session, None without one; False as long as nobody has looked."""
+    """The administrator's session, or None; False until it has been looked up."""
     form: Any = None
-    """The fields of a form, once they were read."""
+    """The fields of the form, once it has been read."""
     form_pass: Any = None
-    """What the form token of the request stands for."""
+    """The FormPass of the request's form token."""
     is_ui_request: bool | None = None
-    """Whether the body is the AI SDK's; None as long as nobody has read it."""
+    """Whether the body has the AI SDK's format; None until the body has been read."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute, or the default if it is not set."""
@@ -41,18 +41,18 @@ class RequestState:
 
 
 current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
-"""Returns the request behind the proxy. Each attribute read through the proxy takes four calls."""
+"""Returns the current request itself. Through Flask's proxy, each attribute access takes four calls."""
 current_state: Callable[[], RequestState] = g._get_current_object
-"""Returns the state behind the proxy `g`."""
+"""Returns the current state itself, not the proxy `g`."""
 
 
 def is_request_id(text: str) -> bool:
-    """Return whether a request can have this id."""
+    """Return whether a text is a valid request id."""
     return _VALID_ID.fullmatch(text) is not None
 
 
 def add_headers(response: Response, headers: Sequence[tuple[str, str]]) -> None:
-    """Add headers whose values cannot contain a line break, without werkzeug's check for one."""
+    """Add headers without werkzeug's check for line breaks. Their values must not contain any."""
     # private API: _list of werkzeug's Headers; guarded by tests/web/test_flask_app.py
     response.headers._list.extend(headers)
 
@@ -66,8 +66,8 @@ def init_request_context(app: Flask) -> None:
 def _begin() -> None:
     state = current_state()
     state.started = time.perf_counter()
-    given = current_request().environ.get("HTTP_X_REQUEST_ID", "")
-    state.request_id = given if _VALID_ID.fullmatch(given) else os.urandom(12).hex()
+    requested = current_request().environ.get("HTTP_X_REQUEST_ID", "")
+    state.request_id = requested if _VALID_ID.fullmatch(requested) else os.urandom(12).hex()
 
 
 def _end(response: Response) -> Response:

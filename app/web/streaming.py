@@ -28,17 +28,17 @@ from app.web.replays.recording import Resumption, StreamRecording, record_stream
 from app.web.request_id import current_request, current_state
 from app.web.responses import StreamedResponse, build_call_headers
 
-# How often a stream checks its client, and renews its permit: at each tick, none of which comes just before that.
+# How often a stream checks its client and renews its permit. It is just below the tick of 1 s, so that each tick checks.
 _CHECK_S = 0.9
 
 
 def padding(field: str = "p") -> Padding:
-    """Return the padding of the events of this site's streams (`STREAM_PADDING`), by a field of this name."""
+    """Return the padding of stream events, as `STREAM_PADDING` sets it, in a field of this name."""
     return get_padding(services().config.stream_padding, field)
 
 
 def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumption | None = None) -> Response:
-    """Stream the answer to a conversation. Arguments and errors as of stream_response()."""
+    """Stream the answer to a conversation. The arguments and errors are those of stream_response()."""
     service = services().openai_service
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder, resumption)
 
@@ -49,7 +49,10 @@ def stream_priced(
     resumption: Resumption | None = None,
     headers: Sequence[tuple[str, str]] = (),
 ) -> Response:
-    """Stream the answer to a conversation in a format that tells its cost. Arguments and errors as of stream_response()."""
+    """Stream the answer to a conversation in a format that includes its cost.
+
+    The arguments and errors are those of stream_response().
+    """
     service = services().openai_service
 
     def begin(caller: BilledContext) -> ChatStream:
@@ -70,15 +73,15 @@ def stream_response(
 
     Args:
         begin: starts the stream for a caller.
-        encoder: of the wire format.
-        resumption: how the stream may be resumed; None if it may not.
-        headers: of the format, which whoever resumes or repeats it gets too.
+        encoder: encodes the events in the wire format.
+        resumption: how the stream can be resumed; None if it cannot.
+        headers: further headers of the format. They are also sent to clients that resume or repeat the stream.
 
     Raises:
         ServerBusy: the server runs its maximum number of streams.
         AccountConcurrencyExceeded: an account runs its maximum number of streams.
         ModelNotOffered: the site does not offer the model.
-        UpstreamError, CallerGone, Draining: the call ended before its first bytes, so a status can still be sent.
+        UpstreamError, CallerGone, Draining: the call ended before its first bytes, so an error status can be sent.
     """
     state, request = current_state(), current_request()
     caller = billed_context()
@@ -91,7 +94,9 @@ def stream_response(
         stream = begin(caller)
         state.call_record = stream.record
         accounts = built.limits.concurrent_streams(state.principal, client_address(request))
-        permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
+        permit = built.concurrency_limit.acquire(
+            accounts
+        )  # if refused, the stream never starts and no record is written
     except BaseException:
         if recording is not None:
             recording.encoder.break_off()
@@ -114,7 +119,7 @@ def stream_response(
 
 
 class _StreamBody(ObservedBody):
-    """The body of a streamed response. The server iterates it, then closes it even if it never started."""
+    """The body of a streamed response. The server iterates over it, then closes it, even if iteration never started."""
 
     def __init__(
         self,
@@ -132,7 +137,7 @@ class _StreamBody(ObservedBody):
         self._permit = permit
         self._caller = caller
         self._recording = recording
-        """If what is sent is kept, the stream may go on when its client has left."""
+        """If the stream is recorded, it may continue after its client has disconnected."""
         self._heartbeat_s = heartbeat_s
         self._check_every_s = min(_CHECK_S if recording is None else RECORDED_CHECK_S, heartbeat_s)
         self._start = b""
@@ -141,12 +146,12 @@ class _StreamBody(ObservedBody):
         self._written_at = 0.0
         self._relay: Relay | None = None
         self.open_relay: Callable[[], Relay] | None = None
-        """Returns the server's relay for the response, once it has begun to be sent; None if there is none."""
+        """Returns the server's relay for a response whose sending has begun; None if the server has no relay."""
         self.has_answer = True
         """Whether a model had answered when the headers were sent."""
 
     def begin(self) -> None:
-        """Wait for the first bytes. Events that the format does not encode have none.
+        """Wait for the first bytes. Some events have none, as the format does not encode them.
 
         Raises:
             UpstreamError: the call failed before its first bytes.
@@ -188,7 +193,7 @@ class _StreamBody(ObservedBody):
                     log_bug(events[-1].error, self._request_id)
                 data = encode(events)
             now = time.monotonic()
-            # Events may arrive for minutes without any bytes, such as reasoning, so the clock decides.
+            # Decide by the clock: events without bytes, such as reasoning, may arrive for minutes.
             if relay is not None:
                 self._written_at = max(self._written_at, relay.written_at)
             if not data and now - self._written_at >= heartbeat_s:
@@ -210,7 +215,7 @@ class _StreamBody(ObservedBody):
                     return
 
     def _begin_relay(self) -> Relay | None:
-        """Have what the stream yields while it is waited for written by the server's relay, if there is one."""
+        """Let the server's relay, if it has one, write tokens without waking this generator."""
         if self.open_relay is None:
             return None
         self._relay = relay = self.open_relay()
@@ -227,7 +232,10 @@ class _StreamBody(ObservedBody):
         return relay
 
     def _catch_up(self, relay: Relay) -> None:
-        """Do what could not be waited for while the relay wrote. Raises the errors of the client's connection."""
+        """Do the blocking work that the relay deferred: write to the store, and send what the client did not take.
+
+        Raises the errors of the client's connection.
+        """
         if self._recording is not None:
             self._recording.encoder.catch_up()
         if relay.unsent:
@@ -238,7 +246,7 @@ class _StreamBody(ObservedBody):
         self._caller.check()
 
     def close(self) -> None:
-        """End the call, and release the permit; or go on without the client, if what is sent is kept."""
+        """End the call and release the permit; or continue without the client, if the stream is recorded."""
         if self._is_unattended:
             return
         self.sent = self._written + (0 if self._relay is None else self._relay.written)
@@ -250,10 +258,10 @@ class _StreamBody(ObservedBody):
 
     def _finish(self) -> None:
         if self._recording is not None and self._recording.resumption is not None:
-            # It had its time to be read by somebody, so nothing more is read of it, whatever DISCONNECT_POLICY says.
+            # Its time to be resumed is over, so the rest of the answer is not read, whatever DISCONNECT_POLICY says.
             self._stream.fail(CallerGone())
         self._stream.close()
         self._permit.release()
         if self._recording is not None:
             self._recording.encoder.break_off()
-        self.tell_ended()
+        self.notify_ended()

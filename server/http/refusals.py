@@ -12,7 +12,7 @@ from gunicorn.http.message import Request
 from server.http.refusal_answers import Refusal, refuse
 
 _INVALID = ("400 Bad Request", "invalid_request", "The request is not valid HTTP.")
-_INTERNAL = ("500 Internal Server Error", "internal_error", "Something went wrong here. It has been noted.")
+_INTERNAL = ("500 Internal Server Error", "internal_error", "An internal error occurred. It was logged.")
 # The longest pause of a client that goes on sending after its request is refused.
 _LINGER_S = 2.0
 # The first class that fits counts.

@@ -390,7 +390,7 @@ def test_larger_body_gets_413_in_the_form_of_the_applications_errors(site: Site)
     assert response.status == 413
     assert response.headers["Content-Type"] == "application/json"
     assert body == {
-        "error": "The body is larger than this server takes.",
+        "error": "The body is larger than this server accepts.",
         "code": "body_too_large",
         "requestId": response.headers["X-Request-ID"],
     }

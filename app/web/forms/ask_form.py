@@ -1,4 +1,4 @@
-"""Read the form of a page without scripts: a question, what was said before it, and the token that says whose form it is."""
+"""Read the form of a page without JavaScript: a question, the conversation before it, and the token of its sender."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from app.web.request_id import current_request, current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.validation import parse_object, prefixed, validate
 
-# Fields that are of the form itself. All others are those of /api/chat.
-_OWN = ("formToken", "once", "fragment", "history")
+# Fields of the form itself. All other fields are those of /api/chat.
+_FORM_ONLY = ("formToken", "once", "fragment", "history")
 _VARIABLE = "variables."
-# What was said before goes to the browser and back with each question.
+# The history is sent to the browser and back with each question.
 _MAX_HISTORY_CHARS = 64_000
 
 
@@ -32,9 +32,9 @@ class AskForm:
     """A form as it was sent.
 
     Attributes:
-        fields: what /api/chat calls them.
+        fields: the fields of /api/chat.
         history: the messages before the question.
-        settings: the other fields as they were sent, which the next form has as well.
+        settings: all other fields as they were sent, which are repeated in the next form.
     """
 
     fields: dict[str, Any]
@@ -43,14 +43,14 @@ class AskForm:
 
     @property
     def question(self) -> str:
-        """The visitor's question, which may be missing."""
+        """The visitor's question; empty if it is missing."""
         return str(self.fields.get("message", ""))
 
     def to_body(self) -> ChatRequest:
-        """Return the body that /api/chat would have been sent.
+        """Return the equivalent body of /api/chat.
 
         Raises:
-            InvalidRequest: it is not valid.
+            InvalidRequest: the body is not valid.
         """
         if "message" not in self.fields:
             raise InvalidRequest.missing("message")
@@ -61,7 +61,7 @@ class AskForm:
         return validate({**others, "messages": turns}, ChatRequest)
 
     def continue_with(self, reply: str) -> str:
-        """Return the history of the next form, without its beginning if it is too long."""
+        """Return the history of the next form. If it is too long, its oldest messages are left out."""
         turns = [
             *self.history,
             {"role": "user", "content": self.question},
@@ -76,11 +76,11 @@ class AskForm:
 
 
 def identify_sender(request: Request) -> Principal:
-    """Return who sent a form: whose token is in it, or if it has none, as the API does.
+    """Return the principal of a form: of its form token or, without one, of the request's credential, as for the API.
 
     Raises:
         InvalidRequest: the form cannot be read.
-        Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable: as Authenticator does.
+        Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable: raised by Authenticator.
     """
     state, authenticator = current_state(), services().authenticator
     state.form = read_fields(read_text_form())
@@ -93,43 +93,45 @@ def identify_sender(request: Request) -> Principal:
 
 
 def read_once_key(request: Request) -> str | None:  # noqa: ARG001
-    """Return what a form that is sent twice is known by: the id of its token, else a field of its own."""
+    """Return the idempotency key of a form: the id of its token, else its field `once`."""
     state = current_state()
     granted: FormPass | None = state.form_pass
     return granted.id if granted is not None else (state.form or {}).get("once") or None
 
 
 def make_once_key() -> str:
-    """Return what the next form without a token is known by."""
+    """Return an idempotency key for the next form, if that has no token."""
     return secrets.token_urlsafe(16)
 
 
 def read_form() -> AskForm:
-    """Return the form of the current request, which identify_sender() has read.
+    """Return the form of the current request, whose fields identify_sender() has read.
 
     Raises:
         InvalidRequest: the history is not valid.
     """
-    # Browsers send each field of a form, also what the visitor leaves empty.
+    # Browsers send all fields of a form, including those that the visitor leaves empty.
     sent = {name: value for name, value in current_state().form.items() if value != ""}
-    fields = {name: value for name, value in sent.items() if name not in _OWN and not name.startswith(_VARIABLE)}
+    fields = {
+        name: value for name, value in sent.items() if name not in _FORM_ONLY and not name.startswith(_VARIABLE)
+    }
     variables = {name.removeprefix(_VARIABLE): value for name, value in sent.items() if name.startswith(_VARIABLE)}
     if variables:
         fields["variables"] = variables
     texts = current_request().form.items(multi=True)
-    settings = [(name, text) for name, text in texts if text and name not in (*_OWN, "message")]
+    settings = [(name, text) for name, text in texts if text and name not in (*_FORM_ONLY, "message")]
     return AskForm(fields, _parse_history(sent.get("history")), settings)
 
 
 def find_form() -> AskForm | None:
-    """Return the form of a request that was refused; None if it was not read, or cannot be."""
+    """Return the form of a refused request; None if it was not read or is invalid."""
     with suppress(InvalidRequest):
         return None if current_state().form is None else read_form()
     return None
 
 
 def dump_history(turns: list[dict[str, Any]]) -> str:
-    """Return messages as the field `history` has them."""
+    """Return messages in the format of the field `history`."""
     return orjson.dumps({"messages": turns}).decode()
 
 

@@ -1,4 +1,4 @@
-"""Read the body of a form that a browser sends, in bounded time and memory."""
+"""Read the body of an HTML form in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.web.request_id import current_request
 
 _URLENCODED, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _MAX_FIELDS = 64
-# Names and media types are short. werkzeug takes 0.1 s for one of 1 MB.
+# Names and media types are short. werkzeug takes 0.1 s to parse a header of 1 MB.
 _MAX_PART_HEADER_BYTES = 8 * 1024
-_END_OF_HEADER = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-_OF_A_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
-# Those that werkzeug knows beside UTF-8.
+_HEADER_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_HAS_FILENAME = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+# The charsets that werkzeug supports besides UTF-8.
 _OTHER_CHARSET = re.compile(rb";\s*charset\s*=\s*\"?(us-ascii|ascii|iso-8859-1)\b", re.IGNORECASE)
-# Each "%" takes some 150 bytes while it is decoded.
+# Decoding takes about 150 bytes of memory per "%".
 _SLICE_BYTES = 64 * 1024
 
 
@@ -31,23 +31,23 @@ def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """Read the fields and files of a form of the type multipart/form-data.
 
     Raises:
-        InvalidRequest: the header of a part is too long, or a field is no text; or the body cannot be read.
-        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+        InvalidRequest: the header of a part is too long, a field is not text, or the body cannot be read.
+        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as in read_json_body().
     """
     request = current_request()
     _check_parts(buffer_body(), request.mimetype_params.get("boundary", ""))
     form, files = request.form, request.files
-    request.environ["wsgi.input"].truncate(0)  # frees the body: its files have a copy
+    request.environ["wsgi.input"].truncate(0)  # frees the body, as the files are copies
     return form, files
 
 
 def read_text_form() -> MultiDict[str, str]:
-    """Read the fields of a form that has no files, and let it be read again.
+    """Read the fields of a form without files. The body can be read again afterwards.
 
     Raises:
-        UnsupportedMediaType: the body is no form.
-        InvalidRequest: it has too many fields, or files, or a field is no text; or it cannot be read.
-        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+        UnsupportedMediaType: the body is not a form.
+        InvalidRequest: the form has too many fields or has files, a field is not text, or the body cannot be read.
+        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as in read_json_body().
     """
     request = current_request()
     if request.mimetype not in (_URLENCODED, _MULTIPART):
@@ -66,20 +66,20 @@ def read_text_form() -> MultiDict[str, str]:
 
 
 def _check_parts(data: bytes, boundary: str) -> None:
-    """Refuse what would take long to parse, and fields in which werkzeug would replace bytes."""
-    most = current_app.config["MAX_FORM_MEMORY_SIZE"]
+    """Refuse headers that take long to parse, and fields in which werkzeug would replace invalid bytes."""
+    max_field_bytes = current_app.config["MAX_FORM_MEMORY_SIZE"]
     parts = split_in_turns(data, b"--" + boundary.encode("latin-1", "replace"), _MAX_FIELDS + 1)
     next(parts)  # the preamble
     for part in parts:
         if part.startswith(b"--"):
-            continue  # the last
-        end = _END_OF_HEADER.search(part, 0, _MAX_PART_HEADER_BYTES)
+            continue  # the end of the form
+        end = _HEADER_END.search(part, 0, _MAX_PART_HEADER_BYTES)
         if end is None:
-            raise InvalidRequest("The header of a part of the form is not complete, or too long.")
-        is_refused_later = len(part) - end.end() > most + len(b"\r\n")
-        if not is_refused_later and not _OF_A_FILE.search(part, 0, end.start()):
-            other = _OTHER_CHARSET.search(part, 0, end.start())
-            _read_text(part[end.end() :], other[1].decode() if other else "utf-8")
+            raise InvalidRequest("The header of a part of the form is incomplete or too long.")
+        is_refused_later = len(part) - end.end() > max_field_bytes + len(b"\r\n")
+        if not is_refused_later and not _HAS_FILENAME.search(part, 0, end.start()):
+            charset = _OTHER_CHARSET.search(part, 0, end.start())
+            _read_text(part[end.end() :], charset[1].decode() if charset else "utf-8")
 
 
 def _parse_urlencoded(data: bytes) -> ImmutableMultiDict[str, str]:
@@ -98,11 +98,11 @@ def _read_text(data: bytes, charset: str = "utf-8") -> str:
     try:
         return data.decode(charset)
     except UnicodeDecodeError:
-        raise InvalidRequest("A field of the form is not in UTF-8.") from None
+        raise InvalidRequest("A field of the form is not valid UTF-8.") from None
 
 
 def _slice(text: bytes) -> Iterator[bytes]:
-    """Yield a text in slices, none of which ends within an escape such as `%20`."""
+    """Yield a text in slices that do not split an escape such as `%20`."""
     begin = 0
     while begin < len(text):
         end = begin + _SLICE_BYTES

@@ -1,4 +1,4 @@
-"""Read the fields of a form, which are all texts, as the values that JSON would have."""
+"""Convert the fields of a form, which are all texts, to the values that JSON would have."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def read_fields(form: MultiDict[str, str]) -> dict[str, Any]:
-    """Return the fields of a form by their names, converted.
+    """Return the converted fields of a form by name.
 
     Raises:
-        InvalidRequest: one is given twice, or contains NUL.
+        InvalidRequest: a field occurs twice or contains NUL.
     """
     fields: dict[str, Any] = {}
     for name, values in form.lists():
@@ -39,7 +39,7 @@ def read_fields(form: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def _convert(name: str, text: str) -> Any:
-    """Convert a text to the type of its field."""
+    """Convert a text to the type of its field. Validation refuses texts that cannot be converted."""
     if name in _INTEGER_FIELDS and _INTEGER.fullmatch(text):
         return int(text)
     if name in _NUMBER_FIELDS:
@@ -54,5 +54,5 @@ def _convert(name: str, text: str) -> Any:
             if error.field is not None:
                 sentence = str(error).removeprefix(f"{error.field}: ")
                 raise InvalidRequest(sentence, field=f"{name}.{error.field}") from None
-            # As a text it is refused.
+            # Not a JSON object: return the text, which validation refuses.
     return text

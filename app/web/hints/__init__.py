@@ -1,4 +1,4 @@
-"""Hints for whoever sent a body that is refused.
+"""Hints for callers whose request body is refused.
 
-- `field_names`: the field that was meant by one that does not exist.
+- `field_names`: suggests the field that the caller probably meant by an unknown one.
 """

@@ -1,8 +1,8 @@
-"""Images and files in the requests that may have them: read, checked and prepared for the model.
+"""Read, check and prepare the images and files in requests for the model.
 
-- `parts`: the parts of a message as clients send them, in the one form that OpenAI's chat takes.
+- `parts`: the parts of a message, converted from what clients send to the format of OpenAI's chat.
 - `intake`: `MediaIntake`, which prepares the images and files of a conversation.
-- `images`: one image, by its URL or its bytes. `files`: one PDF file.
-- `work`: within which limits, in which processes and for whom that is done.
-- `reading`: the body of a conversation, without its large images and files.
+- `images`: prepares one image, given by its URL or its bytes. `files`: prepares one PDF file.
+- `work`: `MediaWork`, the limits and side processes of that work, and the client that it is done for.
+- `reading`: reads the body of a conversation, with large images and files cut out.
 """

@@ -1,4 +1,4 @@
-"""Check a PDF file that is part of a message, and have it read."""
+"""Check a PDF file in a message, and have a side process read it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNSAFE = re.compile(r"[^\w .()+-]+")
 
 
 class FilesBusy(Problem):
-    """Other files took so long that this one could not be read within 20 seconds, or within the deadline."""
+    """Other files took so long that this one was not read within 20 seconds, or within the deadline."""
 
     status = 503
     code = "concurrency_limit"
@@ -30,19 +30,19 @@ def read_file(data: str, cut: EmbeddedUrl | None, where: str, reading: PdfReadin
     """Return a PDF as a data URL.
 
     Args:
-        data: a data URL of any type, or base64, as it stands in the body; or the name that stands for it there.
-        cut: what was cut out of the body.
-        where: its path in the body.
-        reading: has it read.
+        data: a data URL of any type, or base64, as in the body; or the placeholder of one that was cut out of the body.
+        cut: the content that was cut out; None if nothing was.
+        where: the file's path in the body.
+        reading: reads the file.
 
     Raises:
-        InvalidRequest: it is neither, or no PDF, encrypted, damaged or too large.
-        FilesBusy: it was not read in time.
-        Exception: what the claim's check raised.
+        InvalidRequest: the data is neither, or the file is not a PDF, or it is encrypted, damaged or too large.
+        FilesBusy: the file was not read in time.
+        Exception: any error that the claim's check raised.
     """
-    with _refusals_of(where):
+    with _name_file_in_errors(where):
         if cut is None:
-            return reading.read_base64(_split(data))
+            return reading.read_base64(_extract_base64(data))
         head, comma, _ = bytes(cut.content[:_MAX_HEAD_CHARS]).partition(b",")
         if not head.lower().startswith(b"data:"):
             return reading.read_base64(cut.content, is_escaped=cut.is_escaped)
@@ -52,14 +52,14 @@ def read_file(data: str, cut: EmbeddedUrl | None, where: str, reading: PdfReadin
 
 
 def choose_name(fields: Mapping[str, str]) -> str:
-    """Return a file's name without its folder and what is no letter, digit or usual sign; it ends in .pdf."""
+    """Return a safe file name that ends in .pdf: without its folder, and with unusual characters replaced."""
     name = re.split(r"[/\\]", fields.get("filename", ""))[-1]
     stem = name[:-4] if name.lower().endswith(".pdf") else name
     return f"{_UNSAFE.sub('_', stem)[:_MAX_NAME_CHARS].strip(' .') or 'file'}.pdf"
 
 
-def _split(data: str) -> bytes:
-    """Return the base64 of a data URL; of another text the text, unless it is a URL."""
+def _extract_base64(data: str) -> bytes:
+    """Return the base64 data of a data URL, or of a text that is no URL."""
     head, comma, body = data.partition(",")
     if head[:5].lower() == "data:":
         if not comma or not head.lower().replace(" ", "").endswith(";base64"):
@@ -68,13 +68,13 @@ def _split(data: str) -> bytes:
         raise UnusableFile("must be the file itself, as a data: URL or base64; URLs are not fetched.")
     else:
         body = data
-    # What is not ASCII becomes "?", which base64 does not have.
+    # Characters beyond ASCII become "?", which is invalid in base64.
     return (unquote(body) if "%" in body else body).encode("ascii", "replace")
 
 
 @contextmanager
-def _refusals_of(where: str) -> Iterator[None]:
-    """Name the file that is refused within the block."""
+def _name_file_in_errors(where: str) -> Iterator[None]:
+    """Turn errors in the block into ones for the caller, with the path of the file."""
     try:
         yield
     except UnusableFile as error:

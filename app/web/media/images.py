@@ -19,7 +19,7 @@ _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 
 class InvalidImageInput(Problem):
-    """An image has an unknown format, is damaged or too large, or has a URL that is not allowed."""
+    """An image has an unknown format, is damaged or too large, or its URL is not allowed."""
 
     status = 400
     code = "invalid_image"
@@ -28,44 +28,45 @@ class InvalidImageInput(Problem):
 
 
 def normalize_bytes(data: bytes, where: str, normalizer: ImageNormalizer) -> str:
-    """Normalize an uploaded file to a data URL, as OpenAI accepts it.
+    """Normalize an uploaded image to a data URL that OpenAI accepts. Its name and declared type are ignored.
 
     Raises:
-        InvalidImageInput: the image cannot be used. Its name and declared type are ignored.
+        InvalidImageInput: the image cannot be used.
     """
-    with _refusals_of(where):
+    with _name_image_in_errors(where):
         return normalizer.normalize(data).data_url
 
 
 def normalize_image(url: str, cut: EmbeddedUrl | None, where: str, normalizer: ImageNormalizer) -> str:
-    """Return the URL of an image as the model gets it.
+    """Return the URL of an image as it is sent to the model.
 
     Args:
-        url: as it stands in the body, or the name that stands for it there.
-        cut: the data URL, or base64, that was cut out of the body.
-        where: its path in the body.
-        normalizer: for the model.
+        url: as in the body, or the placeholder of one that was cut out of the body.
+        cut: the data URL or base64 that was cut out; None if nothing was.
+        where: the image's path in the body.
+        normalizer: normalizes images for the model.
 
     Raises:
-        InvalidImageInput, and what ImageNormalizer.normalize() raises.
+        InvalidImageInput: the image cannot be used.
+        the errors of ImageNormalizer.normalize().
     """
     return _normalize_url(url, where, normalizer) if cut is None else _normalize_cut(cut, where, normalizer)
 
 
 def _normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
-    """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
+    """Return an https URL unchanged (it is never fetched here), or normalize a data URL.
 
     Raises:
-        InvalidImageInput: it is neither, or points to a private network.
+        InvalidImageInput: the URL is neither, or it points to a private network, or the image cannot be used.
     """
     if url[:5].lower() == "data:":
         head, comma, body = url.partition(",")
         if not comma or not head.lower().replace(" ", "").endswith(";base64"):
             raise InvalidImageInput(_NOT_BASE64, field=where)
-        if "%" in body:  # which some libraries write for "+", "/" and "="
+        if "%" in body:  # some libraries escape "+", "/" and "="
             body = unquote(body)
-        with _refusals_of(where):
-            # What is not ASCII becomes "?", which base64 does not have.
+        with _name_image_in_errors(where):
+            # Characters beyond ASCII become "?", which is invalid in base64.
             return normalizer.normalize_base64(body.encode("ascii", "replace")).data_url
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
@@ -75,24 +76,24 @@ def _normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
 
 
 def _normalize_cut(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) -> str:
-    """Return a data URL, or base64, that was cut out of a body, normalized.
+    """Normalize a data URL, or base64, that was cut out of a body.
 
     Raises:
-        InvalidImageInput: it is not in base64, or the image cannot be used.
+        InvalidImageInput: the data is not base64, or the image cannot be used.
     """
     head, comma, _ = bytes(url.content[:_MAX_URL_CHARS]).partition(b",")
     if not head.lower().startswith(b"data:"):
-        with _refusals_of(where):
+        with _name_image_in_errors(where):
             return normalizer.normalize_base64(url.content, is_escaped=url.is_escaped).data_url
     if not comma or not head.lower().endswith(b";base64"):
         raise InvalidImageInput(_NOT_BASE64, field=where)
-    with _refusals_of(where):
+    with _name_image_in_errors(where):
         return normalizer.normalize_base64(url.content[len(head) + 1 :], is_escaped=url.is_escaped).data_url
 
 
 @contextmanager
-def _refusals_of(where: str) -> Iterator[None]:
-    """Name the image that is refused within the block."""
+def _name_image_in_errors(where: str) -> Iterator[None]:
+    """Turn errors in the block into ones for the caller, with the path of the image."""
     try:
         yield
     except UnusableImage as error:
@@ -119,7 +120,7 @@ def _is_public_https(url: str) -> bool:
 
 
 def _is_address(host: str) -> bool:
-    """Return whether a host is an IP address, in any notation that resolvers accept: 127.1, 0x7f.1, 2130706433."""
+    """Return whether a host is an IP address in any notation that resolvers accept: 127.1, 0x7f.1, 2130706433."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

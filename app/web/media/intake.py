@@ -1,4 +1,4 @@
-"""Prepare the images and files of a conversation for the model: those of all its turns."""
+"""Prepare the images and files of all turns of a conversation for the model."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from app.web.schemas.fields import PromptFields
 from app.web.schemas.messages import ConversationRequest
 
 MAX_MEDIA = 50
-"""Images and files of all turns together: a conversation about pictures goes on for a while."""
+"""The maximum number of images and files in all turns together."""
 
-# From the cheapest; `auto` is what the model chooses, up to all that it can see.
+# Cheapest first. With `auto` the model chooses, up to its maximum.
 _DETAILS = ("low", "high", "auto", "original")
 
 
-def _name_part(place: int, number: int, kind: str) -> str:
-    return f"messages.{place}.content.{number}.{kind}"
+def _format_path(message_index: int, part_index: int, kind: str) -> str:
+    return f"messages.{message_index}.content.{part_index}.{kind}"
 
 
 class MediaIntake:
     """Prepares the images and files of one request.
 
     Attributes:
-        adjusted: what was changed of the caller's wishes, for X-Params-Adjusted.
+        adjusted: the parameters that were changed, with their values, for X-Params-Adjusted.
     """
 
     def __init__(
         self, begin_work: Callable[[], MediaWork], embedded: Mapping[str, EmbeddedUrl] | None = None
     ) -> None:
-        """Prepare nothing yet.
+        """Create an intake, which does no work yet.
 
         Args:
-            begin_work: checks that the caller may send images and files, and says how they are prepared. It is called
-                once there is one.
-            embedded: what was cut out of the body, by the names that stand for it.
+            begin_work: checks that the caller may send images and files, and returns how to prepare them. It is called
+                only if the request has one.
+            embedded: the images and files that were cut out of the body, by placeholder.
         """
         self._begin_work = begin_work
         self._embedded = embedded or {}
@@ -52,17 +52,17 @@ class MediaIntake:
     def begin(
         self, body: PromptFields, operation: str, model: str | None, prompts: PromptSelection
     ) -> Preparation:
-        """Return what prepares each image and file.
+        """Return an object that prepares the images and files of one conversation, one by one.
 
         Args:
-            body: selects a stored prompt, which may name a model.
-            operation: whose default model answers if none is named.
-            model: the one that the client asks for.
+            body: may select a stored prompt, which may name a model.
+            operation: the operation whose default model is used if no model is named.
+            model: the model that the client requested.
             prompts: the prompts that this user may use.
 
         Raises:
-            Forbidden, Unauthenticated: the caller may not send images or files, or not use this prompt.
-            InvalidRequest: there is no such prompt.
+            Forbidden, Unauthenticated: the caller may not send images or files, or may not use this prompt.
+            InvalidRequest: the prompt does not exist.
         """
         prompt, work = prompts.select(body), self._begin_work()
         model = (prompt.model if prompt is not None else None) or model or work.settings.models[operation]
@@ -74,21 +74,21 @@ class MediaIntake:
         operation: str,
         model: str | None,
         prompts: PromptSelection,
-        name_part: Callable[[int, int, str], str] = _name_part,
+        format_path: Callable[[int, int, str], str] = _format_path,
     ) -> None:
-        """Replace the images and files in a body's messages, in place, by what the model gets.
+        """Prepare the images and files in a body's messages, and replace them in place.
 
         Args:
-            body: a validated one, which nobody else has.
-            operation: as of begin(), as are the next two.
-            model: the one that the client asks for.
-            prompts: the prompts that this user may use.
-            name_part: returns the path of a part in the body, from the places of its message and of itself, and its type.
+            body: a validated body, which is modified.
+            operation: as in begin().
+            model: as in begin().
+            prompts: as in begin().
+            format_path: returns the path of a part, from the index of its message, its own index and its type.
 
         Raises:
-            InvalidRequest, InvalidImageInput: there are too many, or one cannot be used.
-            ImagesBusy, FilesBusy: others took too long.
-            CallerGone, Draining: the client has disconnected meanwhile, or the server has to stop.
+            InvalidRequest, InvalidImageInput: there are too many images and files, or one cannot be used.
+            ImagesBusy, FilesBusy: the images or files of other requests took too long.
+            CallerGone, Draining: the client has disconnected in the meantime, or the server must shut down.
             the errors of begin().
         """
         media = list(find_media(body.messages))
@@ -97,9 +97,9 @@ class MediaIntake:
         if len(media) > MAX_MEDIA:
             raise InvalidRequest(f"must have at most {MAX_MEDIA} images and files in all.", field="messages")
         preparation = self.begin(body, operation, model, prompts)
-        for place, number, part in in_turns(media):
+        for message_index, part_index, part in in_turns(media):
             kind = part["type"]
-            fields, where = part[kind], name_part(place, number, kind)
+            fields, where = part[kind], format_path(message_index, part_index, kind)
             if kind == "image_url":
                 keeps_size = fields.get("keeps_size", False)
                 part[kind] = preparation.prepare_image(
@@ -110,7 +110,7 @@ class MediaIntake:
 
 
 class Preparation:
-    """Prepares the images and files of one conversation, one after the other."""
+    """Prepares the images and files of one conversation, one by one."""
 
     def __init__(
         self, work: MediaWork, model: str, embedded: Mapping[str, EmbeddedUrl], adjusted: dict[str, str]
@@ -124,13 +124,13 @@ class Preparation:
     def prepare_image(
         self, url: str, detail: str | None, where: str, *, keeps_size: bool = False
     ) -> dict[str, str]:
-        """Return the URL and the detail of an image, as the model gets it.
+        """Return the URL and the detail of an image as they are sent to the model.
 
         Args:
-            url: of the image, or the name that stands for it in the body.
-            detail: as asked for; None if it is not.
+            url: the URL in the body, or the placeholder of one that was cut out of it.
+            detail: the requested detail; None if none was.
             where: the image's path in the body.
-            keeps_size: whether it may not be scaled, however closely it is looked at.
+            keeps_size: whether the image must not be scaled, at any detail.
         """
         detail, normalizer = self._make_normalizer(detail, keeps_size=keeps_size)
         return {"url": normalize_image(url, self._embedded.get(url), where, normalizer), "detail": detail}
@@ -141,11 +141,11 @@ class Preparation:
         return {"url": normalize_bytes(data, where, normalizer), "detail": detail}
 
     def prepare_file(self, file: Mapping[str, str], where: str) -> dict[str, str]:
-        """Return the name and the content of a file, as the model gets it.
+        """Return the name and the content of a file as they are sent to the model.
 
         Args:
-            file: its `file_data`, or the name that stands for it in the body, and its `filename`, if that is given.
-            where: its path in the body.
+            file: its `file_data`, or the placeholder of data that was cut out of the body, and its `filename`, if given.
+            where: the file's path in the body.
         """
         settings, data = self._work.settings, file["file_data"]
         rules = PdfRules(settings.max_file_bytes, self._pages_left, is_moderated=settings.are_moderated)
@@ -154,11 +154,11 @@ class Preparation:
         self._pages_left -= url.pages
         return {"filename": choose_name(file), "file_data": url}
 
-    def _make_normalizer(self, asked: str | None, *, keeps_size: bool = False) -> tuple[str, ImageNormalizer]:
-        """Return the detail at which an image is looked at, and what normalizes the image for that."""
+    def _make_normalizer(self, requested: str | None, *, keeps_size: bool = False) -> tuple[str, ImageNormalizer]:
+        """Return the detail to send to the model, at most the site's maximum, and a normalizer for that detail."""
         settings = self._work.settings
-        detail = min(asked or "auto", settings.max_detail, key=_DETAILS.index)
-        if asked not in (None, detail):
+        detail = min(requested or "auto", settings.max_detail, key=_DETAILS.index)
+        if requested not in (None, detail):
             self._adjusted["detail"] = detail
         bounds = ImageBounds() if keeps_size else find_bounds(self._model, detail)
         rules = ImageRules(settings.max_bytes, settings.max_pixels, bounds)

@@ -1,7 +1,7 @@
-"""Define the parts of a message as clients send them, and turn them into the form of OpenAI's chat.
+"""Define the parts of a message as clients send them, and convert them to the format of OpenAI's chat.
 
-A message of text parts only becomes one text, so that all other code meets lists only where there is more than text.
-What a part says of the upstream's cache is accepted and ignored, as in a request.
+A message with only text parts becomes one text. So all other code has to handle a list of parts only if there are images
+or files. A part's settings of the upstream's cache are accepted and ignored, like those of a request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEXT_TYPES = ("text", "input_text", "output_text")
 
 
 class TextPart(TypedDict):
-    """A text. The Responses API has another name for its type."""
+    """A text part. The Responses API has another name for its type."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -37,7 +37,7 @@ class TextPart(TypedDict):
 
 
 class ImageUrl(TypedDict):
-    """Where an image is, and how closely the model looks at it."""
+    """The URL of an image, and its detail."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -46,7 +46,7 @@ class ImageUrl(TypedDict):
 
 
 class ImagePart(TypedDict):
-    """An image as OpenAI's chat has it; some clients send only its URL."""
+    """An image part of OpenAI's chat; some clients send only the URL."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -58,7 +58,7 @@ class ImagePart(TypedDict):
 
 
 class InputImagePart(TypedDict):
-    """An image as the Responses API has it."""
+    """An image part of the Responses API."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -70,7 +70,7 @@ class InputImagePart(TypedDict):
 
 
 class FileFields(TypedDict):
-    """A file, by its content."""
+    """The fields of a file. Only its content is accepted, not a reference."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -90,7 +90,7 @@ def _check_file(fields: FileFields) -> FileFields:
 
 
 class FilePart(TypedDict):
-    """A file as OpenAI's chat has it."""
+    """A file part of OpenAI's chat."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -100,7 +100,7 @@ class FilePart(TypedDict):
 
 
 class InputFilePart(FileFields):
-    """A file as the Responses API has it."""
+    """A file part of the Responses API."""
 
     type: Literal["input_file"]
     detail: NotRequired[Any]
@@ -108,14 +108,14 @@ class InputFilePart(FileFields):
 
 
 def _to_file(part: FilePart) -> ChatPart:
-    return _file(part["file"])
+    return _make_file_part(part["file"])
 
 
 def _from_input_file(part: InputFilePart) -> ChatPart:
-    return _file(_check_file(part))
+    return _make_file_part(_check_file(part))
 
 
-def _file(fields: FileFields) -> ChatPart:
+def _make_file_part(fields: FileFields) -> ChatPart:
     chosen = {name: fields.get(name) for name in ("filename", "file_data")}
     return {"type": "file", "file": {name: value for name, value in chosen.items() if value is not None}}
 
@@ -126,7 +126,9 @@ def _to_text(part: TextPart) -> ChatPart:
 
 def _to_image(part: ImagePart) -> ChatPart:
     image = part["image_url"]
-    return _image(image) if isinstance(image, str) else _image(image["url"], image.get("detail"))
+    return (
+        _make_image_part(image) if isinstance(image, str) else _make_image_part(image["url"], image.get("detail"))
+    )
 
 
 def _from_input_image(part: InputImagePart) -> ChatPart:
@@ -135,10 +137,10 @@ def _from_input_image(part: InputImagePart) -> ChatPart:
     url = part.get("image_url")
     if url is None:
         raise ValueError("image_url is missing")
-    return _image(url, part.get("detail"))
+    return _make_image_part(url, part.get("detail"))
 
 
-def _image(url: str, detail: str | None = None) -> ChatPart:
+def _make_image_part(url: str, detail: str | None = None) -> ChatPart:
     return {"type": "image_url", "image_url": {"url": url} if detail is None else {"url": url, "detail": detail}}
 
 
@@ -153,7 +155,7 @@ Part = Annotated[
 
 
 def _join_if_text(parts: list[ChatPart]) -> list[ChatPart] | str:
-    """Return the text of text parts; of other parts those that are not blank, since OpenAI refuses an empty text."""
+    """Join the parts to one text if all are text; else remove blank text parts, as OpenAI refuses an empty text."""
     if all(part["type"] == "text" for part in parts):
         return _check_text("\n\n".join(part["text"] for part in parts))
     return [part for part in parts if part["type"] != "text" or part["text"].strip()]
@@ -162,19 +164,19 @@ def _join_if_text(parts: list[ChatPart]) -> list[ChatPart] | str:
 Parts = Annotated[
     list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), AfterValidator(_join_if_text)
 ]
-"""A list of parts in any accepted spelling; validated, a list of ChatPart, or one text."""
+"""A list of parts in any accepted format. Validation turns it into a list of ChatPart, or into one text."""
 
 Content = Annotated[
     Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Parts, Tag(AS_OTHER)], Discriminator(get_union_tag)
 ]
-"""What a user's message says: a text, or a list of parts."""
+"""The content of a user's message: a text, or a list of parts."""
 
 
 def join_text_parts(content: Any) -> Any:
-    """Return the text of a list of text parts; what is no list unchanged.
+    """Join a list of text parts to one text. Return anything but a list unchanged.
 
     Raises:
-        ValueError: there are other parts, or none. Only a user's message may have them.
+        ValueError: the list is empty or has other parts, which only a user's message may have.
     """
     if not isinstance(content, list):
         return content
@@ -185,7 +187,7 @@ def join_text_parts(content: Any) -> Any:
 
 
 class SpokenPart(TypedDict):
-    """A text part in the spelling of any of OpenAI's APIs, also of an earlier answer, whose other fields are left out."""
+    """A text part in the format of any of OpenAI's APIs, including those of answers. Other fields are ignored."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -195,11 +197,11 @@ class SpokenPart(TypedDict):
 JOINED_TEXT = BeforeValidator(
     join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)]
 )
-"""Takes a text, or a list of text parts, of which it makes one."""
+"""Accepts a text, or a list of text parts, which it joins to one text."""
 
 
-def _join_if_spoken(content: Any) -> Any:
-    """Return the text of a list that has nothing else, in any spelling; all else unchanged."""
+def _join_text_only(content: Any) -> Any:
+    """Join a list that has only text parts, in any format, to one text. Return anything else unchanged."""
     if not isinstance(content, list) or None in map(_read_text, content):
         return content
     return join_text_parts(content)
@@ -208,9 +210,9 @@ def _join_if_spoken(content: Any) -> Any:
 ToolOutput = Annotated[
     Annotated[Text, Tag(AS_TEXT)] | Annotated[Parts, Tag(AS_OTHER)],
     Discriminator(get_union_tag),
-    BeforeValidator(_join_if_spoken),
+    BeforeValidator(_join_text_only),
 ]
-"""What a tool gave: a text, or a list of parts."""
+"""The output of a tool: a text, or a list of parts."""
 
 JOINED_TEXT_OR_NULL = BeforeValidator(
     join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)] | None
@@ -218,18 +220,18 @@ JOINED_TEXT_OR_NULL = BeforeValidator(
 
 
 def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[int, int, ChatPart]]:
-    """Yield each part that is no text, with the index of its message and its own."""
-    for place, message in enumerate(messages or ()):
-        # In most conversations no message has parts, which takes no call for each to find out.
+    """Yield each part that is not text, with the index of its message and its own index."""
+    for message_index, message in enumerate(messages or ()):
+        # Hot path: most conversations have no parts, and this check makes no call per message.
         if "content" not in message or type(content := message["content"]) is not list:
             continue
-        for number, part in enumerate(content):
+        for part_index, part in enumerate(content):
             if part["type"] != "text":
-                yield place, number, part
+                yield message_index, part_index, part
 
 
 def list_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield all texts of a conversation in OpenAI's form."""
+    """Yield all texts of a conversation in OpenAI's format."""
     for message in messages:
         content = message.get("content") or ""
         if isinstance(content, str):
@@ -239,7 +241,7 @@ def list_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def list_urls(messages: Sequence[Mapping[str, Any]] | None) -> list[str]:
-    """Return the URLs of all images, and the data of all files, of a conversation."""
+    """Return the URLs of all images and the data of all files in a conversation."""
     return [
         part["image_url"]["url"] if part["type"] == "image_url" else part["file"]["file_data"]
         for _, _, part in find_media(messages)
@@ -247,7 +249,7 @@ def list_urls(messages: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def _read_text(part: Any) -> str | None:
-    """Return the text of a part of an earlier answer, as the APIs spell it; None if it is something else."""
+    """Return the text of a text part or a refusal, in the format of any of OpenAI's APIs; None for other parts."""
     if not isinstance(part, dict):
         return None
     text = part.get("text") if part.get("type") in _TEXT_TYPES else None

@@ -1,4 +1,4 @@
-"""Read a body whose images and files may be larger than its other text."""
+"""Read a body whose images and files may exceed the limit of its other text."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ C = TypeVar("C", bound=ConversationRequest)
 
 
 def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
-    """Read and validate the JSON body of a conversation, and open what a model reasoned.
+    """Read and validate the JSON body of a conversation, and decrypt the sealed reasoning in it.
 
-    Returns and raises as read_media_body() and open_reasoning().
+    Returns and raises the same as read_media_body() and open_reasoning().
     """
 
     def parse(text: bytes) -> C:
@@ -41,12 +41,12 @@ def read_media_body(
     """Read and validate a JSON body.
 
     Args:
-        model: of the body.
-        find_urls: returns what may be large: the URLs of its images, and its files.
-        bare_images: whether images may be in base64 without a data URL.
+        model: the request model of the body.
+        find_urls: returns the URLs of its images and the data of its files, which may be large.
+        bare_images: whether images may be base64 without a data URL.
 
     Returns:
-        the body, in which names stand for large images and files; and the intake that knows them.
+        The body, with placeholders for large images and files; and the intake that has their content.
 
     Raises:
         the same as read_json_body().

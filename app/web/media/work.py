@@ -1,4 +1,4 @@
-"""Say how the images and files of the current request are prepared: within which limits, in which processes, and for whom."""
+"""Define how to prepare the images and files of the current request: limits, side processes, and the waiting client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.web.client_connection import ClientConnection
 
 @dataclass(frozen=True, slots=True)
 class MediaWork:
-    """How images and files are prepared: within which limits, by which processes, and for whom."""
+    """The limits and side processes for preparing images and files, and the claim of the request that waits."""
 
     settings: MediaSettings
     image_processes: SideProcessPool
@@ -28,10 +28,10 @@ class MediaWork:
 
 
 def begin_work() -> MediaWork:
-    """Return how the images and files of the current request are prepared.
+    """Check that the current principal may send images and files, and return how to prepare them.
 
     Raises:
-        Forbidden, Unauthenticated: the principal may not send any, which takes the scope `vision`.
+        Forbidden, Unauthenticated: the principal lacks the scope `vision`.
     """
     _check_scope(g.principal)
     built = services()
@@ -47,7 +47,7 @@ def _check_scope(principal: Principal) -> None:
 
 
 def _make_claim() -> Claim:
-    """Return for whom they are prepared: until the deadline of the request, while the client is connected."""
+    """Return the claim of the current request: valid until its deadline, while its client is connected."""
     built = services()
     passed_s = time.perf_counter() - g.started
     connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)

@@ -1,4 +1,4 @@
-"""A streamed body that tells when it has ended: only then is known what its request was."""
+"""Notify listeners when a streamed body has ended: the outcome of its request is unknown until then."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 
 class ObservedBody:
-    """The base of streamed bodies.
+    """The base class of streamed bodies.
 
     Attributes:
-        sent: how many bytes were given to the server.
-        error_code: of the error in the stream, or empty.
+        sent: the number of bytes handed to the server.
+        error_code: the code of the error in the stream; empty if there is none.
     """
 
     sent = 0
     error_code = ""
     _listeners: tuple[Callable[[ObservedBody], None], ...] = ()
 
-    def when_ended(self, listener: Callable[[ObservedBody], None]) -> None:
-        """Have a listener called once, with the body, when it has ended."""
+    def add_end_listener(self, listener: Callable[[ObservedBody], None]) -> None:
+        """Add a listener that is called once, with this body, when the body has ended."""
         self._listeners = (*self._listeners, listener)
 
-    def tell_ended(self) -> None:
-        """Tell that the body has ended."""
+    def notify_ended(self) -> None:
+        """Call and remove all listeners."""
         listeners, self._listeners = self._listeners, ()
         for listener in listeners:
             listener(self)

@@ -1,4 +1,4 @@
-"""Write one `request` line for each request: when it is answered, or when its stream has ended."""
+"""Log one `request` line for each request: when it has been answered, or when its stream has ended."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ log = logging.getLogger("app.request")
 
 
 def init_request_line(app: Flask, name_user: Callable[[str, str], str | None]) -> None:
-    """Register the hook. It comes first, as the hooks after a request run in reverse.
+    """Register the hook. Call this before other hooks are registered, as after-request hooks run in reverse order.
 
     Args:
         app: the application.
-        name_user: how a tenant's user is named in the log.
+        name_user: returns the name of a user in the log, from the tenant and the user id.
     """
     bound = LogBound()
 
-    def note_answer(response: Response) -> Response:
+    def log_response(response: Response) -> Response:
         if not log.isEnabledFor(logging.INFO):
             return response
         state = current_state()
@@ -41,17 +41,17 @@ def init_request_line(app: Flask, name_user: Callable[[str, str], str | None]) -
                 fields["bytes_out"] = size
             _write(fields, state.error_code, state.call_record, state.started, bound)
             return response
-        # Without the state and the request: a stream may last, and they hold the request's body.
+        # Do not keep the state and the request: they hold the request body, and a stream may be long.
         record, started = state.call_record, state.started
 
-        def note_end(ended: ObservedBody) -> None:
+        def log_end(ended: ObservedBody) -> None:
             fields["bytes_out"] = ended.sent
             _write(fields, ended.error_code, record, started, bound)
 
-        body.when_ended(note_end)
+        body.add_end_listener(log_end)
         return response
 
-    app.after_request(note_answer)
+    app.after_request(log_response)
 
 
 def _describe_request(
@@ -81,7 +81,7 @@ def _write(fields: dict[str, Any], code: str, record: CallRecord | None, started
     if record is not None and record.attempts:
         _add_call(fields, record)
     elif code:
-        # What a caller can repeat at no cost must not flood the log.
+        # Requests that cost a caller nothing must not flood the log.
         left_out = bound.admit(code)
         if left_out is None:
             return
@@ -94,10 +94,10 @@ def _write(fields: dict[str, Any], code: str, record: CallRecord | None, started
 
 def _add_call(fields: dict[str, Any], record: CallRecord) -> None:
     if fields["code"] is None and record.outcome != "complete":
-        fields["code"] = record.outcome  # nobody was there to be told an error
+        fields["code"] = record.outcome  # no error was sent, as the client had left
     fields["model"] = record.model
     fields["attempts"] = record.attempts
-    settlement = record.caller.meter.settlement  # type: ignore[attr-defined]  # of a request, so it is billed
+    settlement = record.caller.meter.settlement  # type: ignore[attr-defined]  # a request's context is a BilledContext
     if settlement is not None:
         fields["prompt_tokens"] = settlement.prompt_tokens
         fields["completion_tokens"] = settlement.completion_tokens

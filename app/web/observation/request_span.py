@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def begin_request_span(method: str, template: str) -> Callable[[UpstreamError | None], None]:
-    """Begin the span of a request to the upstream that asks no model, below that of the current request, if any."""
+    """Begin the span of an upstream request that calls no model, as a child of the current request's span, if any."""
     trace = current_state().trace if has_request_context() else None
     return watch_nothing(method, template) if trace is None else trace.begin_request(method, template)
 
 
 def init_request_spans(app: Flask, tracing: Tracing) -> None:
-    """Register the hooks. They come first, as the hooks after a request run in reverse."""
+    """Register the hooks. Call this before other hooks are registered, as after-request hooks run in reverse order."""
 
     def begin() -> None:
         state = current_state()
@@ -34,7 +34,7 @@ def init_request_spans(app: Flask, tracing: Tracing) -> None:
     def end(response: Response) -> Response:
         request, state = current_request(), current_state()
         principal, record, trace = state.principal, state.call_record, state.trace
-        if trace is None:  # an error before the hooks
+        if trace is None:  # an error occurred before the hooks
             return response
         state.trace = None
         status, code = response.status_code, state.error_code
@@ -51,7 +51,7 @@ def init_request_spans(app: Flask, tracing: Tracing) -> None:
 
         body = response.response
         if isinstance(body, ObservedBody):
-            body.when_ended(lambda ended: end_spans(ended.error_code))
+            body.add_end_listener(lambda ended: end_spans(ended.error_code))
         else:
             end_spans(code)
         return response

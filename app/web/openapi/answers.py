@@ -1,12 +1,12 @@
-"""The schemas of what routes answer in one piece."""
+"""The schemas of complete answers, which are not streamed."""
 
 from __future__ import annotations
 
 from app.web.openapi.schema import (
     ANY,
-    FLAG,
+    BOOLEAN,
+    DATE_TIME,
     INTEGER,
-    MOMENT,
     NULL,
     NUMBER,
     OBJECT,
@@ -15,34 +15,38 @@ from app.web.openapi.schema import (
     closed,
     const,
     list_of,
-    maybe,
+    nullable,
     one_of,
     refer,
 )
 
 FINISH_REASON = one_of("stop", "length", "content_filter", "tool_calls", "unknown")
-END: dict[str, Schema] = {
-    "finishReason": maybe(FINISH_REASON),
-    "usage": maybe(refer("Usage")),
+END_FIELDS: dict[str, Schema] = {
+    "finishReason": nullable(FINISH_REASON),
+    "usage": nullable(refer("Usage")),
     "model": TEXT,
-    "id": maybe(TEXT),
+    "id": nullable(TEXT),
 }
-"""What every complete answer of a model tells."""
+"""The fields that every answer of a model ends with."""
 TOOL_RUN = closed({"id": TEXT, "name": TEXT, "status": one_of("running", "done", "failed")}, ms=INTEGER)
-MAYBE: dict[str, Schema] = {"trimmed": INTEGER, "cached": FLAG}
-CHAT_MAYBE: dict[str, Schema] = {"toolCalls": list_of(refer("ToolCall")), "reasoning": TEXT, **MAYBE}
+OPTIONAL_FIELDS: dict[str, Schema] = {"trimmed": INTEGER, "cached": BOOLEAN}
+OPTIONAL_CHAT_FIELDS: dict[str, Schema] = {
+    "toolCalls": list_of(refer("ToolCall")),
+    "reasoning": TEXT,
+    **OPTIONAL_FIELDS,
+}
 
 CHAT = closed(
-    {"reply": TEXT, **END},
-    **CHAT_MAYBE,
+    {"reply": TEXT, **END_FIELDS},
+    **OPTIONAL_CHAT_FIELDS,
     toolRuns=list_of(TOOL_RUN),
     text=TEXT,
     role=const("assistant"),
     content=TEXT,
 )
-STRUCTURED = closed({"data": ANY, **END}, normalized=list_of(TEXT), **MAYBE)
+STRUCTURED = closed({"data": ANY, **END_FIELDS}, normalized=list_of(TEXT), **OPTIONAL_FIELDS)
 EMBEDDINGS = closed(
-    {"embeddings": list_of(list_of(NUMBER)), "model": TEXT, "usage": maybe(refer("Usage"))}, cached=INTEGER
+    {"embeddings": list_of(list_of(NUMBER)), "model": TEXT, "usage": nullable(refer("Usage"))}, cached=INTEGER
 )
 SIMILARITY: Schema = {
     "anyOf": [
@@ -52,7 +56,7 @@ SIMILARITY: Schema = {
         ),
     ]
 }
-TOKEN = closed({"token": TEXT, "tokenId": TEXT, "formToken": TEXT, "expiresAt": MOMENT})
+TOKEN = closed({"token": TEXT, "tokenId": TEXT, "formToken": TEXT, "expiresAt": DATE_TIME})
 
 _COUNTS = ("requests", "estimated", "unpriced", "promptTokens", "cachedTokens", "cacheWriteTokens")
 _SUMS: dict[str, Schema] = dict.fromkeys(
@@ -62,7 +66,7 @@ _LIMIT = closed(
     {
         "of": TEXT,
         "window": one_of("day", "month"),
-        **dict.fromkeys(("microUsd", "tokens", "leftMicroUsd", "leftTokens"), maybe(INTEGER)),
+        **dict.fromkeys(("microUsd", "tokens", "leftMicroUsd", "leftTokens"), nullable(INTEGER)),
         "resetsInS": INTEGER,
     }
 )
@@ -75,7 +79,11 @@ _RATE = closed(
 )
 _STREAMS = closed({"of": TEXT, "limit": INTEGER})
 _SAFETY_EVENT = closed(
-    {"at": MOMENT, "type": TEXT, **dict.fromkeys(("tenant", "user", "category", "caseId", "action"), maybe(TEXT))}
+    {
+        "at": DATE_TIME,
+        "type": TEXT,
+        **dict.fromkeys(("tenant", "user", "category", "caseId", "action"), nullable(TEXT)),
+    }
 )
 USAGE = closed(
     {
@@ -103,18 +111,18 @@ BATCH = closed(
         "kind": one_of("chat", "structured", "embeddings"),
         "model": TEXT,
         "status": TEXT,
-        "createdAt": MOMENT,
-        "endedAt": maybe(MOMENT),
+        "createdAt": DATE_TIME,
+        "endedAt": nullable(DATE_TIME),
         "counts": closed({"total": INTEGER, "completed": INTEGER, "failed": INTEGER}),
-        "costMicroUsd": maybe(INTEGER),
+        "costMicroUsd": nullable(INTEGER),
     },
-    user=maybe(TEXT),
-    tenant=maybe(TEXT),
+    user=nullable(TEXT),
+    tenant=nullable(TEXT),
 )
-BATCHES = closed({"batches": list_of(refer("Batch")), "next": maybe(TEXT)})
+BATCHES = closed({"batches": list_of(refer("Batch")), "next": nullable(TEXT)})
 BATCH_RESULTS: Schema = {
     "type": "object",
-    "description": "The answers in order, each with the id of its request; written as they are read.",
+    "description": "The answers in order, each with the id of its request. The response is streamed.",
     "properties": {"results": list_of(OBJECT)},
 }
 
@@ -133,17 +141,17 @@ TOOL_CALL: Schema = {
 }
 CUSTOM_TOOL_CALL: Schema = {
     "type": "object",
-    "description": "The call of a tool that takes a free text.",
+    "description": "A call of a tool that accepts free text.",
     "properties": {"id": TEXT, "type": const("custom"), "custom": closed({"name": TEXT, "input": TEXT})},
     "required": ["id", "type", "custom"],
 }
 TOKEN_COUNTS: Schema = {
     "type": "object",
-    "description": "The token counts as the upstream tells them, in OpenAI's names.",
+    "description": "The token counts as the upstream reports them, with OpenAI's field names.",
     "properties": {
         **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), INTEGER),
-        "prompt_tokens_details": maybe(OBJECT),
-        "completion_tokens_details": maybe(OBJECT),
+        "prompt_tokens_details": nullable(OBJECT),
+        "completion_tokens_details": nullable(OBJECT),
     },
 }
 REASONING_DETAILS = list_of(closed({"type": const("reasoning.encrypted"), "index": const(0), "data": TEXT}))
@@ -159,7 +167,7 @@ COMPLETION = closed(
                 {
                     "index": const(0),
                     "message": closed(
-                        {"role": const("assistant"), "content": maybe(TEXT), "refusal": maybe(TEXT)},
+                        {"role": const("assistant"), "content": nullable(TEXT), "refusal": nullable(TEXT)},
                         tool_calls=list_of({"oneOf": [refer("ToolCall"), refer("CustomToolCall")]}),
                         reasoning_details=REASONING_DETAILS,
                     ),
@@ -168,9 +176,9 @@ COMPLETION = closed(
                 }
             )
         ),
-        "usage": maybe(refer("Usage")),
-        "service_tier": maybe(TEXT),
-        "system_fingerprint": maybe(TEXT),
+        "usage": nullable(refer("Usage")),
+        "service_tier": nullable(TEXT),
+        "system_fingerprint": nullable(TEXT),
     }
 )
 V1_EMBEDDINGS = closed(
@@ -186,7 +194,7 @@ V1_EMBEDDINGS = closed(
             )
         ),
         "model": TEXT,
-        "usage": maybe(refer("Usage")),
+        "usage": nullable(refer("Usage")),
     }
 )
 MODEL = closed({"id": TEXT, "object": const("model"), "created": INTEGER, "owned_by": TEXT})
@@ -196,5 +204,5 @@ STATUS = closed({"status": TEXT}, advice=TEXT)
 API_ERROR = closed({"error": TEXT, "code": TEXT, "requestId": TEXT})
 MESSAGE_ERROR = closed({"message": TEXT})
 OPENAI_ERROR = closed(
-    {"error": closed({"message": TEXT, "type": TEXT, "param": maybe(TEXT), "code": maybe(TEXT)})}
+    {"error": closed({"message": TEXT, "type": TEXT, "param": nullable(TEXT), "code": nullable(TEXT)})}
 )

@@ -1,4 +1,4 @@
-"""The schemas of answers that have a name in the document, as several refer to them or programs look for them."""
+"""The named schemas of answers: those that other schemas refer to, or that client generators need by name."""
 
 from __future__ import annotations
 

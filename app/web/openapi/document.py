@@ -1,4 +1,4 @@
-"""Put the OpenAPI document together."""
+"""Build the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,34 +14,38 @@ from app.web.error_table import list_problems
 from app.web.errors import api_error, message_error, sentence_error
 from app.web.guards import RouteGuard, find_guard
 from app.web.openapi.components import COMPONENTS
-from app.web.openapi.examples import EXAMPLES, PUTS
+from app.web.openapi.examples import EXAMPLES, PUT_EXAMPLES
 from app.web.openapi.operations import OPERATIONS, Operation
 from app.web.openapi.schema import Schema
 from app.web.schemas.validation import RequestModel
 
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
-# The pages, and the stream of `flask doctor`, which are no part of the API.
-_PAGES = ("pages.", "embed.", "console.", "health.stream")
+# The pages, and the stream for `flask doctor`, which are not part of the API.
+_EXCLUDED = ("pages.", "embed.", "console.", "health.stream")
 
 _SECURITY = {
-    "key": {"type": "http", "scheme": "bearer", "description": "A key of the site's server."},
-    "visitorToken": {"type": "http", "scheme": "bearer", "description": "A visitor's token, or a JWT."},
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, for the site's server only."},
+    "visitorToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A visitor token, or a JWT of the site's identity provider.",
+    },
 }
 
 
 def list_operations(app: Flask) -> list[tuple[str, Rule]]:
-    """List each method of each route of the API."""
+    """Return each method of each route of the API, with its URL rule."""
     return [
         (method, rule)
         for rule in app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-        if not rule.endpoint.startswith(_PAGES)
+        if not rule.endpoint.startswith(_EXCLUDED)
     ]
 
 
 def build_document(app: Flask) -> dict[str, Any]:
-    """Build the document. It has nothing of the settings."""
+    """Build the document. It does not depend on the settings, and reveals none of them."""
     refs, definitions = _define_models()
     errors = _describe_errors()
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -50,13 +54,15 @@ def build_document(app: Flask) -> dict[str, Any]:
         guard = find_guard(view) or RouteGuard()
         operation = OPERATIONS[method, rule.rule]
         summary, _, rest = (view.__doc__ or "").strip().partition("\n")
-        form = _find_error_form(view, rule.rule)
+        error_format = _find_error_format(view, rule.rule)
         described: dict[str, Any] = {
             "operationId": f"{method.lower()}.{rule.endpoint}",
             "summary": summary,
             "tags": [rule.rule.split("/")[2] if rule.rule.count("/") > 1 else "server"],
             "parameters": _list_parameters(rule, operation),
-            "responses": _list_responses(operation, {} if guard.is_public and method == "GET" else errors[form]),
+            "responses": _list_responses(
+                operation, {} if guard.is_public and method == "GET" else errors[error_format]
+            ),
             "security": _list_security(guard),
         }
         if rest.strip():
@@ -69,7 +75,7 @@ def build_document(app: Flask) -> dict[str, Any]:
         "info": {
             "title": "Gatehouse",
             "version": "1",
-            "description": "A site's access to OpenAI, without its key in a browser.",
+            "description": "Gives a web site access to OpenAI without exposing its API key to browsers.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,
@@ -81,7 +87,7 @@ def build_document(app: Flask) -> dict[str, Any]:
 
 
 def _define_models() -> tuple[dict[type[RequestModel], Schema], dict[str, Schema]]:
-    """Return what refers to each request model, and all definitions."""
+    """Return a reference to each request model, and the definitions of all."""
     models = {
         model: None
         for operation in OPERATIONS.values()
@@ -94,7 +100,7 @@ def _define_models() -> tuple[dict[type[RequestModel], Schema], dict[str, Schema
 
 
 def _loosen_unions(schema: Any) -> None:
-    """Let a value of a union fit several branches if no field tells them apart: some take whatever is yet to come."""
+    """Let a value match several branches of a union without a discriminator: some branches accept future types."""
     if isinstance(schema, dict):
         if "oneOf" in schema and "discriminator" not in schema:
             schema["anyOf"] = schema.pop("oneOf")
@@ -110,12 +116,15 @@ def _list_parameters(rule: Rule, operation: Operation) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": text} for name in _VARIABLE.findall(rule.rule)
     ]
-    headers = [*operation.headers, ("X-Request-ID", "The id of the request, in the log and in the answer.")]
+    headers = [
+        *operation.headers,
+        ("X-Request-ID", "The id of the request, used in the log and returned in the response."),
+    ]
     if operation.is_billed:
-        headers.append(("Idempotency-Key", "The same for each repetition of a request, which is paid once."))
-    for place, named in (("query", operation.query), ("header", headers)):
+        headers.append(("Idempotency-Key", "Identifies a request and its repetitions, which are billed once."))
+    for location, named in (("query", operation.query), ("header", headers)):
         parameters += [
-            {"name": name, "in": place, "description": meaning, "schema": text} for name, meaning in named
+            {"name": name, "in": location, "description": meaning, "schema": text} for name, meaning in named
         ]
     return parameters
 
@@ -123,7 +132,7 @@ def _list_parameters(rule: Rule, operation: Operation) -> list[dict[str, Any]]:
 def _describe_body(path: str, operation: Operation, refs: dict[type[RequestModel], Schema]) -> Schema:
     schemas = [refs[model] for model in operation.bodies]
     json: Schema = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
-    examples = EXAMPLES | PUTS
+    examples = EXAMPLES | PUT_EXAMPLES
     if path in examples:
         json["example"] = examples[path]
     content = {"application/json": json}
@@ -137,11 +146,11 @@ def _describe_body(path: str, operation: Operation, refs: dict[type[RequestModel
 
 
 def _list_responses(operation: Operation, errors: dict[str, Schema]) -> dict[str, Schema]:
-    success: Schema = {"description": "Done." if operation.answers is None else "The answer."}
+    success: Schema = {"description": "Done, without a body." if operation.answers is None else "The answer."}
     if operation.answers is not None:
         success["content"] = {kind: {"schema": schema} for kind, schema in operation.answers.items()}
     others: dict[str, Schema] = {}
-    for status, (meaning, schema) in operation.also.items():
+    for status, (meaning, schema) in operation.other_answers.items():
         others[str(status)] = {"description": meaning}
         if schema is not None:
             others[str(status)]["content"] = {"application/json": {"schema": schema}}
@@ -153,37 +162,37 @@ def _list_security(guard: RouteGuard) -> list[dict[str, list[str]]]:
         return []
     if guard.keys_only:
         return [{"key": []}]
-    # The last: a site may let visitors in without a credential.
+    # The empty one: a site may admit visitors without a credential.
     return [{"key": []}, {"visitorToken": []}, {}]
 
 
-def _find_error_form(view: Any, path: str) -> str:
+def _find_error_format(view: Any, path: str) -> str:
     if path.startswith("/v1/"):
         return "OpenAIError"
-    form = getattr(view, "error_body", None)
-    if form is message_error:
+    build_body = getattr(view, "error_body", None)
+    if build_body is message_error:
         return "MessageError"
-    if form is sentence_error:
+    if build_body is sentence_error:
         return "text"
-    return "Error" if form in (None, api_error) else "either"
+    return "Error" if build_body in (None, api_error) else "either"
 
 
 def _describe_errors() -> dict[str, dict[str, Schema]]:
-    """Return the responses of all errors, by status, in each form."""
+    """Return the responses of all errors, by format and status."""
     meanings: dict[int, list[str]] = defaultdict(list)
     for kind in list_problems():
         summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
         meanings[kind.status].append(f"- `{kind.code}`: {summary}")
     text: Schema = {"text/plain": {"schema": {"type": "string"}}}
-    forms: dict[str, Schema] = {
+    contents: dict[str, Schema] = {
         name: {"application/json": {"schema": {"$ref": _REF.format(model=name)}}}
         for name in ("Error", "MessageError", "OpenAIError")
     }
-    forms |= {"text": text, "either": forms["Error"] | text}
+    contents |= {"text": text, "either": contents["Error"] | text}
     return {
-        form: {
+        name: {
             str(status): {"description": "\n".join(lines), "content": content}
             for status, lines in meanings.items()
         }
-        for form, content in forms.items()
+        for name, content in contents.items()
     }

@@ -1,11 +1,30 @@
-"""The schemas of the events of each stream: of the JSON behind their `data: `."""
+"""The schemas of stream events: of the JSON that follows `data: `."""
 
 from __future__ import annotations
 
-from app.web.openapi.answers import CHAT_MAYBE, END, FINISH_REASON, MAYBE, REASONING_DETAILS, TOOL_RUN
-from app.web.openapi.schema import ANY, INTEGER, OBJECT, TEXT, Schema, closed, const, list_of, maybe, one_of, refer
+from app.web.openapi.answers import (
+    END_FIELDS,
+    FINISH_REASON,
+    OPTIONAL_CHAT_FIELDS,
+    OPTIONAL_FIELDS,
+    REASONING_DETAILS,
+    TOOL_RUN,
+)
+from app.web.openapi.schema import (
+    ANY,
+    INTEGER,
+    OBJECT,
+    TEXT,
+    Schema,
+    closed,
+    const,
+    list_of,
+    nullable,
+    one_of,
+    refer,
+)
 
-# What fills an event up, so that its length tells nothing of its text.
+# The padding of an event, so that its length does not reveal its text.
 _PADDING: dict[str, Schema] = {"p": TEXT}
 _ERROR = refer("Error")
 
@@ -13,14 +32,14 @@ TOKEN_EVENT: Schema = {
     "oneOf": [
         closed({"token": TEXT}, **_PADDING),
         closed({"tool": TOOL_RUN}),
-        closed({"done": const(True), **END}, **CHAT_MAYBE),
+        closed({"done": const(True), **END_FIELDS}, **OPTIONAL_CHAT_FIELDS),
         _ERROR,
     ]
 }
 VALUE_EVENT: Schema = {
     "oneOf": [
         closed({"partial": ANY}, **_PADDING),
-        closed({"done": const(True), "data": ANY, **END}, normalized=list_of(TEXT), **MAYBE),
+        closed({"done": const(True), "data": ANY, **END_FIELDS}, normalized=list_of(TEXT), **OPTIONAL_FIELDS),
         _ERROR,
     ]
 }
@@ -37,21 +56,21 @@ CHUNK = closed(
                     "delta": closed(
                         {},
                         role=const("assistant"),
-                        content=maybe(TEXT),
-                        refusal=maybe(TEXT),
+                        content=nullable(TEXT),
+                        refusal=nullable(TEXT),
                         reasoning_content=TEXT,
                         tool_calls=list_of(OBJECT),
                         reasoning_details=REASONING_DETAILS,
                     ),
                     "logprobs": {"type": "null"},
-                    "finish_reason": maybe(FINISH_REASON),
+                    "finish_reason": nullable(FINISH_REASON),
                 }
             )
         ),
     },
-    usage=maybe(refer("Usage")),
-    service_tier=maybe(TEXT),
-    system_fingerprint=maybe(TEXT),
+    usage=nullable(refer("Usage")),
+    service_tier=nullable(TEXT),
+    system_fingerprint=nullable(TEXT),
     obfuscation=TEXT,
 )
 CHUNK_EVENT: Schema = {"oneOf": [CHUNK, refer("OpenAIError")]}

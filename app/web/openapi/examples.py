@@ -1,10 +1,10 @@
-"""A body for each route that takes one: on the page for development, in the OpenAPI document, and run by tests."""
+"""An example body for each route that accepts one: for the console, the OpenAPI document and the tests."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Half red, half blue; small enough for a command line.
+# An image that is half red and half blue, small enough for a command line.
 _IMAGE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEXcHh4ePNxFowWuAAAA"
     "EElEQVR42mNg+M/EwEA8AgAw0gEe0P1L1QAAAABJRU5ErkJggg=="
@@ -38,7 +38,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/batches": {"requests": [{"id": "first", "chat": {"message": "Hello"}}]},
 }
 
-PUTS: dict[str, dict[str, Any]] = {
+PUT_EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/limits/<kind>/<path:name>": {"requestRate": "10/minute", "budgetUsd": 5},
 }
-"""The examples of bodies that replace something, by the rule of their route."""
+"""The example bodies of PUT requests, by URL rule."""

@@ -1,4 +1,4 @@
-"""What each route takes and gives, besides what its view and its guard say."""
+"""Describe what each route accepts and returns, besides what its view and its guard declare."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ from app.web.schemas.vision import VisionFields, VisionRequest
 EVENTS, TEXT, JSON, CSV = "text/event-stream", "text/plain", "application/json", "text/csv"
 
 _TOKENS = (
-    'Events of `data: ` and JSON: `{"token"}` for each piece, then one with `"done": true`; or one with `error`.'
+    'SSE events with JSON: `{"token"}` for each piece of text, then one with `"done": true`, or one with `error`.'
 )
-_VALUES = (
-    'Events of `data: ` and JSON: `{"partial"}` while the value grows, then one with `"done": true` and `data`.'
-)
-_UI = "To the AI SDK: the UI message stream, version 1."
+_VALUES = 'SSE events with JSON: `{"partial"}` while the value grows, then one with `"done": true` and `data`.'
+_UI = "For bodies of the AI SDK: the UI message stream, version 1."
 _AGUI = "The events of AG-UI, from RUN_STARTED to RUN_FINISHED or RUN_ERROR."
 _RESPONSE_EVENTS = "With `stream`: the events of OpenAI's Responses API."
 _CHUNKS = "With `stream`: OpenAI's chunks, then `[DONE]`."
 
-Also = Mapping[int, tuple[str, Schema | None]]
+OtherAnswers = Mapping[int, tuple[str, Schema | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,14 @@ class Operation:
     """A method of a route.
 
     Attributes:
-        bodies: the models of its JSON body: one, or one of several.
+        bodies: the models that its JSON body may have.
         form: the model of its form, whose files are in `image`.
-        answers: the schema of each kind of answer, by its media type. Empty: there is no body.
-        query: the parameters that its URL may have, each with what it means.
-        headers: that the request may have, besides those that all may have.
-        status: of a success.
-        also: what else may be answered that is no error, by its status: what it means, and its JSON if it has any.
-        is_billed: whether it may cost money, so that it takes an Idempotency-Key.
+        answers: the schema of each answer by media type; None if there is no body.
+        query: the query parameters, each with its meaning.
+        headers: the request headers besides those that all routes accept, each with its meaning.
+        status: the status of a success.
+        other_answers: answers with another status that are not errors: the meaning, and the schema of JSON, if any.
+        is_billed: whether a request may cost money, so that the route accepts an Idempotency-Key.
     """
 
     bodies: tuple[type[RequestModel], ...] = ()
@@ -59,22 +57,22 @@ class Operation:
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 200
-    also: Also = field(default_factory=dict)
+    other_answers: OtherAnswers = field(default_factory=dict)
     is_billed: bool = False
 
 
 def _events(event: str | None, description: str) -> dict[str, Schema]:
-    """Describe a stream by the schema of one event. OpenAPI 3.1 has no keyword for that."""
+    """Describe a stream by the schema of one event, in `x-event`, as OpenAPI 3.1 has no keyword for that."""
     schema: Schema = {"description": description}
     return {EVENTS: schema if event is None else {**schema, "x-event": refer(event)}}
 
 
-_NOTHING_MORE: Also = {204: ("There is nothing more.", None)}
-_UNCHANGED: Also = {304: ("It is still what the reader has.", None)}
+_NO_MORE_EVENTS: OtherAnswers = {204: ("There are no further events.", None)}
+_UNCHANGED: OtherAnswers = {304: ("Not modified since the client's copy.", None)}
 
 
 _PLAIN_TEXT: dict[str, Schema] = {TEXT: {"type": "string"}}
-_TENANT = ("tenant", "For an admin of all tenants: which one.")
+_TENANT = ("tenant", "The tenant; only for an administrator of all tenants.")
 _NONE = Operation(status=204)
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -88,16 +86,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/chat/openai"): Operation((OpenAIChatRequest,), answers=_PLAIN_TEXT, is_billed=True),
     ("GET", "/api/chat/stream/<stream_id>"): Operation(
-        answers=_events(None, "The events of the stream, from the next one on, in its own format."),
-        also=_NOTHING_MORE,
+        answers=_events(None, "The remaining events of the stream, in its own format."),
+        other_answers=_NO_MORE_EVENTS,
         query=(
-            ("after", "The number of the last event that the reader has."),
+            ("after", "The number of the last event that the client received."),
             ("access_token", "The credential, as an EventSource cannot send a header."),
         ),
-        headers=(("Last-Event-ID", "As `after`, which it comes before."),),
+        headers=(("Last-Event-ID", "Like `after`, and takes precedence over it."),),
     ),
     ("GET", "/api/chat/<chat_id>/stream"): Operation(
-        answers=_events("UIMessageEvent", "The stream, from its beginning."), also=_NOTHING_MORE
+        answers=_events("UIMessageEvent", "The stream from its beginning."), other_answers=_NO_MORE_EVENTS
     ),
     ("POST", "/api/chat/stream/<stream_id>/stop"): _NONE,
     ("POST", "/api/completion"): Operation((CompletionRequest,), answers=_PLAIN_TEXT, is_billed=True),
@@ -120,20 +118,22 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/structured/stream"): Operation(
         (StructuredRequest,),
         answers={**_events("ValueEvent", _VALUES), **_PLAIN_TEXT},
-        query=(("format", "`text`: the bare JSON text, as it grows."),),
+        query=(("format", "`text`: stream only the JSON text."),),
         is_billed=True,
     ),
     ("POST", "/api/tokens"): Operation((TokenRequest,), answers={JSON: refer("TokenAnswer")}, status=201),
-    ("DELETE", "/api/tokens"): Operation(query=(("userId", "Whose tokens."), _TENANT), status=204),
+    ("DELETE", "/api/tokens"): Operation(
+        query=(("userId", "The user whose tokens are revoked."), _TENANT), status=204
+    ),
     ("DELETE", "/api/tokens/<token_id>"): Operation(query=(_TENANT,), status=204),
     ("GET", "/api/usage"): Operation(
         answers={JSON: refer("UsageAnswer"), CSV: {"type": "string"}},
         query=(
-            ("from", "The first day, as 2026-01-31; without it the first of this month."),
-            ("to", "The last day; without it today."),
-            ("by", "What the rows are grouped by, separated by commas."),
+            ("from", "The first day, such as 2026-01-31. Default: the first of this month."),
+            ("to", "The last day. Default: today."),
+            ("by", "The columns to group by, separated by commas."),
             ("format", "`json` or `csv`."),
-            ("user", "For an admin: whose usage."),
+            ("user", "The user; only for an administrator."),
             _TENANT,
         ),
     ),
@@ -148,7 +148,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/api/batches"): Operation(
         answers={JSON: refer("Batches")},
-        query=(("limit", "How many at most."), ("before", "The id in `next` of the page before.")),
+        query=(("limit", "The maximum number of batches."), ("before", "The id in `next` of the previous page.")),
     ),
     ("GET", "/api/batches/<batch_id>"): Operation(answers={JSON: refer("Batch")}),
     ("GET", "/api/batches/<batch_id>/results"): Operation(answers={JSON: refer("BatchResults")}),
@@ -170,18 +170,19 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/models/<model_name:model>"): Operation(answers={JSON: refer("Model")}),
     ("GET", "/healthz"): Operation(answers={JSON: refer("Status")}),
     ("GET", "/readyz"): Operation(
-        answers={JSON: refer("Status")}, also={503: ("It cannot serve now.", refer("Status"))}
+        answers={JSON: refer("Status")},
+        other_answers={503: ("The server cannot handle requests now.", refer("Status"))},
     ),
     ("POST", "/webhooks/openai"): Operation(
         status=204,
         headers=(
-            ("webhook-id", "Of the delivery."),
-            ("webhook-timestamp", "When it was sent."),
+            ("webhook-id", "The id of the delivery."),
+            ("webhook-timestamp", "The time at which it was sent."),
             ("webhook-signature", "OpenAI's signature."),
         ),
     ),
     ("GET", "/metrics"): Operation(answers=_PLAIN_TEXT),
-    ("GET", "/openapi.json"): Operation(answers={JSON: {"type": "object"}}, also=_UNCHANGED),
-    ("GET", "/docs"): Operation(answers={"text/html": {"type": "string"}}, also=_UNCHANGED),
-    ("GET", "/docs/style.css"): Operation(answers={"text/css": {"type": "string"}}, also=_UNCHANGED),
+    ("GET", "/openapi.json"): Operation(answers={JSON: {"type": "object"}}, other_answers=_UNCHANGED),
+    ("GET", "/docs"): Operation(answers={"text/html": {"type": "string"}}, other_answers=_UNCHANGED),
+    ("GET", "/docs/style.css"): Operation(answers={"text/css": {"type": "string"}}, other_answers=_UNCHANGED),
 }

@@ -1,4 +1,4 @@
-"""Put the OpenAPI document into the order of the page at /docs."""
+"""Read the OpenAPI document for the page at /docs: its routes by tag, and its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ERROR = re.compile("- `(?P<code>[a-z_]+)`: (?P<meaning>.*)")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a body, or a parameter: its name, its type in words, and whether it must be there."""
+    """A field of a body, or a parameter: its name, its type in words, and whether it is required."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ def list_sections(document: Mapping[str, Any]) -> list[tuple[str, list[Route]]]:
 
 
 def list_errors(document: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
-    """Return each status and code that routes may answer with, and what it can mean. The page has them once."""
+    """Return each status and code of an error, and its meanings. The page lists them once for all routes."""
     meanings: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for methods in document["paths"].values():
         for operation in methods.values():
@@ -62,7 +62,7 @@ def list_errors(document: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]
 
 
 def _read_errors(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the status, the code and the meaning of each error; those of `/readyz` have no code."""
+    """Yield the status, the code and the meaning of each error. Those of `/readyz` have no code."""
     for status, each in sorted(operation["responses"].items()):
         if status < "400":
             continue

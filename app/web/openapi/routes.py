@@ -24,7 +24,7 @@ def show() -> Response:
     document = current_app.extensions.get(_DOCUMENT)
     if document is None:
         document = current_app.extensions[_DOCUMENT] = orjson.dumps(_describe())
-    return _cached(document, "application/json")
+    return _respond_cacheable(document, "application/json")
 
 
 @bp.get("/docs")
@@ -38,7 +38,7 @@ def show_page() -> Response:
         document = _describe()
         routes = render_template("routes.html", sections=list_sections(document), errors=list_errors(document))
         described = current_app.extensions[_PAGE] = {"info": document["info"], "routes": routes}
-    # The bar on top of the page has the links of this visitor.
+    # The top bar has the links that this visitor may open.
     page = page_response("docs.html", cache_control="private, max-age=300", **described)
     page.add_etag()
     page.make_conditional(request)
@@ -49,17 +49,17 @@ def show_page() -> Response:
 @public
 def show_style() -> Response:
     """Send the style of the page."""
-    return _cached((_HERE / "docs.css").read_bytes(), "text/css")
+    return _respond_cacheable((_HERE / "docs.css").read_bytes(), "text/css")
 
 
 def _describe() -> dict[str, Any]:
-    # Loaded when somebody asks: it describes each route, its answers and its events.
+    # Imported at the first request: it loads the descriptions of all routes, answers and events.
     from app.web.openapi.document import build_document
 
     return build_document(current_app)
 
 
-def _cached(body: bytes, kind: str) -> Response:
+def _respond_cacheable(body: bytes, kind: str) -> Response:
     response = Response(body, mimetype=kind)
     response.headers["Cache-Control"] = "public, max-age=300"
     response.add_etag()

@@ -1,4 +1,4 @@
-"""Write JSON schemas in few words."""
+"""Build JSON schemas concisely."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
+BOOLEAN: Schema = {"type": "boolean"}
 OBJECT: Schema = {"type": "object"}
 ANY: Schema = {}
 NULL: Schema = {"type": "null"}
-MOMENT: Schema = {"type": "string", "format": "date-time"}
+DATE_TIME: Schema = {"type": "string", "format": "date-time"}
 
 
 def closed(required: dict[str, Schema], **optional: Schema) -> Schema:
@@ -31,21 +31,21 @@ def list_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def maybe(schema: Schema) -> Schema:
-    """Return the schema of a value that may be null."""
+def nullable(schema: Schema) -> Schema:
+    """Return the schema of a value that may also be null."""
     return {"anyOf": [schema, NULL]}
 
 
 def const(value: object) -> Schema:
-    """Return the schema of one value."""
+    """Return the schema of exactly one value."""
     return {"const": value}
 
 
 def one_of(*values: str) -> Schema:
-    """Return the schema of one of these texts."""
+    """Return the schema of an enumeration of texts."""
     return {"enum": list(values)}
 
 
 def refer(name: str) -> Schema:
-    """Return what refers to a schema of the document."""
+    """Return a reference to a named schema of the document."""
     return {"$ref": f"#/components/schemas/{name}"}

@@ -1,9 +1,9 @@
-"""The schemas of OpenAI's Responses API, as it is answered here."""
+"""The schemas of the answers and events of /v1/responses, in the form of OpenAI's Responses API."""
 
 from __future__ import annotations
 
 from app.web.openapi.schema import (
-    FLAG,
+    BOOLEAN,
     INTEGER,
     NUMBER,
     OBJECT,
@@ -12,7 +12,7 @@ from app.web.openapi.schema import (
     closed,
     const,
     list_of,
-    maybe,
+    nullable,
     one_of,
     refer,
 )
@@ -34,7 +34,7 @@ _PART: Schema = {
 }
 _HOSTED: Schema = {
     "type": "object",
-    "description": "The call of a tool that OpenAI runs, with the fields of its type.",
+    "description": "A call of a tool that OpenAI runs, with the fields of its type.",
     "properties": {
         "id": TEXT,
         "type": one_of(
@@ -95,14 +95,14 @@ RESPONSE = closed(
         "id": TEXT,
         "object": const("response"),
         "created_at": INTEGER,
-        "completed_at": maybe(INTEGER),
+        "completed_at": nullable(INTEGER),
         "status": _STATUS,
         "background": const(False),
-        "error": maybe(closed({"code": maybe(TEXT), "message": TEXT})),
-        "incomplete_details": maybe(closed({"reason": one_of("max_output_tokens", "content_filter")})),
+        "error": nullable(closed({"code": nullable(TEXT), "message": TEXT})),
+        "incomplete_details": nullable(closed({"reason": one_of("max_output_tokens", "content_filter")})),
         "model": TEXT,
         "output": list_of(refer("OutputItem")),
-        "usage": maybe(
+        "usage": nullable(
             closed(
                 {
                     "input_tokens": INTEGER,
@@ -116,11 +116,11 @@ RESPONSE = closed(
         "service_tier": TEXT,
         "store": const(False),
         "previous_response_id": {"type": "null"},
-        "instructions": maybe(TEXT),
-        "max_output_tokens": maybe(INTEGER),
-        "max_tool_calls": maybe(INTEGER),
+        "instructions": nullable(TEXT),
+        "max_output_tokens": nullable(INTEGER),
+        "max_tool_calls": nullable(INTEGER),
         "metadata": {"type": "object", "additionalProperties": TEXT},
-        "parallel_tool_calls": FLAG,
+        "parallel_tool_calls": BOOLEAN,
         "reasoning": OBJECT,
         "temperature": NUMBER,
         "text": OBJECT,
@@ -147,7 +147,7 @@ def _event(kind: str, **fields: Schema) -> Schema:
 
 _STEP: Schema = {
     "type": "object",
-    "description": "How far the call of a tool that OpenAI runs is.",
+    "description": "The progress of a call of a tool that OpenAI runs.",
     "properties": {
         "type": {
             "type": "string",

@@ -1,13 +1,13 @@
-"""What stands behind the pages that people open, besides their views in `app/web/routes/pages/`.
+"""Collect the data of the HTML pages and build their responses. Their views are in `app/web/routes/pages/`.
 
-answers.py         from a template to the response of a page, with the headers that guard it
+answers.py         renders a template to a response with security headers
 navigation.py      the links of the top bar
-console.py         what the console shows of this server
-administration.py  what all pages of administration have
-board.py           what the board of /admin shows
-refusals.py        the last requests that were refused, for the board
-usage_figures.py   what the page of usage shows
-charts.py          stacked bars, which a template draws
-conversation.py    a conversation on a page without scripts
-simulation.py      what goes wrong, for a developer's page that asks for it by `X-Simulate`
+console.py         the data of the console
+administration.py  the common parts of the administration pages
+board.py           the data of the board at /admin
+refusals.py        Refusals: the latest refused requests, for the board
+usage_figures.py   the data of the usage page
+charts.py          lays out stacked bar charts, which a template draws
+conversation.py    a conversation on a page without JavaScript
+simulation.py      simulates errors for developers, by the header `X-Simulate`
 """

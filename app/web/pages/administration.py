@@ -1,4 +1,4 @@
-"""What all pages of administration have: their frame, how they say what was done, and what they show without a session."""
+"""Build the responses of the administration pages: their frame, their errors, and the sign-in page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TABS = (
 
 
 def admin_page(template: str, heading: str, *, fault: str = "", status: int = 200, **values: Any) -> Response:
-    """Show a page of administration. `fault` says why what its form asked for was not done.
+    """Respond with an administration page. `fault` says why the submitted form had no effect.
 
     Raises:
-        InvalidRequest: there is a fault, and a program asked, which reads no page.
+        InvalidRequest: there is a fault, and the request is not a browser's.
     """
     if fault and not accepts_page(request):
         problem = InvalidRequest(fault)
         problem.status = status
         raise problem
     session = find_admin_session()
-    assert session is not None, "the view's guard has asked for it"
+    assert session is not None, "the view's guard requires one"
     sessions = services().authenticator.admin_sessions
     return page_response(
         f"admin/{template}",
@@ -48,7 +48,7 @@ def admin_page(template: str, heading: str, *, fault: str = "", status: int = 20
 
 
 def show_admin_problem(problem: Problem, request_id: str) -> Response | dict[str, Any]:
-    """Answer an error: people with a page, and without a session with how to come to one; programs with JSON."""
+    """Return an error: as a page for browsers (the sign-in page if there is no session), as JSON for programs."""
     if not accepts_page(request):
         return api_error(problem, request_id)
     if problem.status == 401:
@@ -57,32 +57,32 @@ def show_admin_problem(problem: Problem, request_id: str) -> Response | dict[str
 
 
 def sign_in_page(*, link: str = "", fault: str = "", status: int = 200) -> Response:
-    """Show the form of a link, or how to come to a link; if it could not be used here, why not."""
-    hindrance = _find_hindrance()
+    """Respond with the sign-in form of a link, or with how to get a link. `fault` says why a link could not be used."""
+    obstacle = _find_sign_in_obstacle()
     return page_response(
         "admin/sign_in.html",
         status=status,
-        link="" if hindrance else link,
-        fault=hindrance or fault,
+        link="" if obstacle else link,
+        fault=obstacle or fault,
         hours=SESSION_S // 3600,
         has_secret=len(services().config.secret_key) >= MIN_SECRET_CHARS,
     )
 
 
-def _find_hindrance() -> str:
-    """Return what in the settings keeps a browser from signing in at this URL; empty if nothing does."""
+def _find_sign_in_obstacle() -> str:
+    """Return how to change the settings so that a browser can sign in at this URL; empty if it already can."""
     if not services().own_hosts.has_name(request.host, request.scheme):
         return (
-            f"Nobody can sign in under the name {request.host}. Add it to TRUSTED_HOSTS, and restart the server."
+            f"Sign-in is not possible at the host {request.host}. Add it to TRUSTED_HOSTS, and restart the server."
         )
     if request.scheme == "http" and request.headers.get("X-Forwarded-Proto", "").startswith("https"):
         return (
-            "Nobody can sign in here: a proxy says that this page was opened over https, and the server does not trust"
-            " it. Set TRUSTED_PROXIES to the number of proxies, and restart the server."
+            "Sign-in is not possible here: a proxy reports that this page was opened over https, but the server does not"
+            " trust the proxy. Set TRUSTED_PROXIES to the number of proxies, and restart the server."
         )
     return ""
 
 
-def read_field(name: str, *, most: int = 200) -> str:
-    """Return a field of the form, without spaces around it; empty if it is missing."""
-    return request.form.get(name, "").strip()[:most]
+def read_field(name: str, *, max_chars: int = 200) -> str:
+    """Return a field of the form without surrounding spaces; empty if it is missing."""
+    return request.form.get(name, "").strip()[:max_chars]

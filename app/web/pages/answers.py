@@ -1,4 +1,4 @@
-"""Answer with a page: a template of `app/web/templates/`, under a strict Content-Security-Policy."""
+"""Respond with a page: render a template of `app/web/templates/`, with a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from flask import Request, Response, render_template
 
 from app.web.pages.navigation import list_links
 
-# What model or visitor wrote cannot become a script, even if a mistake of a page let it through: scripts and styles come
-# only from this server and never from the markup, and no script makes HTML of a text (Trusted Types without any policy).
+# Text of a model or a visitor cannot become a script, even if a page fails to escape it: scripts and styles are loaded only
+# from this server, never from the markup, and no script may turn text into HTML (Trusted Types without any policy).
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors {frames}; "
@@ -36,9 +36,9 @@ def page_response(
     Args:
         template: the template's file name.
         status: the HTTP status.
-        cache_control: most pages show what belongs to one visitor, so nobody keeps them.
+        cache_control: not stored by default, as most pages show data of one visitor.
         frame_ancestors: the origins whose pages may show this one in a frame.
-        values: what the template is given; `links` are those of the top bar, unless given.
+        values: the variables of the template. The default of `links` is the links of the top bar.
     """
     if "links" not in values:
         values["links"] = list_links()
@@ -49,5 +49,5 @@ def page_response(
 
 
 def accepts_page(request: Request) -> bool:
-    """Return whether a request is a browser's for a page: those of programs accept anything, or JSON."""
+    """Return whether a browser requests a page. Requests of programs accept any type, or JSON."""
     return "text/html" in request.headers.get("Accept", "")

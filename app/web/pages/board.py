@@ -1,4 +1,4 @@
-"""Collect what the board of /admin shows: metadata only, over all workers where they share it."""
+"""Collect the data of the board at /admin: metadata only, of all workers if the shared state is available."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.storage.database.database import DatabaseUnavailable
 from app.web.pages.refusals import Refusals
 
 REFUSALS = "gatehouse-refusals"
-"""The name under which an application has its Refusals."""
+"""The key of the Refusals in the application's extensions."""
 
-# How a circuit's state is shown: a kind of badge, and words.
+# How the state of a circuit is shown: the kind of badge, and its text.
 _CIRCUITS = {
     "closed": ("ok", "closed"),
     "half_open": ("warn", "half open"),
@@ -27,7 +27,7 @@ _CIRCUITS = {
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """Whether a store answers, and in how many milliseconds."""
+    """Whether a store answers, and how long its answer took."""
 
     name: str
     is_up: bool
@@ -36,10 +36,10 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """What the board shows. A figure is None if its store does not answer.
+    """The data of the board. A figure is None if its store does not answer.
 
     Attributes:
-        is_shared: whether it is of all workers; without the shared state each knows of its own only.
+        is_shared: whether the data is of all workers; without the shared state it is of this worker only.
     """
 
     at: str
@@ -54,7 +54,7 @@ class Board:
 
 
 def collect_board() -> Board:
-    """Look at the stores now."""
+    """Check the stores and collect the data."""
     built = services()
     refusals: Refusals = current_app.extensions[REFUSALS]
     shared_state = _check("Shared state", built.shared_state.check)

@@ -1,4 +1,4 @@
-"""Lay out stacked bars, which a template draws as SVG: no script, no style in the markup."""
+"""Lay out stacked bar charts, which a template draws as SVG, without scripts and inline styles."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from datetime import date, timedelta
 
 WIDTH, HEIGHT = 960, 220
 SERIES = 7
-"""How many series have a colour of their own. The last one is of all others together, if there are more."""
+"""How many series have their own colour. If there are more, the last one is the sum of all others."""
 
 OTHERS = "others"
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 8, 12, 24
-_MOST_BARS = 92
-_WIDEST_BAR = 80
-"""A day alone is a bar too, and no wall."""
+_MAX_BARS = 92
+_MAX_BAR_WIDTH = 80
+"""So that the bar of a single day does not fill the chart."""
 _DAYS_OF_WEEK = 7
-_MOST_LABELS = 8
+_MAX_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a bar: where it is, and which series it is of."""
+    """A segment of a stacked bar: its position and size, and the index of its series."""
 
     x: float
     y: float
@@ -34,13 +34,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart, laid out.
+    """The layout of a chart.
 
     Attributes:
-        ticks: height and text of each line.
-        labels: place and text of each label below.
-        series: their names, in the order of their colours.
-        step: what one bar stands for: day or week.
+        ticks: the height and text of each grid line.
+        labels: the position and text of each label below the bars.
+        series: the names of the series, in the order of their colours.
+        step: the period of one bar: day or week.
     """
 
     bars: list[Bar]
@@ -51,10 +51,10 @@ class Chart:
 
 
 def list_days(first: str, last: str) -> list[list[str]]:
-    """Return the days that each bar stands for: one each, or a week each if they were too many, the last one whole."""
+    """Return the days of each bar: one day, or a week if there are many days. The first week may be incomplete."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     days = [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
-    if len(days) <= _MOST_BARS:
+    if len(days) <= _MAX_BARS:
         return [[day] for day in days]
     before = len(days) % _DAYS_OF_WEEK
     weeks = [days[at : at + _DAYS_OF_WEEK] for at in range(before, len(days), _DAYS_OF_WEEK)]
@@ -62,7 +62,7 @@ def list_days(first: str, last: str) -> list[list[str]]:
 
 
 def choose_series(totals: Mapping[str, int]) -> list[str]:
-    """Return the names that have a colour of their own, the largest first, and `others` for the rest."""
+    """Return the names that get their own colour, the largest first, and `others` for the rest."""
     names = sorted(totals, key=lambda name: (-totals[name], name))
     return names if len(names) <= SERIES else [*names[: SERIES - 1], OTHERS]
 
@@ -77,15 +77,15 @@ def stack_bars(
 
     Args:
         groups: the days of each bar.
-        values: by day and name.
-        series: from choose_series().
-        show: writes a value as text.
+        values: the values by day and name.
+        series: the names that choose_series() returned.
+        show: formats a value.
     """
-    place = {name: number for number, name in enumerate(series)}
+    series_index = {name: number for number, name in enumerate(series)}
     sums: list[dict[int, int]] = []
     by_day: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for (day, name), value in values.items():
-        by_day[day][place.get(name, len(series) - 1)] += value
+        by_day[day][series_index.get(name, len(series) - 1)] += value
     for group in groups:
         stack: dict[int, int] = defaultdict(int)
         for day in group:
@@ -95,7 +95,7 @@ def stack_bars(
     top = _round_up(max((sum(stack.values()) for stack in sums), default=0))
     room, high = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     pitch = room / len(groups)
-    gap = max(min(4.0, pitch / 4), pitch - _WIDEST_BAR)
+    gap = max(min(4.0, pitch / 4), pitch - _MAX_BAR_WIDTH)
     bars = []
     for at, stack in enumerate(sums):
         y = float(HEIGHT - _BOTTOM)
@@ -105,7 +105,7 @@ def stack_bars(
             if height > 0:
                 x = _LEFT + at * pitch + gap / 2
                 bars.append(Bar(round(x, 1), round(y, 2), round(pitch - gap, 1), round(height, 2), number))
-    every = -(-len(groups) // _MOST_LABELS)
+    every = -(-len(groups) // _MAX_LABELS)
     return Chart(
         bars=bars,
         ticks=[(HEIGHT - _BOTTOM - high * part / 4, show(top * part / 4)) for part in range(5)],
@@ -120,7 +120,7 @@ def stack_bars(
 
 
 def _round_up(value: int) -> int:
-    """Return the next number whose quarters are round."""
+    """Return the next larger number whose quarters are round."""
     if value <= 0:
         return 4
     power = 1

@@ -1,4 +1,4 @@
-"""What the console shows of this server: its models, prompts, tools and schemas, and who answers."""
+"""Collect the data of the console: the models, prompts, tools and schemas of this server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.web.pages.simulation import list_simulated
 
 @dataclass(frozen=True, slots=True)
 class PromptChoice:
-    """A kept prompt that the console offers, with its variables as the fields of a form."""
+    """A stored prompt that the console offers. Its variables are shown as form fields."""
 
     name: str
     prompt: Prompt
@@ -26,17 +26,17 @@ class PromptChoice:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleView:
-    """What the template of the console is given.
+    """The data for the console's template.
 
     Attributes:
-        models: those that a request may name, by operation, the default first.
-        prompts: the kept prompts.
+        models: the models that a request may name, by operation, with the default first.
+        prompts: the stored prompts.
         tools: the names of the server tools.
-        schemas: the names of the kept schemas.
-        fault: what only the owner can mend, if there is something.
-        chosen: the prompt whose variables are shown.
-        once: what the form is known by, so that it is answered once if it is sent twice.
-        simulated: what the header X-Simulate can ask for; none if it is refused.
+        schemas: the names of the stored schemas.
+        fault: a problem that only the site's owner can fix; None if there is none.
+        chosen: the name of the prompt whose variables are shown.
+        once: the idempotency key of the form, so that it is answered once even if it is sent twice.
+        simulated: the values of the header X-Simulate and their effects; empty if it is refused.
     """
 
     config: Config
@@ -53,7 +53,7 @@ class ConsoleView:
 
     @property
     def data(self) -> str:
-        """What the page's scripts need, as JSON."""
+        """The data that the page's scripts need, as JSON."""
         facts: dict[str, Any] = {
             "model": self.models["chat"][0],
             "embeddingModel": self.models["embeddings"][0],
@@ -64,7 +64,7 @@ class ConsoleView:
 
 
 def describe_console(built: Services, chosen: str) -> ConsoleView:
-    """Return what the console shows, with the fields of a chosen prompt."""
+    """Return the data of the console, with the fields of the chosen prompt."""
     config = built.config
     may_simulate = config.is_offline and not config.is_production
     return ConsoleView(

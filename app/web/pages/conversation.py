@@ -1,4 +1,4 @@
-"""Show a conversation on a page without scripts, with the form of the next question."""
+"""Show a conversation on a page without JavaScript, with the form for the next question."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from app.web.pages.answers import accepts_page, page_response
 
 _RENDERING_S = 10.0
 _NOTES = {
-    "length": "The answer ends here, as it has reached its greatest length.",
-    "content_filter": "The answer was withheld by a content filter.",
+    "length": "The answer ends here because it reached its maximum length.",
+    "content_filter": "A content filter withheld the answer.",
 }
 
 
@@ -37,14 +37,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class NextForm:
-    """What the next form has in it.
+    """The fields of the next form.
 
     Attributes:
-        token: whose form it is.
-        once: what it is known by if it has no token.
-        history: what was said before.
-        message: what the visitor has written already.
-        settings: the fields that stay as they are.
+        token: the form token, which identifies the visitor; empty if there is none.
+        once: the idempotency key of a form without a token.
+        history: the messages so far.
+        message: the question, if it is to be sent again.
+        settings: further fields, which are repeated unchanged.
     """
 
     token: str
@@ -55,16 +55,16 @@ class NextForm:
 
 
 def show_answer(form: AskForm, result: ChatResult) -> Response:
-    """Answer with the conversation and the form that goes on with it."""
+    """Respond with the conversation and the form for the next question."""
     reply = result.text or result.refusal or ""
-    turns = _render([*form.history, _turn("user", form.question), _turn("assistant", reply)])
-    note = _NOTES.get(result.finish_reason or "", "" if reply else "The model wrote nothing.")
-    following = NextForm(_next_token(), make_once_key(), form.continue_with(reply), settings=form.settings)
-    return _show(200, turns=turns, note=note, form=following)
+    turns = _render([*form.history, _make_message("user", form.question), _make_message("assistant", reply)])
+    note = _NOTES.get(result.finish_reason or "", "" if reply else "The model returned an empty answer.")
+    next_form = NextForm(_get_next_token(), make_once_key(), form.continue_with(reply), settings=form.settings)
+    return _show(200, turns=turns, note=note, form=next_form)
 
 
 def show_problem(problem: Problem, request_id: str) -> Response:
-    """Answer with an error, and the form as it was, to be sent again."""
+    """Respond with an error and, if repeating may help, with the same form to send again."""
     form, wait_s = find_form(), problem.retry_after_s
     may_repeat = problem.status not in (401, 403, 405, 421)
     return _show(
@@ -73,21 +73,21 @@ def show_problem(problem: Problem, request_id: str) -> Response:
         wait_s=None if wait_s is None else max(1, round(wait_s)),
         request_id=request_id,
         turns=[],
-        form=_repeat(form, problem) if form is not None and may_repeat else None,
+        form=_make_repeated_form(form, problem) if form is not None and may_repeat else None,
     )
 
 
-def _repeat(form: AskForm, problem: Problem) -> NextForm:
-    # The token of a form that has been answered already is spent.
-    token = _next_token() if isinstance(problem, IdempotencyConflict) else g.form.get("formToken", "")
+def _make_repeated_form(form: AskForm, problem: Problem) -> NextForm:
+    # The token of a form that has already been answered cannot be used again.
+    token = _get_next_token() if isinstance(problem, IdempotencyConflict) else g.form.get("formToken", "")
     return NextForm(token, make_once_key(), g.form.get("history", ""), form.question, form.settings)
 
 
 def _explain(problem: Problem) -> str:
     if isinstance(problem, IdempotencyConflict):
-        return "This form was sent before, with another text."
+        return "This form was already sent with a different text."
     if problem.status == 401:
-        return "This form is no longer valid. Open the page with it once more."
+        return "This form is no longer valid. Go back to its page and reload it."
     return problem.message
 
 
@@ -105,7 +105,7 @@ def _show(status: int, **values: Any) -> Response:
 
 
 def _render(messages: list[dict[str, Any]]) -> list[Turn]:
-    """Return the turns that people wrote or read, with the model's as HTML."""
+    """Return the turns of the visitor and the model, with those of the model as HTML."""
     shown = [message for message in messages if message.get("role") in ("user", "assistant")]
     texts = [_read_text(message) for message in shown]
     claim = Claim(name_current_user(), time.monotonic() + _RENDERING_S, check=lambda: None)
@@ -127,9 +127,9 @@ def _read_text(message: Mapping[str, Any]) -> str:
     return content or ""
 
 
-def _turn(role: str, content: str) -> dict[str, Any]:
+def _make_message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def _next_token() -> str:
+def _get_next_token() -> str:
     return g.form_pass.next if g.form_pass is not None else ""

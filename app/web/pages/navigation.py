@@ -35,7 +35,7 @@ _PAGES = (
 
 
 def list_links() -> list[Link]:
-    """Return the links for who sent the current request."""
+    """Return the links for the sender of the current request."""
     sees_all = is_owner()
     return [
         Link(url_for(page.endpoint), page.label, (request.endpoint or "").startswith(page.endpoint))
@@ -45,7 +45,10 @@ def list_links() -> list[Link]:
 
 
 def is_owner() -> bool:
-    """Return whether the current request may see the owner's pages: in development, or with an administrator's session."""
+    """Return whether the current request may see the owner's pages.
+
+    It may in development, or with an administrator's session.
+    """
     if not services().config.is_production:
         return True
     try:

@@ -1,6 +1,6 @@
-"""Let a developer's page ask for what goes wrong, with the header `X-Simulate`, so that it can be built without a key.
+"""Simulate errors by the header `X-Simulate`, so that developers can build their pages without a key.
 
-Only in development and with the offline model: elsewhere the header is refused.
+The header is accepted only in development with the offline model, and refused otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.web.request_id import current_request
 HEADER = "X-Simulate"
 _RETRY_AFTER_S = 5.0
 
-# What is refused before the model is asked. The offline model plays the rest.
+# Errors that occur before the model is called. The offline model simulates all others.
 _REFUSALS: dict[str, Callable[[], Problem]] = {
     "rate-limit": lambda: RateLimited(Quota(limit=10, remaining=0, reset_s=_RETRY_AFTER_S)),
     "unavailable": UpstreamRateLimited,
@@ -27,8 +27,8 @@ _REFUSALS: dict[str, Callable[[], Problem]] = {
 
 @cache
 def list_simulated() -> dict[str, str]:
-    """Return the values of the header, and what they do."""
-    from app.offline_model.simulation import STATES  # a site with a key never loads the offline model
+    """Return the values of the header, and the effect of each."""
+    from app.offline_model.simulation import STATES  # not loaded by a site with a key
 
     return {
         "rate-limit": f"429 with `Retry-After: {_RETRY_AFTER_S:.0f}`",
@@ -38,8 +38,8 @@ def list_simulated() -> dict[str, str]:
 
 
 def init_simulation(area: Blueprint, *, is_allowed: bool) -> None:
-    """Obey the header in a part of the API, or refuse it."""
-    area.before_request(_make_obey() if is_allowed else _refuse)
+    """Simulate what the header requests in a part of the API, or refuse the header."""
+    area.before_request(_make_simulate() if is_allowed else _refuse)
 
 
 def _refuse() -> None:
@@ -47,17 +47,17 @@ def _refuse() -> None:
         raise Forbidden("works only in development, with the offline model.", field=HEADER)
 
 
-def _make_obey() -> Callable[[], None]:
+def _make_simulate() -> Callable[[], None]:
     from app.offline_model.simulation import play
 
     simulated = list_simulated()
 
-    def obey() -> None:
+    def simulate() -> None:
         state = current_request().environ.get("HTTP_X_SIMULATE", "")
         if state and state not in simulated:
             raise InvalidRequest(f"must be one of {', '.join(simulated)}.", field=HEADER)
         if state in _REFUSALS:
             raise _REFUSALS[state]()
-        play(state)  # also if it is empty: the thread has answered other requests before
+        play(state)  # even if it is empty, to reset the state of an earlier request of this thread
 
-    return obey
+    return simulate

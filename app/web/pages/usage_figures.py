@@ -1,4 +1,4 @@
-"""Collect what the page of usage shows, from totals: few rows, however many requests there were."""
+"""Collect the data of the usage page. It is read from totals, which have few rows for any number of requests."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from app.services import Services
 from app.web.pages.charts import Chart, choose_series, list_days, stack_bars
 from app.web.schemas.usage import UsageQuery
 
-MOST_GROUPS = 15
-"""How many users, tenants or routes are listed: those that cost most."""
+_MAX_GROUPS = 15
+"""How many users, tenants or routes are listed: the most expensive ones."""
 
-_FINE = {"complete", "client_gone"}
+_SUCCESSFUL = {"complete", "client_gone"}
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How the latest calls went: how many they are, how many failed, and when their first token came, in ms."""
+    """The quality of the latest calls: how many there were, how many failed, and the time to their first token."""
 
     calls: int
     failed: int
     first_token_ms: tuple[int, int] | None
-    """Of half of them, and of 95 in a hundred."""
+    """The median and the 95th percentile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFigures:
-    """What the page shows.
+    """The data of the page.
 
     Attributes:
-        models: the totals of each model, the dearest first.
-        days: the totals of each bar, with its first day, the newest first.
-        groups: the dearest users, tenants and routes.
-        saved_micro_usd: by how much the upstream's prompt cache made it cheaper.
-        standing: the limits of the viewer; None for administrators, who have budgets of tenants instead.
-        budgets: what is spent of the budgets that several users share: account, spent, budget, in micro-dollars.
-        quality: None if the viewer sees only their own, of which there is no sample.
+        models: the totals of each model, the most expensive first.
+        days: the totals of each bar by its first day, the newest first.
+        groups: the most expensive users, tenants and routes.
+        saved_micro_usd: how much the upstream's prompt cache saved.
+        standing: the limits of the viewer; None for administrators of all tenants, who see `budgets` instead.
+        budgets: each budget that several users share: account, spent, budget, in micro-dollars.
+        quality: None if the viewer sees only their own calls, which are not sampled.
     """
 
     total: Total
@@ -60,7 +60,7 @@ class UsageFigures:
 def collect_figures(built: Services, query: UsageQuery, principal: Principal, address: str) -> UsageFigures:
     """Read the totals and lay out the charts. Raises DatabaseUnavailable."""
     rows = query.read(built.reports, ("day", "model"))
-    models = _list_dearest(rows, at=1)
+    models = _list_most_expensive(rows, at=1)
     listed: tuple[Grouping, ...] = ("user", "tenant", "route") if principal.may("admin") else ("route",)
     bars = list_days(query.first_day, query.last_day)
     bar_of = {day: bar[0] for bar in bars for day in bar}
@@ -70,7 +70,7 @@ def collect_figures(built: Services, query: UsageQuery, principal: Principal, ad
         days=_sum_by(rows, lambda row: bar_of[row.group[0]])[::-1],
         cost=_draw(bars, rows, "cost_micro_usd", show_money),
         tokens=_draw(bars, rows, "tokens", show_count),
-        groups=[(name, query.read(built.reports, (name,), MOST_GROUPS)) for name in listed],
+        groups=[(name, query.read(built.reports, (name,), _MAX_GROUPS)) for name in listed],
         saved_micro_usd=sum(
             find_cache_savings(built.prices, each.group[0], each.cached_tokens or 0, each.cache_write_tokens or 0)
             for each in models
@@ -79,12 +79,12 @@ def collect_figures(built: Services, query: UsageQuery, principal: Principal, ad
         if principal.administers_all
         else find_standing(built.limits, built.rate_limiter, built.reports, principal, address),
         budgets=_list_budgets(built) if principal.administers_all else [],
-        quality=_look_at_calls(built, query) if principal.may("admin") and query.user is None else None,
+        quality=_sample_quality(built, query) if principal.may("admin") and query.user is None else None,
     )
 
 
 def show_money(micro_usd: float) -> str:
-    """Write micro-dollars as dollars, with as many decimals as they need to be read."""
+    """Format micro-dollars as dollars, with as many decimals as are needed."""
     usd = micro_usd / 1_000_000
     if usd == int(usd):
         return f"${usd:,.0f}"
@@ -92,7 +92,7 @@ def show_money(micro_usd: float) -> str:
 
 
 def show_count(count: float) -> str:
-    """Write a count briefly: 1.2 M."""
+    """Format a count briefly, such as 1.2 M."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if count >= size:
             return f"{count / size:.3g}{unit}"
@@ -100,12 +100,12 @@ def show_count(count: float) -> str:
 
 
 def show_used(left: Remaining) -> tuple[str, int, int, str]:
-    """Return what of a budget is used in per cent, the figures, and their text."""
+    """Return the unit of a budget, how much is used, the limit, and both as text."""
     if left.limit.micro_usd is not None:
         used = left.spent_micro_usd + left.held_micro_usd
         return "money", used, left.limit.micro_usd, f"{show_money(used)} of {show_money(left.limit.micro_usd)}"
-    used, most = left.spent_tokens + left.held_tokens, left.limit.tokens or 0
-    return "tokens", used, most, f"{used:,} of {most:,} tokens"
+    used, limit = left.spent_tokens + left.held_tokens, left.limit.tokens or 0
+    return "tokens", used, limit, f"{used:,} of {limit:,} tokens"
 
 
 def _draw(bars: list[list[str]], rows: Sequence[Total], name: str, show: Callable[[float], str]) -> Chart:
@@ -114,12 +114,12 @@ def _draw(bars: list[list[str]], rows: Sequence[Total], name: str, show: Callabl
     for row in rows:
         value = getattr(row, name) or 0
         values[row.group[0], row.group[1]] += value
-        of_model[row.group[1]] += row.cost_micro_usd or row.tokens  # the same colours in both charts
+        of_model[row.group[1]] += row.cost_micro_usd or row.tokens  # so that both charts have the same colours
     return stack_bars(bars, values, choose_series(of_model), show)
 
 
-def _list_dearest(rows: Sequence[Total], at: int) -> list[Total]:
-    """Return the totals by one part of the rows' groups, those that cost most first."""
+def _list_most_expensive(rows: Sequence[Total], at: int) -> list[Total]:
+    """Return the totals by one column of the rows' groups, the most expensive first."""
     groups = _sum_by(rows, lambda row: row.group[at])
     return sorted(groups, key=lambda each: (-each.cost_micro_usd, -each.tokens, each.group))
 
@@ -137,14 +137,14 @@ def _list_budgets(built: Services) -> list[tuple[str, int, int]]:
     return [(account, used, budget) for account, used, budget in budgets if budget is not None]
 
 
-def _look_at_calls(built: Services, query: UsageQuery) -> Quality:
+def _sample_quality(built: Services, query: UsageQuery) -> Quality:
     calls = built.reports.sample_calls(first_day=query.first_day, last_day=query.last_day, tenant=query.tenant)
-    from statistics import quantiles  # only here
+    from statistics import quantiles  # imported only here
 
     first = [ms for _, ms in calls if ms is not None]
     parts = quantiles(first, n=20) if len(first) > 1 else first * 19
     return Quality(
         calls=len(calls),
-        failed=sum(outcome not in _FINE for outcome, _ in calls),
+        failed=sum(outcome not in _SUCCESSFUL for outcome, _ in calls),
         first_token_ms=(round(parts[9]), round(parts[18])) if parts else None,
     )

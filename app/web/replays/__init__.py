@@ -1,9 +1,9 @@
-"""Answers that are given again: to a repeated request, and from the middle of a stream.
+"""Replay answers: to a request that is repeated with its Idempotency-Key, and to a client that resumes a stream.
 
 idempotency.py   the hooks of the header Idempotency-Key
-waiting.py       bounds the bodies of requests that wait for another's answer
-recording.py     keeps what a stream sends, and goes on when its client has left
-holding.py       does so where nothing may wait for the store
-client.py        when a stream that is kept ends: its client may leave and come back, or stop it
-following.py     sends what is kept, and what is still being written
+waiting.py       WaitingBodies: bounds the memory of requests that wait for the answer to another one
+recording.py     records what a stream sends, and continues the stream when its client has disconnected
+holding.py       HoldingEncoder: records tokens that the server's relay writes, without waiting for the store
+client.py        RecordedClient: decides when a recorded stream ends, as its client may leave, return or stop it
+following.py     sends a recorded answer, from a given event on, and follows it while it is written
 """

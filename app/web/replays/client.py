@@ -1,4 +1,4 @@
-"""The client of a stream that is kept, which may leave and come back."""
+"""Represent the client of a recorded stream, which may disconnect and resume the stream later."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from app.storage.shared_state.replays.signs import Watched
 from app.web.client_connection import Connection
 
 RECORDED_TICK_S = 0.25
-"""The longest time between two ticks of a stream that is kept.
+"""The longest time between two ticks of a recorded stream.
 
-Its owner may stop it, which takes less than a second. One that its client leaves goes on for two seconds, and ends
-within three: it takes a tick to see that the client is gone, and another one to see that the time is over.
+A stop by the owner must take effect within a second. A stream whose client has left continues for two seconds and must end
+within three: one tick detects that the client is gone, and another one that the time is over.
 """
 
 RECORDED_CHECK_S = 0.2
-"""How often such a stream is checked: at each tick, of which one after a token that was passed on comes early."""
+"""How often a recorded stream is checked: at each tick. It is shorter than a tick, as one after a relayed token comes early."""
 
 
 class StreamStopped(CallerGone):
-    """The owner of a resumable stream has stopped it; only the stream shows it."""
+    """The owner of a resumable stream has stopped it; sent only in the stream."""
 
     status = 409
     code = "stopped"
@@ -32,7 +32,7 @@ class StreamStopped(CallerGone):
 
 
 class RecordedClient:
-    """Stands for the client of a stream that is kept: the stream goes on for a while without it."""
+    """Takes the place of the client's connection: a recorded stream continues for a while after the client has left."""
 
     def __init__(
         self,
@@ -41,26 +41,26 @@ class RecordedClient:
         signs: Watched,
         *,
         linger_s: float,
-        has_name: bool,
+        can_return: bool,
         lifecycle: Lifecycle,
     ) -> None:
         self._connection = connection
         self._log = log
         self._signs = signs
         self._linger_s = linger_s
-        self._can_return = has_name
-        """Whether the client can find the stream again: by a name of its own, or by the id that the response tells."""
+        self._can_return = can_return
+        """Whether the client can find the stream again: by its name, or by the id in the headers of the response."""
         self._lifecycle = lifecycle
-        self._seen_at: float | None = None
-        """When somebody read last, once the client has left."""
+        self._last_read_at: float | None = None
+        """When the stream was last read by any client; None while the original client is connected."""
 
     def check(self) -> None:
         """Raise an error if the stream should end.
 
         Raises:
-            CallerGone: nobody has read for a while.
-            StreamStopped: its owner has stopped it.
-            Draining: the server stops.
+            CallerGone: no client has read the stream for a while.
+            StreamStopped: the owner has stopped the stream.
+            Draining: the server must shut down.
         """
         if self._lifecycle.must_end:
             raise Draining
@@ -71,31 +71,31 @@ class RecordedClient:
             is_stopped, is_followed = self._signs.read()
             if is_stopped:
                 raise StreamStopped
-            self._log.follow(is_followed=is_followed or self._seen_at is not None)
-        if self._seen_at is None:
+            self._log.follow(is_followed=is_followed or self._last_read_at is not None)
+        if self._last_read_at is None:
             try:
                 self._connection.check()
             except CallerGone:
                 self._note_leaving()
-        if self._seen_at is None or (self._can_return and now - self._seen_at < self._linger_s):
+        if self._last_read_at is None or (self._can_return and now - self._last_read_at < self._linger_s):
             return
         with suppress(DatabaseUnavailable):
             if self._signs.read(max_age_s=0.0).is_followed:
-                self._seen_at = now
+                self._last_read_at = now
                 return
         raise CallerGone
 
     def open(self) -> None:
-        """Note that the client is about to learn the stream's id."""
+        """Note that the client is about to receive the id of the stream, so that it can return."""
         self._can_return = True
 
     def leave(self) -> bool:
-        """Note that the connection is closed, and return whether the stream goes on."""
-        if self._seen_at is None:
+        """Note that the connection is closed, and return whether the stream continues."""
+        if self._last_read_at is None:
             self._note_leaving()
         return self._can_return and self._linger_s > 0 and not self._lifecycle.must_end
 
     def _note_leaving(self) -> None:
-        """Note that the client is gone: whoever comes back for the answer wants it soon."""
-        self._seen_at = time.monotonic()
+        """Note that the client is gone. The log then writes at once and more often, as a client may resume the stream."""
+        self._last_read_at = time.monotonic()
         self._log.follow(is_followed=True)

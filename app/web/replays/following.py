@@ -1,4 +1,4 @@
-"""Send an answer that another request had, or has now: from the beginning, or from after an event."""
+"""Send the recorded answer of another request, complete or still growing: from its beginning, or after a given event."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from app.web.request_id import add_headers
 
 _POLL_S = 0.1
 _CHECK_S = 1.0
-# How long the store may be away before a reader gives up.
-_PATIENCE_S = 10.0
+# How long the store may be unavailable before a reader gives up.
+_MAX_OUTAGE_S = 10.0
 _HEARTBEAT = b": heartbeat\n\n"
 
 
 def follow_answer(reader: AnswerReader, head: AnswerHead) -> Response:
-    """Return the response with an answer, streamed if it still grows.
+    """Return a response with a recorded answer, streamed if the answer is still being written.
 
     Raises:
-        IdempotencyInDoubt: it is no longer kept.
-        AnswerTooLong: it never was.
+        IdempotencyInDoubt: the answer is no longer stored.
+        AnswerTooLong: the answer was too long to store.
         ServerBusy, AccountConcurrencyExceeded: too many streams are running.
-        DatabaseUnavailable: it cannot be read.
+        DatabaseUnavailable: the answer cannot be read.
     """
     if head.is_running:
         body = _FollowedBody(reader, head)
@@ -82,7 +82,7 @@ class _FollowedBody(ObservedBody):
                     check_at = now + _CHECK_S
                     is_lost = not self._check(head.is_running)  # type: ignore[union-attr]
             except DatabaseUnavailable:
-                is_lost, head, data = now - read_at > _PATIENCE_S, self._head, b""
+                is_lost, head, data = now - read_at > _MAX_OUTAGE_S, self._head, b""
             except CallerGone:
                 return
             except Draining:
@@ -92,11 +92,11 @@ class _FollowedBody(ObservedBody):
                 yield data
                 wrote_at = now
             if is_lost:
-                yield self._end_lost()
+                yield self._encode_lost()
                 return
             if head is not None and not head.is_running:
                 if head.is_cut_off:
-                    raise BrokenStream  # as it was for who began it
+                    raise BrokenStream  # break off as the original stream did
                 return
             if not data and self._heartbeat and now - wrote_at >= self._heartbeat_s:
                 yield self._heartbeat
@@ -105,16 +105,16 @@ class _FollowedBody(ObservedBody):
                 time.sleep(_POLL_S)
 
     def _check(self, is_running: bool) -> bool:
-        """Check the client, and return whether the answer's writer is alive."""
+        """Check the client, and return whether the worker that writes the answer is alive or has completed it."""
         self._permit.renew()
         self._connection.check()
         self._reader.note_presence()
         if not is_running or self._reader.is_written():
             return True
-        head = self._reader.read_head()  # it may just have ended
+        head = self._reader.read_head()  # it may have ended in the meantime
         return head is not None and not head.is_running
 
-    def _end_lost(self) -> bytes:
+    def _encode_lost(self) -> bytes:
         if not self._head.lost:
             raise BrokenStream
         return self._head.lost.encode()
@@ -122,4 +122,4 @@ class _FollowedBody(ObservedBody):
     def close(self) -> None:
         """Release the permit."""
         self._permit.release()
-        self.tell_ended()
+        self.notify_ended()

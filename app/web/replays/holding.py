@@ -1,4 +1,4 @@
-"""Keep the tokens of a stream that the server's relay writes, where nothing may wait for the store."""
+"""Record the tokens of a stream that the server's relay writes, in the event loop, which must not wait for the store."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from app.web.encoders.base import Encoder
 
 
 class HoldingEncoder:
-    """Encodes tokens, and keeps them in the log without writing it."""
+    """Encodes tokens, and buffers them in the answer log without writing to the store."""
 
     def __init__(self, encoder: Encoder, log: AnswerLog, wake: Callable[[], None]) -> None:
-        """Wrap an encoder. `wake` is called when it is time to flush the log."""
+        """Wrap an encoder. `wake` is called when the log must be flushed."""
         self._encoder = encoder
         self._log = log
         self._wake = wake
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """How the next token is written: as without keeping it, and kept when the event is complete."""
+        """The encoder's frame of the next token, which also buffers the event once it is complete."""
         frame = self._encoder.token_frame
         if frame is None:
             return None
-        close, keep = frame.close, self._keep
-        return frame._replace(close=lambda event: keep(close(event)))
+        close, buffer = frame.close, self._buffer
+        return frame._replace(close=lambda event: buffer(close(event)))
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of tokens, and keep them."""
-        return self._keep(self._encoder.encode(events))
+        """Return the bytes of the events, and buffer them."""
+        return self._buffer(self._encoder.encode(events))
 
-    def _keep(self, data: bytes) -> bytes:
+    def _buffer(self, data: bytes) -> bytes:
         log = self._log
         if log.is_numbered:
             data = log.number(data)

@@ -1,7 +1,7 @@
-"""Give a request that is repeated with its Idempotency-Key the answer that the first one had, at no cost.
+"""Replay the answer to a request that is repeated with the same Idempotency-Key, at no cost.
 
-The key is claimed before the view runs. Then this worker answers, even if the client leaves; whoever sends the same
-request with the same key meanwhile waits for that answer, on whichever worker.
+The key is claimed before the view runs. The worker that claims it completes the answer even if the client disconnects. In
+the meantime, the same request with the same key waits for that answer, on any worker.
 """
 
 from __future__ import annotations
@@ -34,78 +34,78 @@ from app.web.replays.waiting import WaitingBodies
 from app.web.request_body import buffer_body
 from app.web.request_id import current_request, current_state
 
-# Without a comma: two headers of one name arrive joined by it, and which of two keys is meant nobody knows.
+# Without a comma: WSGI joins two headers of the same name with one, and it would be unclear which key applies.
 _VALID_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 _BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
 _MAX_PARTS = 1_000
 _RENEW_EVERY_S = 1.0
-# Who waits for another's answer looks more and more seldom: many may wait, and long.
+# A request that waits for another's answer polls less and less often: many may wait, and for long.
 _POLL_S = 0.05
 _MAX_POLL_S = 0.5
-# Headers of the request at hand, not of the answer.
-_NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
+# Headers that belong to one request, not to the answer.
+_UNSTORED_HEADERS = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
 
 
 def read_key_header(request: Request) -> str | None:
-    """Return the header Idempotency-Key."""
+    """Return the value of the header Idempotency-Key."""
     key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     return key
 
 
 def init_idempotency(api: Blueprint, read_key: Callable[[Request], str | None] = read_key_header) -> None:
-    """Register the hooks. They come last, when the principal is known and the request was counted.
+    """Register the hooks. Call this after all others: the principal must be known, and the request counted.
 
     Args:
-        api: whose requests may be repeated.
+        api: the blueprint whose requests may have a key.
         read_key: returns the key of a request, if it has one.
     """
     api.before_request(partial(_claim_key, WaitingBodies(), read_key))
-    api.after_request(_keep_answer)
+    api.after_request(_store_answer)
 
 
 class IdempotentRequest:
-    """A request with an Idempotency-Key which this worker answers."""
+    """A request whose Idempotency-Key this worker has claimed."""
 
     def __init__(self, claim: Claim, owner: str) -> None:
         self.claim = claim
         self.owner = owner
         self.is_streamed = False
-        """Whether the answer is written by its stream."""
+        """Whether the stream itself stores the answer, while it is sent."""
 
     def note_sent(self, silent_s: float = ALIVE_S) -> None:
-        """Note that the upstream may bill the request from now on.
+        """Record that the upstream may bill the request from now on.
 
         Args:
-            silent_s: for how long nothing may show that this worker is alive.
+            silent_s: how long this worker may be too busy to renew its claim.
 
         Raises:
             IdempotencyInDoubt: the claim is lost.
-            DatabaseUnavailable: it is not known whether it is.
+            DatabaseUnavailable: it is unknown whether the claim is lost.
         """
         self.claim.note_sent()
         if silent_s > ALIVE_S:
             self.claim.renew(silent_s)
 
     def make_connection(self, lifecycle: Lifecycle) -> UnattendedConnection:
-        """Return what stands for the client: the call goes on without it."""
+        """Return the connection to check during the call, which continues without the client."""
         return UnattendedConnection(self.claim, lifecycle)
 
-    def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
-        """Keep a complete response, or free the key if the request failed."""
+    def store(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
+        """Store a complete response, or release the key if the request failed."""
         has_failed = response.status_code >= 400
-        with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
+        with suppress(DatabaseUnavailable):  # the key stays in doubt, but this client gets its answer
             if not has_failed:
                 is_small = (response.content_length or 0) <= MAX_COMPLETE_BYTES
                 body = response.get_data() if is_small else None
                 if not is_small:
                     response.headers["Idempotency-Kept"] = "false"
-                answer = CompleteAnswer(response.status_code, kept_headers(response), body)
+                answer = CompleteAnswer(response.status_code, select_stored_headers(response), body)
                 answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
             self.end(has_failed=has_failed)
 
     def end(self, *, has_failed: bool) -> None:
-        """Note how the request ended. Raises DatabaseUnavailable."""
+        """Record whether the request failed. Raises DatabaseUnavailable."""
         if has_failed:
             self.claim.fail()
         else:
@@ -113,7 +113,7 @@ class IdempotentRequest:
 
 
 class UnattendedConnection:
-    """Stands for a client whose answer is made whether it waits or not."""
+    """Takes the place of the client's connection for an answer that is completed even if the client has left."""
 
     def __init__(self, claim: Claim, lifecycle: Lifecycle) -> None:
         self._claim = claim
@@ -121,7 +121,7 @@ class UnattendedConnection:
         self._renew_at = 0.0
 
     def check(self) -> None:
-        """Raise Draining if the server stops, and show about once a second that this worker is alive."""
+        """Raise Draining if the server must shut down, and renew the claim about once a second."""
         if self._lifecycle.must_end:
             raise Draining
         if clock.ticks() >= self._renew_at:
@@ -130,9 +130,9 @@ class UnattendedConnection:
                 self._claim.renew()
 
 
-def kept_headers(response: Response) -> list[tuple[str, str]]:
-    """Return the headers of a response that belong to its answer."""
-    return [(name, value) for name, value in response.headers.items() if not name.startswith(_NOT_KEPT)]
+def select_stored_headers(response: Response) -> list[tuple[str, str]]:
+    """Return the headers of a response that are stored with its answer."""
+    return [(name, value) for name, value in response.headers.items() if not name.startswith(_UNSTORED_HEADERS)]
 
 
 def _claim_key(waiting: WaitingBodies, read_key: Callable[[Request], str | None]) -> Response | None:
@@ -149,32 +149,33 @@ def _claim_key(waiting: WaitingBodies, read_key: Callable[[Request], str | None]
         )
     built, owner = services(), name_current_user()
     body = buffer_body()
-    wanted = _hash_request(request, body)
+    fingerprint = _hash_request(request, body)
 
     def find() -> Claim | Response | None:
-        found = built.idempotency_keys.claim(owner, key, wanted)
+        found = built.idempotency_keys.claim(owner, key, fingerprint)
         return found if isinstance(found, Claim) else _replay(found, built.answers)
 
     found = find()
     if found is None:
         with waiting.hold(owner, len(body)):
-            found = _await(find, ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle))
+            found = _await_answer(find, ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle))
     if isinstance(found, Response):
-        request.environ["wsgi.input"] = io.BytesIO()  # frees the body: nobody reads it, and a stream may last
+        request.environ["wsgi.input"] = io.BytesIO()  # frees the body, which is not read: a stream may be long
         return found
     current_state().idempotent = IdempotentRequest(found, owner)
     return None
 
 
-def _await(find: Callable[[], Claim | Response | None], connection: ClientConnection) -> Claim | Response:
-    """Wait until there is an answer, or the right to make it.
+def _await_answer(find: Callable[[], Claim | Response | None], connection: ClientConnection) -> Claim | Response:
+    """Wait until the answer is available or the key can be claimed.
 
     Raises:
-        IdempotencyInDoubt: neither came in time.
-        CallerGone, Draining: the wait ended.
+        IdempotencyInDoubt: neither happened in time.
+        CallerGone: the client has disconnected.
+        Draining: the server must shut down.
     """
-    begun, timeout_s = time.monotonic(), services().config.request_timeout_s
-    while (waited_s := time.monotonic() - begun) <= timeout_s:
+    started_at, timeout_s = time.monotonic(), services().config.request_timeout_s
+    while (waited_s := time.monotonic() - started_at) <= timeout_s:
         connection.check()
         time.sleep(min(max(_POLL_S, waited_s / 10), _MAX_POLL_S))
         found = find()
@@ -184,7 +185,7 @@ def _await(find: Callable[[], Claim | Response | None], connection: ClientConnec
 
 
 def _replay(found: Replay, answers: AnswerStore) -> Response | None:
-    """Return the response with an answer that is kept; None if it has not begun."""
+    """Return a response with a stored answer; None if the answer has not begun."""
     reader = answers.open(found.answer_id)
     head = reader.read_head()
     if head is None:
@@ -192,26 +193,26 @@ def _replay(found: Replay, answers: AnswerStore) -> Response | None:
             raise IdempotencyInDoubt
         return None
     if head.is_cut_off:
-        return None  # the key is about to be free
+        return None  # the key is about to be released
     response = follow_answer(reader, head)
     response.headers["Idempotent-Replay"] = "true"
     return response
 
 
-def _keep_answer(response: Response) -> Response:
+def _store_answer(response: Response) -> Response:
     idempotent: IdempotentRequest | None = current_state().idempotent
     if idempotent is not None and not idempotent.is_streamed:
         built = services()
-        idempotent.keep(response, built.answers, keep_s=built.config.idempotency_keep_s)
+        idempotent.store(response, built.answers, keep_s=built.config.idempotency_keep_s)
     return response
 
 
 def _hash_request(request: Request, body: bytes) -> str:
-    """Return a hash of what is asked. A form has another boundary each time that it is sent."""
+    """Return a hash of a request. It leaves out the boundary of a form, which is different each time it is sent."""
     content_type = request.environ.get("CONTENT_TYPE", "").encode("latin-1")
     parts: Iterable[bytes] = [body]
     if content_type.startswith(b"multipart/") and (boundary := _BOUNDARY.search(content_type)):
-        # With a short boundary a body may be full of it; a form of more parts is refused.
+        # A short boundary may occur very often in a body; a form with more parts than this is refused later.
         parts = split_in_turns(body, b"--" + boundary[1], _MAX_PARTS)
         content_type = content_type.replace(boundary[1], b"")
     start = [request.environ["PATH_INFO"].encode("latin-1"), request.query_string, content_type]

@@ -1,4 +1,4 @@
-"""Keep what a stream sends while it is sent, so that it can be resumed, or given again to a repeated request."""
+"""Record what a stream sends, so that the stream can be resumed, or replayed to a repeated request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.client import RecordedClient
 from app.web.replays.holding import HoldingEncoder
-from app.web.replays.idempotency import IdempotentRequest, kept_headers
+from app.web.replays.idempotency import IdempotentRequest, select_stored_headers
 from app.web.request_id import current_state
 from app.web.schemas.fields import StreamFields
 
@@ -31,12 +31,12 @@ _ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """How a stream may be resumed: by its id, and by the name of its conversation if the client gave it one.
+    """How a stream can be resumed: by its id, and by the id of its conversation if the client sent one.
 
     Attributes:
-        chat_id: that name.
-        is_numbered: whether a reader can say where it was; else it begins at the beginning.
-        is_optional: whether the stream is sent all the same if it cannot be kept.
+        chat_id: the id of the conversation.
+        is_numbered: whether events are numbered, so that a reader can continue after one; else it starts at the beginning.
+        is_optional: whether the stream is sent even if it cannot be recorded.
     """
 
     chat_id: str | None = None
@@ -45,12 +45,12 @@ class Resumption:
 
 
 def find_resumption(body: StreamFields) -> Resumption | None:
-    """Return how the stream of a body can be resumed: by its id, if the client wants that."""
+    """Return how the stream that a body requests can be resumed; None if the client did not ask for that."""
     return Resumption() if body.resumable else None
 
 
 class RecordingEncoder:
-    """An encoder that keeps what it encodes."""
+    """An encoder that records what it encodes."""
 
     token_frame: ClassVar[None] = None
 
@@ -63,17 +63,17 @@ class RecordingEncoder:
         self._idempotent: IdempotentRequest | None = None
         self._ended_as: str | None = None
         self._lost = b""
-        """What tells readers that the stream breaks off here; empty if its format has nothing for that."""
+        """The event that tells readers that the stream broke off; empty if the format has no such event."""
 
     @property
     def is_running(self) -> bool:
-        """Whether the stream goes on, and is kept."""
+        """Whether the stream is still recorded."""
         return self._log.is_running
 
     def open(
         self, response: Response, resumption: Resumption | None, idempotent: IdempotentRequest | None
     ) -> None:
-        """Let others find the stream, whose response is about to be sent."""
+        """Make the stream available to readers. Call this when its response is about to be sent."""
         if resumption is not None:
             response.headers["X-Stream-Id"] = self._log.id
         if idempotent is not None:
@@ -84,7 +84,7 @@ class RecordingEncoder:
         try:
             self._log.open(
                 response.status_code,
-                kept_headers(response),
+                select_stored_headers(response),
                 lost=self._lost.decode(),
                 name=resumption.chat_id if resumption is not None else None,
             )
@@ -95,7 +95,7 @@ class RecordingEncoder:
             self._settle_key()
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events, and keep them."""
+        """Return the bytes of the events, and record them."""
         log = self._log
         try:
             data = self._encoder.encode(events)
@@ -111,37 +111,37 @@ class RecordingEncoder:
         return data
 
     def hold_tokens(self, wake: Callable[[], None]) -> HoldingEncoder:
-        """Return what does that with tokens without waiting for the store. It calls `wake` when it is time to catch up."""
+        """Return an encoder that records tokens without waiting for the store. It calls `wake` when catch_up() is due."""
         return HoldingEncoder(self._encoder, self._log, wake)
 
     def catch_up(self) -> None:
-        """Write what was only held, if it is time to."""
+        """Write the buffered events to the store, if that is due."""
         if self._log.is_due:
             self._flush()
 
     def _flush(self) -> None:
-        with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
+        with suppress(DatabaseUnavailable):  # the recording ends, but the client still gets its stream
             self._log.flush()
 
     def end(self, state: str) -> None:
-        """Note how the stream ended. Only the first time counts."""
+        """Record how the stream ended. Later calls have no effect."""
         if self._ended_as is not None:
             return
         self._ended_as = state
-        with suppress(DatabaseUnavailable):  # what is kept then ends with the life of its writer
+        with suppress(DatabaseUnavailable):  # readers then see the stream end when its writer no longer renews it
             self._log.finish(state)
             self._answers.close(self._log)
         self._settle_key()
 
     def break_off(self) -> None:
-        """Note that nothing more comes, and tell those who read later, unless the stream has an end of its own."""
+        """Record that the stream broke off, with an event for later readers, unless it has already ended."""
         if self._ended_as is None:
             with suppress(DatabaseUnavailable):
                 self._log.append(self._log.number(self._lost))
             self.end("failed")
 
     def _settle_key(self) -> None:
-        """Note how the request ended. Without its response yet, init_idempotency() does it."""
+        """Record the outcome of the request. If its response has not begun, the hooks of init_idempotency() do it instead."""
         if self._idempotent is not None:
             with suppress(DatabaseUnavailable):
                 self._idempotent.end(has_failed=self._ended_as == "failed")
@@ -149,13 +149,13 @@ class RecordingEncoder:
 
 @dataclass(frozen=True, slots=True)
 class StreamRecording:
-    """How the stream of a request is kept.
+    """The recording of a request's stream.
 
     Attributes:
-        encoder: replaces that of the wire format.
+        encoder: replaces the encoder of the wire format.
         client: replaces the client's connection.
         unattended: reads streams whose client has left.
-        resumption: how it may be resumed; None if it may not.
+        resumption: how the stream can be resumed; None if it cannot.
         idempotent: the request, if it has an Idempotency-Key.
     """
 
@@ -166,23 +166,23 @@ class StreamRecording:
     idempotent: IdempotentRequest | None
 
     def open(self, response: Response) -> None:
-        """Let others find the stream, whose response is about to be sent."""
+        """Make the stream available to readers. Call this when its response is about to be sent."""
         self.encoder.open(response, self.resumption, self.idempotent)
         self.client.open()
 
     def adopt(self, rest: Iterator[bytes], finish: Callable[[], None]) -> bool:
-        """Send the rest to the log only, as the client has left, if the stream goes on without it."""
+        """Continue the stream without its client, for the log only. Return whether it continues."""
         return self.encoder.is_running and self.client.leave() and self.unattended.adopt(rest, finish)
 
 
 def record_stream(
     encoder: Encoder, connection: Connection, resumption: Resumption | None
 ) -> StreamRecording | None:
-    """Return how the current request's stream is kept; None if nothing of it is.
+    """Return the recording of the current request's stream; None if it is not recorded.
 
     Raises:
-        TooManyKeptAnswers: the user has too many resumable streams running.
-        DatabaseUnavailable: nothing can be kept.
+        TooManyKeptAnswers: too many resumable streams of the user are running.
+        DatabaseUnavailable: the stream cannot be recorded.
     """
     idempotent: IdempotentRequest | None = current_state().idempotent
     if idempotent is None and resumption is None:
@@ -201,7 +201,7 @@ def record_stream(
             return None
         raise
     linger_s = settings.resume_linger_s if idempotent is None else math.inf
-    has_name = idempotent is not None or (resumption is not None and resumption.chat_id is not None)
+    can_return = idempotent is not None or (resumption is not None and resumption.chat_id is not None)
     return StreamRecording(
         RecordingEncoder(encoder, log, built.answers),
         RecordedClient(
@@ -209,7 +209,7 @@ def record_stream(
             log,
             built.answers.watch(log),
             linger_s=linger_s,
-            has_name=has_name,
+            can_return=can_return,
             lifecycle=built.lifecycle,
         ),
         built.unattended_streams,

@@ -1,4 +1,4 @@
-"""Bound the bodies of requests that wait for the answer to another: each is held in memory as long as it waits."""
+"""Bound the memory of requests that wait for the answer to another request: each holds its body while it waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_BYTES_EACH = 16 * 1024 * 1024
 
 
 class WaitingBodies:
-    """How many bytes wait in this process, and whose. One body may always wait."""
+    """Counts the bytes that wait in this process, by owner. A body may always wait while no other one does."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +25,7 @@ class WaitingBodies:
         """Count a body during the block.
 
         Raises:
-            ServerBusy: too much waits already.
+            ServerBusy: the bodies that already wait are too large.
         """
         with self._lock:
             own, total = self._bytes[owner], self._bytes.total()
@@ -37,4 +37,4 @@ class WaitingBodies:
         finally:
             with self._lock:
                 self._bytes[owner] -= size
-                self._bytes += Counter()  # forgets who has none
+                self._bytes += Counter()  # removes owners without bytes

@@ -11,7 +11,7 @@ from app.auth import Principal
 from app.auth.principal import ALL_TENANTS, SCOPES, parse_user_id
 from app.problems import Forbidden, InvalidRequest
 from app.services import services
-from app.web.guards import needs_key, request_actor
+from app.web.guards import identify_actor, needs_key
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
 from app.web.schemas.tokens import TokenRequest, token_response
@@ -45,7 +45,7 @@ def revoke(token_id: str) -> Response:
     tenant = _find_tenant()
     if not _TOKEN_ID.fullmatch(token_id):
         raise InvalidRequest("The id of a token has 22 letters, digits, underscores or hyphens.")
-    services().authenticator.tokens.revoke(token_id, tenant=tenant, by=request_actor())
+    services().authenticator.tokens.revoke(token_id, tenant=tenant, by=identify_actor())
     return no_content()
 
 
@@ -58,7 +58,7 @@ def revoke_all() -> Response:
         user = parse_user_id(request.args.get("userId", ""))
     except ValueError as error:
         raise InvalidRequest(f"{error}.", field="userId") from None
-    services().authenticator.tokens.revoke_all(user, tenant=tenant, by=request_actor())
+    services().authenticator.tokens.revoke_all(user, tenant=tenant, by=identify_actor())
     return no_content()
 
 

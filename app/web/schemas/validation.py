@@ -18,7 +18,7 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
-from app.web.hints.field_names import describe_unknown, find_telling
+from app.web.hints.field_names import choose_error, describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 # The tags of a union's branches begin alike, so that they can be left out of an error's path.
@@ -202,7 +202,7 @@ def check_depth(value: Any) -> Any:
 
 def _describe_first(errors: ValidationError, model: type[BaseModel]) -> InvalidRequest:
     """Return the error to tell, without the input, which may be of any size."""
-    error = find_telling(errors.errors(include_url=False, include_context=True, include_input=False))
+    error = choose_error(errors.errors(include_url=False, include_context=True, include_input=False))
     path = _format_path(error["loc"])
     kind, message = error["type"], error["msg"]
     if kind == "string_pattern_mismatch":

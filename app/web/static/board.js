@@ -1,12 +1,12 @@
-/* Keeps the board of /admin up to date: every five seconds, while the page can be seen. */
+/* Refreshes the board at /admin every five seconds while the page is visible. */
 
 const board = document.getElementById("board");
 const EVERY_MS = 5000;
 
 function refresh() {
-  // Not under somebody's hands: what they have focused stays.
+  // Not while an element of the board has the focus.
   if (document.hidden || board.contains(document.activeElement)) return;
-  // Not fetch(): it gives text, and the page's policy lets no script make elements of a text.
+  // Not fetch(): it returns text, which the page's policy does not allow scripts to turn into elements.
   const request = new XMLHttpRequest();
   request.open("GET", board.dataset.url);
   request.responseType = "document";
@@ -14,7 +14,7 @@ function refresh() {
     if (request.status === 401) location.reload();
     if (request.status === 200 && request.response) board.replaceChildren(...request.response.body.childNodes);
   };
-  request.send(); // if the server is away, the time on the board says how old it is
+  request.send(); // if the server is unreachable, the board's time shows its age
 }
 
 setInterval(refresh, EVERY_MS);

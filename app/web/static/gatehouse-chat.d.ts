@@ -1,15 +1,15 @@
-/** `<gatehouse-chat>`: a conversation with a model, for any page. docs/component.md is the guide. */
+/** `<gatehouse-chat>`: a conversation with a model, for any page. Guide: docs/component.md */
 
 import type { GatehouseError, GivenToken } from "./gatehouse.js";
 
 export class GatehouseChat extends HTMLElement {
-  /** Instead of the attribute `token-url`. */
+  /** Fetches the visitor's token. Replaces the attribute `token-url`. */
   token?: () => GivenToken | Promise<GivenToken>;
-  /** Further fields of each request. */
+  /** Additional fields of each request. */
   fields?: Record<string, unknown>;
-  /** Words of the interface, by name. */
+  /** Texts of the interface, by name. */
   texts: Record<string, string>;
-  /** Instead of the browser's. */
+  /** Replaces the browser's `fetch`. */
   fetch?: typeof fetch;
 
   /** A copy of the conversation. */
@@ -17,10 +17,10 @@ export class GatehouseChat extends HTMLElement {
   /** Whether a floating chat is open. */
   readonly isOpen: boolean;
 
-  /** Does nothing until the element is in a page, as do the others. */
+  /** Sends a message. Like the other methods, it has no effect until the element is in a page. */
   send(text: string): Promise<void> | undefined;
   stop(): Promise<void> | undefined;
-  /** Ask for another answer instead of the last one, or for the one that failed. */
+  /** Requests another answer in place of the last one, or retries the one that failed. */
   retry(): Promise<void> | undefined;
   clear(): void;
   open(): void;

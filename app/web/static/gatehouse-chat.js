@@ -4,7 +4,7 @@
  *   <script type="module" src="https://ai.example.com/static/gatehouse-chat.js"></script>
  *   <gatehouse-chat token-url="/gatehouse-token"></gatehouse-chat>
  *
- * docs/component.md has its attributes, properties, events, texts and parts.
+ * See docs/component.md for its attributes, properties, events, texts and parts.
  */
 
 import { Announcer } from "./chat/announcer.js";
@@ -19,18 +19,18 @@ import { adoptStyles } from "./chat/styles.js";
 import { createTexts, loadWords, TEXT_NAMES } from "./chat/texts.js";
 import { Gatehouse } from "./gatehouse.js";
 
-const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
+const OWN_SERVER = new URL("..", import.meta.url).href; // the origin of this file
 const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
 const TOKEN_TIMEOUT_MS = 30_000;
-const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
+const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // also attributes
 
 const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
-  // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
+  // The page may set token, fields and fetch before this file is loaded: they are read at each use.
   #texts = {};
   #conversation;
   #history;
@@ -45,7 +45,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     super();
     adoptStyles(this.attachShadow({ mode: "open" }));
     const { texts } = this;
-    delete this.texts; // set before this file was there
+    delete this.texts; // set before this file was loaded
     this.#texts = texts ?? {};
   }
 
@@ -88,7 +88,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     return !this.#views?.panel.hidden;
   }
 
-  /** Sends a message, as if the visitor had written it. */
+  /** Sends a message of the visitor. */
   send(text, files) {
     return this.#conversation?.send(text, files);
   }
@@ -97,7 +97,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     return this.#conversation?.stop();
   }
 
-  /** Asks for another answer in place of the last one, or for the one that failed. */
+  /** Requests another answer in place of the last one, or retries the one that failed. */
   retry() {
     return this.#conversation?.again();
   }
@@ -119,7 +119,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     this.#views?.composer.input.focus(options);
   }
 
-  /** Takes up the conversation that is kept under the element's key, unless it has it already. */
+  /** Restores the conversation that is stored under the element's key, unless it is already shown. */
   #restore() {
     const kind = this.getAttribute("storage") ?? "session";
     const key = this.getAttribute("storage-key") ?? `${location.pathname}#${this.id}`;
@@ -129,7 +129,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     const conversation = new Conversation({
       client: () => this.#getClient(),
       fields: () => this.#listFields(),
-      onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
+      onChange: (mustSave) => conversation === this.#conversation && this.#onChange(mustSave),
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
@@ -166,11 +166,11 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     return { ...(model && { model }), ...(promptName && { promptName }), ...this.fields };
   }
 
-  /** Shows everything anew; the conversation and what is being written stay. */
+  /** Builds all views again. Keeps the conversation and the draft. */
   async #build() {
     const build = (this.#builds += 1);
     const { language, words } = await loadWords([this.lang, this.closest("[lang]")?.lang, ...navigator.languages]);
-    if (build !== this.#builds) return; // there is a later one
+    if (build !== this.#builds) return; // superseded
     const text = createTexts(words, (name) => this.#findOwnText(name));
     const isFloating = this.getAttribute("mode") === "floating";
     const announcer = new Announcer();
@@ -214,11 +214,11 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
   }
 
-  #onChange(isToKeep) {
+  #onChange(mustSave) {
     const { messages, isBusy, state, notice, warning } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
     const shown = isBusy ? state : ((notice ?? warning)?.kind ?? state);
-    if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
+    if (mustSave || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
     if (shown === this.getAttribute("state")) return void (this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS));
@@ -248,11 +248,11 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     this.#history.save(this.#conversation.messages);
   };
 
-  /** Takes over what another tab has kept, unless this one is at work. */
+  /** Restores what another tab has stored, unless this one is busy. */
   #followOtherTab = ({ key }) => {
     const conversation = this.#conversation;
     if (key !== this.#history.key || conversation.isBusy) return;
-    this.#saved = Date.now(); // it is kept already
+    this.#saved = Date.now(); // already stored
     conversation.restore(this.#history.load());
     void conversation.resume();
   };
@@ -283,13 +283,13 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
     this.#report(panel.hidden ? "close" : "open");
   }
 
-  /** Does what its button will be gone after, and keeps the focus near. Not in the input: a phone would show its keyboard. */
+  /** Runs an action that removes its button; the log gets the focus, as the input would open a phone's keyboard. */
   #leaveButton(act) {
     this.#views.log.element.focus({ preventScroll: true });
     act();
   }
 
-  /** Escape stops an answer, and closes a floating chat where there is none. */
+  /** Escape stops a running answer, else closes a floating chat. */
   #onKey(event) {
     if (event.key !== "Escape" || event.isComposing) return;
     if (this.#conversation.isBusy) void this.stop();
@@ -297,7 +297,7 @@ export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
   }
 }
 
-/** Waits for the page's own scripts, which may set the element's properties. */
+/** Waits until the page's scripts, which may set properties, have run. */
 function whenScriptsHaveRun(go) {
   if (document.readyState === "complete") return setTimeout(go);
   const controller = new AbortController();
@@ -307,5 +307,5 @@ function whenScriptsHaveRun(go) {
   addEventListener("load", run, options);
 }
 
-// A page may have loaded this file before; on a server that renders pages there are no elements.
+// Already defined if loaded twice; undefined if a server renders the page.
 if (!globalThis.customElements?.get("gatehouse-chat")) globalThis.customElements?.define("gatehouse-chat", GatehouseChat);

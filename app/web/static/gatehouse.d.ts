@@ -1,4 +1,4 @@
-/** Call a Gatehouse server from a page or from Node. docs/frontend.md is the guide. */
+/** The Gatehouse client for web pages and Node. Guide: docs/frontend.md */
 
 export class Gatehouse {
   constructor(options?: GatehouseOptions);
@@ -6,7 +6,7 @@ export class Gatehouse {
   chat(conversation: Conversation, options?: PlainOptions & ChatFields): Promise<ChatAnswer>;
   streamChat(conversation: Conversation, options?: StreamOptions & ChatFields): AnswerStream<ChatEvent>;
 
-  /** Ask about images: `https://` or `data:` URLs, or files, such as those of an input. Not both. */
+  /** Ask about images: `https://` or `data:` URLs, or files, such as those of an `<input>`. URLs and files cannot be mixed. */
   vision(prompt: string, images: Images, options?: PlainOptions & VisionFields): Promise<ChatAnswer>;
   streamVision(prompt: string, images: Images, options?: StreamOptions & VisionFields): AnswerStream<ChatEvent>;
 
@@ -16,7 +16,7 @@ export class Gatehouse {
   similarity(a: string, b: string, options?: PlainOptions & SimilarityFields): Promise<Similarity>;
   similarity(query: string, documents: string[], options?: PlainOptions & SimilarityFields): Promise<Ranking>;
 
-  /** Get data that matches a JSON schema; without `schema` and `schemaName`, any JSON object. */
+  /** Get data that matches a JSON schema. Without `schema` and `schemaName` it may be any JSON object. */
   structured<Data = unknown>(
     conversation: Conversation,
     options?: PlainOptions & StructuredFields,
@@ -26,13 +26,13 @@ export class Gatehouse {
     options?: StreamOptions & StructuredFields,
   ): AnswerStream<StructuredEvent<Data>>;
 
-  /** The visitor's token, renewed if need be: for what calls the server by itself, such as `useChat`. */
+  /** Get the visitor's token, renewed if necessary, for libraries that call the server themselves, such as `useChat`. */
   getToken(): Promise<string | null | undefined>;
 
-  /** Report what the caller has used and has left. */
+  /** Get the usage of the caller, and what remains of its limits. */
   usage(options?: CallOptions & UsageQuery): Promise<Usage>;
 
-  /** Go on with a stream that the page has left, as after a reload: after `lastEventId`, or from its beginning. */
+  /** Resume a stream, for example after a reload: after `lastEventId`, or from its beginning. */
   resumeStream<Event = ChatEvent>(
     streamId: string,
     options?: CallOptions & { lastEventId?: string },
@@ -42,54 +42,54 @@ export class Gatehouse {
 export interface GatehouseOptions {
   /** The server's address, such as `https://ai.example.com`. Default: the page's own site. */
   url?: string;
-  /** The visitor's token, or a function that fetches one: it is called again before the token expires, and once after a 401. */
+  /** The visitor's token, or a function that fetches one. It is called again before the token expires, and once after a 401. */
   token?: string | (() => GivenToken | Promise<GivenToken>);
-  /** Further headers of each request. */
+  /** Additional headers of each request. */
   headers?: Record<string, string>;
   fetch?: typeof fetch;
 }
 
-/** A response with such JSON or with the bare token; `null` is nobody's, so that the request has no credential. */
+/** A token, alone or as `{ token, expiresAt }`, or a response that contains either. `null`: requests have no credential. */
 export type GivenToken = Response | string | { token: string; expiresAt?: string } | null | undefined;
 
-/** What went wrong. The message is a sentence that may be shown to a visitor. */
+/** An error. Its message is a sentence that may be shown to a visitor. */
 export class GatehouseError extends Error {
   /**
-   * The server's stable word (docs/errors.md), or `network_error` (the connection failed), or `token_failed`;
-   * undefined if something else than the server has answered.
+   * The server's stable error code (docs/errors.md), `network_error` (the connection failed) or `token_failed`.
+   * Undefined if the response is not from the server but, for example, from a proxy.
    */
   code?: string;
-  /** `null` if there was no response, or if the error came within a stream. */
+  /** The HTTP status. `null` if there was no response, or if the error occurred within a stream. */
   status: number | null;
-  /** The seconds after which trying again may help. */
+  /** The seconds to wait before a retry. */
   retryAfter: number | null;
-  /** The id of the request in the server's log. */
+  /** The id of the request, for finding it in the server's log. */
   requestId: string | null;
-  /** The field of the request that is wrong. */
+  /** The invalid field of the request. */
   field: string | null;
 }
 
 export interface CallOptions {
   signal?: AbortSignal | null;
-  /** How often a request is sent again after a 429 or 503 with `Retry-After`, or if the connection fails. Default: 2 */
+  /** How often a request is retried after a 429 or 503 with `Retry-After`, or if the connection fails. Default: 2 */
   retries?: number;
   /** Called with each response before it is read. */
   onResponse?: (response: Response) => void;
 }
 
 export interface PlainOptions extends CallOptions {
-  /** Called before each wait. */
+  /** Called before each wait for a retry. */
   onRetrying?: (event: WaitingEvent) => void;
-  /** Default: a new one for each call. A request that is sent again with the same key is not billed again. */
+  /** A request that is repeated with the same key is not billed again. Default: a new key for each call */
   idempotencyKey?: string;
 }
 
 export interface StreamOptions extends CallOptions {
-  /** Whether the server keeps the answer, so that a lost connection can be made again. Default: true */
+  /** Whether the server stores the stream, so that it can be resumed after a lost connection. Default: true */
   resumable?: boolean;
 }
 
-/** A text, or all messages so far. */
+/** A message of the user, or all messages so far. */
 export type Conversation = string | Message[];
 
 export type Message =
@@ -106,7 +106,7 @@ export type Part =
 export type Detail = "low" | "high" | "auto";
 export type Images = string | string[] | Blob | Iterable<Blob>;
 
-/** Fields of every request with a conversation: docs/chat.md. */
+/** Fields of every request with a conversation. See docs/chat.md. */
 export interface AnswerFields {
   model?: string;
   systemPrompt?: string;
@@ -153,7 +153,7 @@ export interface SimilarityFields {
 }
 
 export interface UsageQuery {
-  /** Days in UTC, both inclusive, such as `2026-11-20`. */
+  /** The first and last day in UTC, both inclusive, such as `2026-11-20`. */
   from?: string;
   to?: string;
   /** Any of `day`, `model`, `route`, `user`, `tenant`, separated by commas. */
@@ -193,13 +193,13 @@ interface Answered {
 
 interface Ended extends Answered {
   finishReason: "stop" | "length" | "content_filter" | "tool_calls" | "unknown";
-  /** `null` if the model's server sent none. */
+  /** `null` if the upstream reported none. */
   usage: TokenCounts | null;
 }
 
 interface ChatEnd extends Ended {
   toolCalls?: ToolCall[];
-  /** Belongs to the tool calls: send it back with them. */
+  /** The reasoning that led to the tool calls: send it back with them. */
   reasoning?: string;
   /** How many of the oldest messages were left out. */
   trimmed?: number;
@@ -250,7 +250,7 @@ export interface Usage {
   requestId: string | null;
 }
 
-/** An event of a type. The fields of other types are undefined in it, so that `const { token } of …` may take them out of any. */
+/** An event of one type. The fields of other types are `undefined`, so that `const { token } of …` works for any event. */
 type EventOf<Type extends string, Fields = {}> = { type: Type } & Fields & Omit<NoFields, keyof Fields>;
 
 interface NoFields {
@@ -261,7 +261,7 @@ interface NoFields {
   after?: undefined;
 }
 
-/** The request, or the lost connection, waits: for seconds until it is tried again, or for the network. */
+/** The client waits: `after` seconds before it retries or reconnects, or until the browser is online again. */
 export type WaitingEvent = EventOf<"retrying", { after: number }> | EventOf<"offline">;
 
 export type ChatEvent =
@@ -271,17 +271,17 @@ export type ChatEvent =
   | WaitingEvent
   | EventOf<"done", ChatEnd>;
 
-/** Each `partial` is the whole value so far, and not checked yet. */
+/** Each `partial` is the complete value so far, not yet checked against the schema. */
 export type StructuredEvent<Data> =
   | EventOf<"partial", { partial: unknown }>
   | WaitingEvent
   | EventOf<"done", StructuredAnswer<Data>>;
 
-/** The events of one answer. Leaving `for await`, or aborting its signal, ends the answer on the server too. */
+/** The events of one answer. Leaving `for await`, or aborting its signal, also stops the answer on the server. */
 export interface AnswerStream<Event> extends AsyncIterable<Event> {
-  /** Known once the answer begins, if it is resumable. */
+  /** Set when the answer begins, if the stream is resumable. */
   readonly streamId: string | null;
   readonly lastEventId: string;
-  /** End the answer here and on the server. `for await` then ends without an error. Never fails. */
+  /** Stop the answer here and on the server. `for await` then ends without an error. Never fails. */
   stop(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * A client of Gatehouse, for pages and Node.
+ * The Gatehouse client for web pages and Node.
  *
  *   import { Gatehouse } from "https://ai.example.com/static/gatehouse.js";
  *
@@ -11,11 +11,11 @@
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
-const LONGEST_WAIT_S = 120; // a longer Retry-After is an error at once
+const MAX_WAIT_S = 120; // a longer Retry-After is an error
 const MAX_RECONNECTS = 6; // in a row: at once, then after 0.5, 1, 2, 4 and 8 s
 const MAX_SILENCE_S = 40; // heartbeats come every 15 s
 
-/** What went wrong: a sentence for people, and the rest for programs. */
+/** An error. Its message may be shown to a visitor. */
 export class GatehouseError extends Error {
   constructor(message, { code, status = null, retryAfter = null, requestId = null, cause } = {}) {
     super(message, { cause });
@@ -70,7 +70,7 @@ export class Gatehouse {
     return this.#stream("/api/structured/stream", readConversation(conversation), options);
   }
 
-  /** The visitor's token, for what calls the server by itself. */
+  /** Returns the visitor's token. */
   getToken() {
     return this.#token.get();
   }
@@ -81,12 +81,12 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  /** Go on with a stream that was left, as by a reload. */
+  /** Resumes a stream, for example after a reload. */
   resumeStream(streamId, { lastEventId = "0", ...options } = {}) {
     return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
-  /** Send a request for one answer. Because of its key a second try is not billed. */
+  /** Requests a complete answer. The key ensures that retries are not billed. */
   #ask(path, fields, options) {
     const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
     const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
@@ -100,12 +100,12 @@ export class Gatehouse {
     return new AnswerStream(send, path, writeBody({ resumable: true, ...fields, ...rest }), how.signal);
   }
 
-  /** Return the answer to a request. Yields an event before it waits to send it again. */
+  /** Sends a request and returns its response. Yields an event before each wait for a retry. */
   async *#send(path, { headers, retries = 2, isRepeatable, onResponse, read, signal, ...init }) {
     let hasRenewed = false;
     for (let tries = 0; ; ) {
       const token = await this.#token.get(signal);
-      const wasOffline = isOffline(); // what fails then was not sent
+      const wasOffline = isOffline(); // then a failed request was not sent
       let after, failure;
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
@@ -129,14 +129,14 @@ export class Gatehouse {
         hasRenewed = true;
         continue;
       }
-      const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= LONGEST_WAIT_S;
+      const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= MAX_WAIT_S;
       if (!mayPass || tries++ >= retries) throw failure;
       yield* pause(after, signal);
     }
   }
 }
 
-/** The events of one answer. If the server keeps it, a lost connection is made again. */
+/** The events of one answer. Reconnects if the stream is resumable. */
 class AnswerStream {
   streamId = null;
   lastEventId = "0";
@@ -161,13 +161,13 @@ class AnswerStream {
     return (this.#events ??= this.#read());
   }
 
-  /** End the answer here and on the server. `for await` then just ends. */
+  /** Stops the answer here and on the server. Ends `for await` without an error. */
   async stop() {
     this.#isStopped = true;
     this.#closing.abort();
     if (!this.streamId || this.#isOver) return;
     const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
-    await finish(sending).catch(() => {}); // unread, it ends
+    await finish(sending).catch(() => {}); // an unread stream ends anyway
   }
 
   async *#read() {
@@ -188,7 +188,7 @@ class AnswerStream {
     } catch (error) {
       if (!this.#isStopped) throw error;
     } finally {
-      if (!this.#isOver && !this.#isStopped) void this.stop(); // left early: nobody wants the rest
+      if (!this.#isOver && !this.#isStopped) void this.stop(); // the reader left early
     }
   }
 
@@ -203,16 +203,16 @@ class AnswerStream {
   async *#readEvents(response) {
     const requestId = response.headers.get("X-Request-ID");
     this.streamId ??= response.headers.get("X-Stream-Id");
-    this.#isOver = response.status === 204; // nothing more
+    this.#isOver = response.status === 204; // no further events
     if (this.#isOver) return;
     const { signal } = this.#closing;
     for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
-      signal.throwIfAborted(); // also amid the events of one chunk
+      signal.throwIfAborted(); // also between events of one chunk
       this.lastEventId = id ?? this.lastEventId;
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
       if (error) throw new GatehouseError(error, { requestId, ...fields });
-      const [type] = Object.keys(fields); // token, tool, partial …; padding comes after it
+      const [type] = Object.keys(fields); // token, tool, partial …; padding comes last
       if (!done) yield { type, [type]: fields[type] };
       if (fields.toolCalls) yield { type: "toolCalls", toolCalls: fields.toolCalls };
       if (done) return yield { type: "done", ...fields, requestId };
@@ -221,7 +221,7 @@ class AnswerStream {
   }
 }
 
-/** The visitor's token: given, or fetched when there is none, before it expires, and after a 401. */
+/** The visitor's token. Fetched at first use, before it expires, and after a 401. */
 class Token {
   #source;
   #value;
@@ -240,17 +240,17 @@ class Token {
       return await this.#renew(signal);
     } catch (error) {
       if (signal?.aborted || !this.#value || Date.now() >= this.#expiresAt) throw error;
-      return this.#value; // still good
+      return this.#value; // still valid
     }
   }
 
-  /** Return whether there is another token than the one that was refused. */
+  /** Returns whether there is a newer token than the refused one. */
   async replace(refused, signal) {
     if (this.#source && this.#value === refused) await this.#renew(signal);
     return this.#value !== refused;
   }
 
-  /** Fetch a token, once for all who wait for it. */
+  /** Fetches a token, once for all concurrent callers. */
   #renew(signal) {
     this.#renewal ??= this.#fetch().finally(() => (this.#renewal = null));
     return abortable(this.#renewal, signal);
@@ -278,7 +278,7 @@ class Token {
   }
 }
 
-/** Return for how many seconds a token is good: by a clock or, if that is plainly wrong, by its own claims. */
+/** Returns the seconds until a token expires, by its own claims if the clock is wrong. */
 function readLifetime(token, expiresAt, now) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
@@ -286,7 +286,7 @@ function readLifetime(token, expiresAt, now) {
   return exp - iat || Infinity; // unknown: until a 401
 }
 
-/** Yield `{ id, data }` of each event, wherever chunks are cut. Data has one line. */
+/** Yields `{ id, data }` of each SSE event. Data must be one line. */
 async function* readEvents(body, signal, maxSilenceS) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -321,7 +321,7 @@ function disconnected(cause) {
 
 async function readError(response) {
   const { status, headers } = response;
-  const { error, code, requestId } = (await response.json().catch(() => null)) ?? {}; // a proxy's page is no JSON
+  const { error, code, requestId } = (await response.json().catch(() => null)) ?? {}; // a proxy may send HTML
   const message = typeof error === "string" ? error : `The server answered with the status ${status}.`;
   const retryAfter = Number(headers.get("Retry-After")) || null;
   return new GatehouseError(message, { code, status, retryAfter, requestId: requestId ?? headers.get("X-Request-ID") });
@@ -340,7 +340,7 @@ function readImages(prompt, given) {
   return { prompt, [typeof images[0] === "string" ? "images" : "files"]: images };
 }
 
-/** Return the body of a request: JSON, or a form if there are files. */
+/** Returns a request body: JSON, or a form if there are files. */
 function writeBody({ files, ...fields }) {
   if (!files) return JSON.stringify(fields);
   const form = new FormData();
@@ -351,7 +351,7 @@ function writeBody({ files, ...fields }) {
   return form;
 }
 
-/** Split options into how to send a request, and its further fields. */
+/** Splits options into those of the client and fields of the request. */
 function splitOptions({ signal, retries, onResponse, onRetrying, idempotencyKey, ...rest } = {}) {
   return { how: { signal, retries, onResponse }, onRetrying, idempotencyKey, rest };
 }
@@ -364,7 +364,7 @@ async function finish(sending, onRetrying) {
   }
 }
 
-/** Wait, also for the network. Yields what is waited for. */
+/** Waits, also for the network. Yields an event for each wait. */
 async function* pause(seconds, signal) {
   if (isOffline()) {
     yield { type: "offline" };
@@ -392,7 +392,7 @@ function readClaims(token) {
   try {
     return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
   } catch {
-    return {}; // no JWT
+    return {}; // not a JWT
   }
 }
 

@@ -29,7 +29,7 @@ export async function everything_works_by_keyboard({ open, upstream, view }) {
     await keyboard.press("Shift+Tab");
     stops.unshift(await focused());
   }
-  assert.deepEqual(stops, ["New conversation", "Close chat", "Conversation", "Copy", "Answer again", "Add pictures or PDF"]);
+  assert.deepEqual(stops, ["New conversation", "Close chat", "Conversation", "Copy", "Answer again", "Add images or PDF files"]);
   await view.button("Answer again").press("Enter");
   assert.equal(await focused(), "Conversation");
   await view.lastAnswer("Hello.");
@@ -273,10 +273,10 @@ export async function reading_above_is_not_disturbed_by_what_comes_below({ open,
   const log = view.chat.getByRole("log");
   await view.lastAnswer("line");
   await log.evaluate((element) => (element.scrollTop = 50));
-  await view.button("To the latest message").waitFor();
+  await view.button("Jump to the latest message").waitFor();
   held.release();
   await view.state("idle");
   assert.equal(await log.evaluate(({ scrollTop }) => scrollTop), 50);
-  await view.button("To the latest message").click();
-  await view.button("To the latest message").waitFor({ state: "hidden" });
+  await view.button("Jump to the latest message").click();
+  await view.button("Jump to the latest message").waitFor({ state: "hidden" });
 }

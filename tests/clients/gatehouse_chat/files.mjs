@@ -58,11 +58,11 @@ export async function a_file_is_taken_away_again({ open, upstream, view }) {
 export async function what_cannot_be_sent_is_told({ open, view }) {
   await open({ tag: '<gatehouse-chat max-files="2" max-file-mb="1"></gatehouse-chat>' });
   await choose(view, [{ name: "x.zip", mimeType: "application/zip", buffer: PNG }]);
-  await view.notice.getByText("x.zip is neither a picture nor a PDF.").waitFor();
+  await view.notice.getByText("x.zip is neither an image nor a PDF file.").waitFor();
   await choose(view, [{ ...PDF, name: "big.pdf", buffer: Buffer.alloc(1_000_001) }]);
   await view.notice.getByText("big.pdf is larger than 1 MB.").waitFor();
   await choose(view, [picture("1.png"), picture("2.png"), picture("3.png")]);
-  await view.notice.getByText("No more than 2 files at once.").waitFor();
+  await view.notice.getByText("You can add at most 2 files.").waitFor();
   await view.chat.locator(".composer .file").nth(1).waitFor();
   assert.deepEqual(await view.chat.locator(".composer .file").evaluateAll((files) => files.map(({ title }) => title)), ["1.png", "2.png"]);
 }
@@ -125,7 +125,7 @@ export async function where_storage_has_no_room_files_go_first({ open, upstream,
 
 export async function a_page_may_take_no_files({ open, view }) {
   await open({ tag: '<gatehouse-chat attachments="none"></gatehouse-chat>' });
-  assert.equal(await view.button("Add pictures or PDF").count(), 0);
+  assert.equal(await view.button("Add images or PDF files").count(), 0);
 }
 
 async function choose(view, files) {

@@ -129,7 +129,7 @@ export async function an_answer_that_is_no_longer_kept_is_marked({ open, view })
   const kept = JSON.stringify(JSON.stringify({ messages }));
   await open({ tag: "", ready: false, script: `sessionStorage.setItem("gatehouse-chat:x", ${kept}); document.body.insertAdjacentElement("beforeend", document.createElement("gatehouse-chat")).setAttribute("storage-key", "x");` });
   await view.lastAnswer("Half");
-  await view.chat.getByText("The answer broke off.").waitFor();
+  await view.chat.getByText("The answer was cut off.").waitFor();
   await view.button("Answer again").waitFor();
 }
 
@@ -150,7 +150,7 @@ export async function a_wait_is_counted_down_and_then_it_goes_on({ open, upstrea
   await open();
   await view.say("Hello");
   await view.state("paused");
-  assert.match(await view.notice.textContent(), /It goes on in [12] seconds?\./);
+  assert.match(await view.notice.textContent(), /Continuing in [12] seconds?\./);
   await view.notice.getByText(/in 1 sec/).waitFor();
   await view.lastAnswer("Here I am.");
   assert.equal(await view.notice.isVisible(), false);
@@ -259,7 +259,7 @@ export async function an_answer_cut_at_its_length_says_so({ open, upstream, view
   upstream.ends("length", "So much");
   await open();
   await view.say("Hello");
-  await view.chat.getByText("greatest length").waitFor();
+  await view.chat.getByText("maximum length").waitFor();
 }
 
 export async function tools_of_the_server_are_shown_while_they_run({ open, view }) {

@@ -250,7 +250,7 @@ export async function everything_can_be_done_with_keys_alone({ open }) {
   const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.id);
   const { keyboard } = page;
   await keyboard.press("Tab");
-  assert.equal(await focused(), "To the content");
+  assert.equal(await focused(), "Skip to content");
   await keyboard.press("Enter");
   for (const expected of ["Chat", "Image", "Structured"]) {
     await keyboard.press("Tab");
@@ -264,7 +264,7 @@ export async function everything_can_be_done_with_keys_alone({ open }) {
     await keyboard.press("Tab");
     names.push(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
   }
-  assert.deepEqual(names.slice(-3), ["structured-schema", "structured-normalize", "Fill it in"]);
+  assert.deepEqual(names.slice(-3), ["structured-schema", "structured-normalize", "Generate"]);
   await keyboard.press("Enter");
   await page.locator("#structured .output").waitFor();
   await page.getByRole("tab", { name: "curl" }).focus();

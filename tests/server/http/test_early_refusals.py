@@ -101,5 +101,5 @@ def test_the_form_of_a_refusal_depends_on_what_has_arrived(port: int, arrived: b
         sock.shutdown(socket.SHUT_WR)
         answer, body = read_all(sock)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    sentence = "The body is larger than this server takes."
+    sentence = "The body is larger than this server accepts."
     assert body.decode() == sentence if b"parts" in arrived else json.loads(body)["error"] == sentence

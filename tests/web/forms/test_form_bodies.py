@@ -52,7 +52,7 @@ def test_a_part_without_a_whole_header_of_some_length_is_refused(client, upstrea
     answer = client.post(route, data=body, content_type="multipart/form-data; boundary=a")
 
     assert answer.status_code == 400
-    assert "The header of a part of the form is not complete, or too long." in answer.text
+    assert "The header of a part of the form is incomplete or too long." in answer.text
     assert not upstream.sent
 
 
@@ -81,7 +81,7 @@ def test_a_field_that_is_not_in_utf_8_is_refused_as_in_json(client, upstream, ro
 
     for answer in answers:
         assert answer.status_code == 400
-        assert "A field of the form is not in UTF-8." in answer.text
+        assert "A field of the form is not valid UTF-8." in answer.text
     assert not upstream.sent
 
 

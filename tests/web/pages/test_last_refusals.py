@@ -9,7 +9,7 @@ import pytest
 
 from app.problems import Forbidden
 from app.storage.shared_state import MemoryState
-from app.web.pages.refusals import KEPT, Refusals
+from app.web.pages.refusals import MAX_REFUSALS, Refusals
 
 
 class Worker:
@@ -61,7 +61,7 @@ def test_a_flood_is_written_once_a_second(state, clock, monkeypatch):
             clock.move(0.01)
         worker.work_later(clock)
     assert len(written) <= 12
-    assert len(worker.seen()) == KEPT
+    assert len(worker.seen()) == MAX_REFUSALS
 
 
 def test_threads_that_refuse_at_once_do_not_disturb_each_other(state):
@@ -76,7 +76,7 @@ def test_threads_that_refuse_at_once_do_not_disturb_each_other(state):
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert len(refusals.list_newest()) == KEPT
+    assert len(refusals.list_newest()) == MAX_REFUSALS
 
 
 def test_what_is_late_is_written_by_itself(state):

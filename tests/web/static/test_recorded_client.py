@@ -34,7 +34,7 @@ def test_a_stop_is_noticed_at_the_next_check(now):
     log, left = Log(), [Sign(is_stopped=False, is_followed=False)]
     signs = SimpleNamespace(read=lambda: left[-1])
     connection, lifecycle = SimpleNamespace(check=lambda: None), SimpleNamespace(must_end=False)
-    client = RecordedClient(connection, log, signs, linger_s=2.0, has_name=False, lifecycle=lifecycle)
+    client = RecordedClient(connection, log, signs, linger_s=2.0, can_return=False, lifecycle=lifecycle)
     for _ in range(10):
         client.check()
         now.s += RECORDED_TICK_S

@@ -14,7 +14,7 @@ from app.limits.own_limits import OwnLimits
 from app.problems import Forbidden, InvalidRequest
 from app.services import services
 from app.web.errors import NotFound
-from app.web.guards import needs, request_actor
+from app.web.guards import identify_actor, needs
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
 from app.web.schemas.admin.limits import LimitsRequest, limits_response
@@ -45,7 +45,7 @@ def replace(kind: str, name: str) -> Response:
     """Replace the limits that a tenant, a key or a user has of its own."""
     account = _find_to_change(kind, name)
     limits = read_json_body(LimitsRequest).to_limits()
-    services().stored_limits.set(account, limits, by=request_actor())
+    services().stored_limits.set(account, limits, by=identify_actor())
     return _respond(_describe(account, limits))
 
 
@@ -53,7 +53,7 @@ def replace(kind: str, name: str) -> Response:
 @needs("admin")
 def clear(kind: str, name: str) -> Response:
     """Give a tenant, a key or a user the limits of the settings again."""
-    services().stored_limits.clear(_find_to_change(kind, name), by=request_actor())
+    services().stored_limits.clear(_find_to_change(kind, name), by=identify_actor())
     return no_content()
 
 

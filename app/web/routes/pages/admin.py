@@ -14,7 +14,7 @@ from app.runtime.times import format_minute
 from app.services import services
 from app.web.errors import error_format
 from app.web.forms.bodies import read_text_form
-from app.web.guards import find_admin_session, needs_admin_session, public, request_actor
+from app.web.guards import find_admin_session, identify_actor, needs_admin_session, public
 from app.web.pages.administration import admin_page, show_admin_problem, sign_in_page
 from app.web.pages.answers import accepts_page, page_response
 from app.web.pages.board import collect_board
@@ -81,7 +81,7 @@ def add_admin(bp: Blueprint) -> None:
     def admin_sign_out() -> Redirection:
         session, sessions = find_admin_session(), services().authenticator.admin_sessions
         assert session is not None
-        sessions.end(session, by=request_actor())
+        sessions.end(session, by=identify_actor())
         answer = redirect(url_for("pages.admin_sign_in"), 303)
         sessions.delete_cookie(request, answer)
         return answer

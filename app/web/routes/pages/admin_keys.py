@@ -11,7 +11,7 @@ from app.limits.account_names import AccountName, InvalidAccount
 from app.runtime import clock
 from app.services import services
 from app.web.errors import error_format
-from app.web.guards import needs_admin_session, request_actor
+from app.web.guards import identify_actor, needs_admin_session
 from app.web.pages.administration import admin_page, read_field, show_admin_problem
 
 _MAX_GRACE_H = 24 * 90
@@ -37,7 +37,7 @@ def add_admin_keys(bp: Blueprint) -> None:
         scopes = [scope for scope in SCOPES if f"scope.{scope}" in request.form]
         try:
             new = services().authenticator.keys.create(
-                tenant=read_field("tenant"), name=read_field("name"), scopes=scopes, by=request_actor()
+                tenant=read_field("tenant"), name=read_field("name"), scopes=scopes, by=identify_actor()
             )
         except InvalidKeyRequest as error:
             return _show(fault=str(error), status=400)
@@ -53,7 +53,7 @@ def add_admin_keys(bp: Blueprint) -> None:
         built = services()
         try:
             new = built.stored_limits.rotate_key(
-                built.authenticator.keys, key_id, grace_s=round(3600 * hours), by=request_actor()
+                built.authenticator.keys, key_id, grace_s=round(3600 * hours), by=identify_actor()
             )
         except InvalidKeyRequest as error:
             return _show(fault=str(error), status=400)
@@ -64,7 +64,7 @@ def add_admin_keys(bp: Blueprint) -> None:
     @error_format(show_admin_problem)
     def admin_keys_revoke(key_id: str) -> Response | Redirection:
         try:
-            services().authenticator.keys.revoke(key_id, by=request_actor())
+            services().authenticator.keys.revoke(key_id, by=identify_actor())
         except InvalidKeyRequest as error:
             return _show(fault=str(error), status=400)
         return redirect(url_for("pages.admin_keys", done="revoked"), 303)
@@ -81,7 +81,7 @@ def add_admin_keys(bp: Blueprint) -> None:
             return _show(fault=str(error), status=400)
         except ValueError as error:
             return _show(fault=f"The user {error}.", status=400)
-        services().authenticator.tokens.revoke_all(user, tenant=tenant, by=request_actor())
+        services().authenticator.tokens.revoke_all(user, tenant=tenant, by=identify_actor())
         return redirect(url_for("pages.admin_keys", done="tokens"), 303)
 
 

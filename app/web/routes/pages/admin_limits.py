@@ -14,7 +14,7 @@ from app.limits.account_names import AccountName, InvalidAccount
 from app.limits.own_limits import InvalidLimit, OwnLimits
 from app.services import services
 from app.web.errors import error_format
-from app.web.guards import needs_admin_session, request_actor
+from app.web.guards import identify_actor, needs_admin_session
 from app.web.pages.administration import admin_page, read_field, show_admin_problem
 
 _ROWS = 100
@@ -75,7 +75,7 @@ def add_admin_limits(bp: Blueprint) -> None:
         except InvalidLimit as error:
             label = next(field.label for field in _FIELDS if field.name == error.field)
             return _show(chosen, fault=f"{label}: {error}", fault_field=error.field, status=400)
-        services().stored_limits.set(account, limits, by=request_actor())
+        services().stored_limits.set(account, limits, by=identify_actor())
         return redirect(url_for("pages.admin_limits", done="set"), 303)
 
     @bp.post("/admin/limits/clear")
@@ -86,7 +86,7 @@ def add_admin_limits(bp: Blueprint) -> None:
             account = _find(read_field("kind"), read_field("id"), read_field("tenant"))
         except InvalidAccount as error:
             return _show(_Chosen("", "", "", OwnLimits().to_texts()), fault=str(error), status=400)
-        services().stored_limits.clear(account, by=request_actor())
+        services().stored_limits.clear(account, by=identify_actor())
         return redirect(url_for("pages.admin_limits", done="cleared"), 303)
 
 

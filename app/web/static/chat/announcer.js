@@ -1,35 +1,35 @@
-// Tells a screen reader what is written: whole sentences instead of each token.
+// Announces the answer to screen readers, by sentence instead of by token.
 
 import { h } from "./dom.js";
 
 const SENTENCE = /[^]*(?:[.!?…]["'”»)]?(?=\s)|[。！？]|\n)/;
-const KEPT_LINES = 30;
+const MAX_LINES = 30;
 
 export class Announcer {
   element = h("div", { class: "hidden", role: "status", "aria-live": "polite", "aria-atomic": "false" });
-  #told = Infinity; // characters of the answer that have been told; of one that was here before, all
+  #announced = Infinity; // announced characters of the answer; Infinity: all of it
 
   say(text) {
     if (!text) return;
     this.element.append(h("p", {}, text));
-    while (this.element.childNodes.length > KEPT_LINES) this.element.firstChild.remove();
+    while (this.element.childNodes.length > MAX_LINES) this.element.firstChild.remove();
   }
 
   begin() {
-    this.#told = 0;
+    this.#announced = 0;
   }
 
-  /** Tells the sentences that have been completed since the last time; with `isOver` the rest as well. */
+  /** Announces sentences completed since the last call; with `isOver` also the rest. */
   follow(text, isOver) {
-    if (text.length < this.#told && this.#told < Infinity) this.#told = 0; // the answer began anew
-    const rest = text.slice(this.#told);
+    if (text.length < this.#announced && this.#announced < Infinity) this.#announced = 0; // the answer restarted
+    const rest = text.slice(this.#announced);
     const sentences = isOver ? rest : (SENTENCE.exec(rest)?.[0] ?? "");
-    this.#told = isOver ? Infinity : this.#told + sentences.length;
+    this.#announced = isOver ? Infinity : this.#announced + sentences.length;
     this.say(strip(sentences));
   }
 }
 
-/** Leaves out the marks of Markdown, which would be read aloud. */
+/** Removes Markdown syntax, which would be read aloud. */
 function strip(text) {
   return text
     .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")

@@ -1,4 +1,4 @@
-// The looks of what Markdown becomes; see styles.js.
+// The styles of rendered Markdown; see styles.js.
 
 export const ANSWER_CSS = `
 .text > * { margin-block: 0 }

@@ -1,16 +1,16 @@
-// Images and PDF files on their way into a message: what is taken, how large, and as what it is sent.
+// Prepares images and PDF files for a message: checks type and size, scales images, reads data URLs.
 
 import { h, icon, iconButton } from "./dom.js";
 
 const KINDS = /^(?:image\/(?:png|jpeg|webp|gif|heic|heif|avif)|application\/pdf)$/;
 const TYPES_BY_ENDING = { heic: "image/heic", heif: "image/heif", avif: "image/avif", pdf: "application/pdf" };
-const LONGEST_EDGE_PX = 2048;
-const KEPT_AS_IT_IS_BYTES = 1_000_000;
+const MAX_EDGE_PX = 2048;
+const MAX_UNSCALED_BYTES = 1_000_000;
 const THUMBNAIL_PX = 96;
 
 /**
- * Returns {name, type, size, url} with a data URL. Large pictures are scaled down to what models use.
- * Throws {kind, name} of a text that says what is wrong.
+ * Returns {name, type, size, url} with a data URL. Scales large images down to the size that models use.
+ * Throws {kind, name}; kind is the name of the error's text.
  */
 export async function readFile(file, maxBytes) {
   const name = file.name || "file";
@@ -22,12 +22,12 @@ export async function readFile(file, maxBytes) {
   return { name, type: taken.type || type, size: taken.size, url: await toDataUrl(taken, type) };
 }
 
-/** Scales a picture down. One that the browser cannot read is sent as it is: the server knows more formats. */
+/** Scales an image down. Returns one that the browser cannot read unchanged, as the server supports more formats. */
 async function shrink(file) {
   const picture = await createImageBitmap(file).catch(() => null);
   if (!picture) return file;
-  const scale = LONGEST_EDGE_PX / Math.max(picture.width, picture.height);
-  if (scale >= 1 && file.size <= KEPT_AS_IT_IS_BYTES) return file;
+  const scale = MAX_EDGE_PX / Math.max(picture.width, picture.height);
+  if (scale >= 1 && file.size <= MAX_UNSCALED_BYTES) return file;
   const blob = await new Promise((resolve) => draw(picture, Math.min(scale, 1), "#fff").toBlob(resolve, "image/jpeg", 0.85));
   return blob && blob.size < file.size ? blob : file;
 }
@@ -54,7 +54,7 @@ async function toDataUrl(blob, type) {
   return reader.result;
 }
 
-/** Returns what shows a file: a small picture or a sign, its name, and a button if it can be removed. */
+/** Creates the element of a file: a thumbnail or an icon, its name, and a button if it can be removed. */
 export function showFile(file, { text }, remove) {
   const sign = h("span", {}, icon("file"));
   const button = remove && iconButton("close", text("remove", { name: file.name }), "remove", remove);
@@ -62,7 +62,7 @@ export function showFile(file, { text }, remove) {
   return h("div", { class: "file", part: "file", title: file.name }, sign, h("span", {}, file.name), button);
 }
 
-/** Returns a small picture of a file, or null. A canvas, as a policy may forbid images of `data:` and `blob:`. */
+/** Draws a thumbnail, or returns null. On a canvas, as a policy may forbid `data:` and `blob:` images. */
 async function drawThumbnail({ type, url }) {
   if (!type.startsWith("image/") || !url) return null;
   try {
@@ -70,6 +70,6 @@ async function drawThumbnail({ type, url }) {
     const picture = await createImageBitmap(new Blob([bytes], { type }));
     return draw(picture, Math.min(1, THUMBNAIL_PX / Math.min(picture.width, picture.height)));
   } catch {
-    return null; // a format that this browser does not know
+    return null; // a format that this browser does not support
   }
 }

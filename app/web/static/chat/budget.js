@@ -1,6 +1,6 @@
-// What a visitor's budgets have left; asked for only where a page wants to show it.
+// Reads what remains of the visitor's budgets. Loaded only if the page shows it.
 
-/** Returns what is left of the tightest budget, in a language's own way of writing it; null without a budget, or without the right to know. */
+/** Returns the remainder of the tightest budget, formatted for a language; null if there is none or it may not be read. */
 export async function readBudget(client, language) {
   const { limits } = await client.usage().catch(() => ({ limits: [] }));
   const write = (value, options) => new Intl.NumberFormat(language, options).format(Math.max(0, value));

@@ -1,8 +1,8 @@
-// Copies a text; loaded at the first one.
+// Copies a text. Loaded at first use.
 
 import { h } from "./dom.js";
 
-/** Copies a text, also where a page has no clipboard, as over plain HTTP. */
+/** Copies a text, even if the page has no clipboard API, such as over plain HTTP. */
 export async function copyText(text, near) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// Where a message is written: a text, and files by button, drop and paste.
+// The input of a message: text, and files by button, drop or paste.
 
 import { h, icon, iconButton } from "./dom.js";
 import { showFiles } from "./messages.js";
@@ -10,7 +10,7 @@ export class Composer {
   #context;
   #reading = 0; // files that are being read
 
-  /** @param context `{text, send, stop, warn, limits}`; @param draft another composer, whose text and files are taken over */
+  /** @param context `{text, send, stop, warn, limits}`; @param draft another composer, whose text and files are copied */
   constructor(context, draft) {
     this.#context = context;
     const { text } = context;
@@ -56,7 +56,7 @@ export class Composer {
     this.button.disabled = !isBusy && !this.#canSend();
   }
 
-  /** Makes the input as high as its text, where CSS cannot. */
+  /** Fits the input's height to its text if CSS cannot. */
   #fit() {
     if (CSS.supports("field-sizing", "content")) return;
     this.input.style.blockSize = "auto";
@@ -68,7 +68,7 @@ export class Composer {
   }
 
   #onKey(event) {
-    // While an input method composes a word, Enter chooses it: isComposing, and keyCode 229 in Safari.
+    // Not during input method composition, where Enter accepts a word (keyCode 229 in Safari).
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (!this.isBusy) this.#submit();

@@ -1,10 +1,10 @@
-// A conversation without its looks: what was said, what is being answered, and what stands in the way.
+// The state of a conversation, without its display: messages, the running answer, and errors.
 
 import { toWire } from "./wire.js";
 
-const LONGEST_COUNTDOWN_S = 3600; // a longer wait is told as a time of day
+const MAX_COUNTDOWN_S = 3600; // a longer wait is shown as a time
 
-/** The texts of the server's errors. */
+/** The text for each error code of the server. */
 const KINDS = {
   unauthenticated: "signedOut",
   token_failed: "signedOut",
@@ -18,14 +18,14 @@ const KINDS = {
   network_error: "network",
 };
 
-const REFUSED = new Set(["filtered", "tooLong", "tooLarge", "invalid"]); // for what the message says
-const FINAL = new Set([...REFUSED, "forbidden", "budget"]); // trying again cannot help
+const REFUSED = new Set(["filtered", "tooLong", "tooLarge", "invalid"]); // because of the message
+const FINAL = new Set([...REFUSED, "forbidden", "budget"]); // retrying cannot help
 
 export class Conversation {
   messages = [];
-  state = "idle"; // waiting (for the first word), streaming, paused (a countdown, or no network), idle
-  notice = null; // what stands in the way of an answer
-  warning = null; // what is wrong with what is being written
+  state = "idle"; // waiting (for the first token), streaming, paused (countdown or offline), idle
+  notice = null; // why there is no answer
+  warning = null; // an error of the draft
   allowance = null; // {left, limit}
   #stream = null;
   #client;
@@ -33,7 +33,7 @@ export class Conversation {
   #onChange;
   #report;
 
-  /** `onChange` is called with true where the conversation should be kept at once, `report` with "message" or "error" and which. */
+  /** `onChange` gets true if the conversation must be stored at once; `report` gets "message" or "error", and the message or error. */
   constructor({ client, fields, onChange, report }) {
     this.#client = client;
     this.#fields = fields;
@@ -45,7 +45,7 @@ export class Conversation {
     return this.#stream !== null;
   }
 
-  /** Returns the answer that may be asked for once more, or undefined. */
+  /** Returns the answer that can be regenerated, or undefined. */
   get lastAnswer() {
     const last = this.messages.at(-1);
     return last?.role === "assistant" && !this.isBusy ? last : undefined;
@@ -60,7 +60,7 @@ export class Conversation {
     await this.#ask();
   }
 
-  /** Asks for another answer in place of the last one, or for one that failed. */
+  /** Requests another answer in place of the last one, or retries one that failed. */
   async again() {
     if (this.isBusy || !this.messages.length) return;
     if (this.lastAnswer) this.messages.pop();
@@ -89,7 +89,7 @@ export class Conversation {
     this.#onChange();
   }
 
-  /** Takes up a conversation that was kept. */
+  /** Restores a stored conversation. */
   restore(messages) {
     this.messages = messages;
     const last = messages.at(-1);
@@ -97,7 +97,7 @@ export class Conversation {
     this.#onChange();
   }
 
-  /** Goes on with the answer that was being written when the page was left. */
+  /** Resumes the answer that was running when the page was left. */
   async resume() {
     const answer = this.messages.at(-1);
     if (!answer?.streamId || this.isBusy) return;
@@ -120,7 +120,7 @@ export class Conversation {
       this.#set("waiting", null, true);
       for await (const event of stream) {
         if (this.#stream !== stream) return; // cleared
-        if (isResumed && event.type === "token") [answer.text, isResumed] = ["", false]; // it is sent from its beginning
+        if (isResumed && event.type === "token") [answer.text, isResumed] = ["", false]; // resent from the beginning
         isComplete ||= event.type === "done";
         this.#take(event, answer, stream);
       }
@@ -170,7 +170,7 @@ export class Conversation {
   #fail(answer, error, isResumed) {
     this.#end(answer, "cut");
     this.#stream = null;
-    const isGone = isResumed && error.status === 404; // no longer kept: what is here is all there is
+    const isGone = isResumed && error.status === 404; // no longer stored
     const isStopped = error.code === "stopped";
     this.#set("idle", isGone || isStopped ? null : this.#describe(error), true);
     if (!isStopped) this.#report("error", error);
@@ -192,8 +192,8 @@ export class Conversation {
     if (kind === "network" && !navigator.onLine) notice.kind = "offline";
     if (retryAfter > 0) {
       notice.until = Date.now() + retryAfter * 1000;
-      if (retryAfter <= LONGEST_COUNTDOWN_S) notice.canRetry = true;
-      if (retryAfter <= LONGEST_COUNTDOWN_S && kind !== "budget") notice.kind = "wait";
+      if (retryAfter <= MAX_COUNTDOWN_S) notice.canRetry = true;
+      if (retryAfter <= MAX_COUNTDOWN_S && kind !== "budget") notice.kind = "wait";
     }
     return notice;
   }
@@ -203,8 +203,8 @@ export class Conversation {
     if (left !== null) this.allowance = { left, limit };
   };
 
-  #set(state, notice, isToKeep = false) {
+  #set(state, notice, mustSave = false) {
     Object.assign(this, { state, notice });
-    this.#onChange(isToKeep);
+    this.#onChange(mustSave);
   }
 }

@@ -1,6 +1,6 @@
-// Makes elements. Nothing here or elsewhere in the component sets markup from a string.
+// Creates elements. No code of the component parses markup from a string.
 
-/** Returns an element with attributes and children; functions among the properties are listeners, and empty children are left out. */
+/** Creates an element with attributes, listeners (properties that are functions) and children (empty ones are skipped). */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -36,7 +36,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Returns a button with an icon, and its label as words for those who do not see it. */
+/** Creates an icon button with an accessible label. */
 export function iconButton(name, label, part, onClick) {
   return h("button", { type: "button", class: "icon", part: `button ${part}`, title: label, "aria-label": label, click: onClick }, icon(name));
 }

@@ -1,10 +1,10 @@
-// What stands around the messages: header, footer, and for a floating chat the button that opens it.
+// The frame around the messages: header, footer, and the launcher of a floating chat.
 
 import { h, iconButton } from "./dom.js";
 
-/** @param chat `{text, language, isFloating, isOpen, hasDisclosure, hasFiles, clear, toggle, onKey}`; @param views what it holds */
+/** @param chat `{text, language, isFloating, isOpen, hasDisclosure, hasFiles, clear, toggle, onKey}`; @param views its parts */
 export function createFrame({ text, language, isFloating, isOpen, hasDisclosure, hasFiles, ...chat }, { log, notice, composer, announcer }) {
-  const slot = (name) => h("slot", { name }, h("bdi", {}, text(name))); // its full stop is at its end in pages of the other direction too
+  const slot = (name) => h("slot", { name }, h("bdi", {}, text(name))); // isolates the text's direction from the page's
   const title = h("div", {}, h("h2", { id: "title", part: "heading" }, slot("heading")), hasDisclosure && h("p", { class: "disclosure", part: "disclosure" }, slot("disclosure")));
   const clear = iconButton("clear", text("clear"), "clear", chat.clear);
   const close = isFloating && iconButton("close", text("close"), "close", chat.toggle);

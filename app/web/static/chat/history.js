@@ -1,4 +1,4 @@
-// Keeps a conversation over a reload, in the page's own storage.
+// Stores a conversation in the browser's storage, to restore it after a reload.
 
 const MAX_MESSAGES = 200;
 
@@ -13,7 +13,7 @@ export class History {
     try {
       this.#store = { session: globalThis.sessionStorage, local: globalThis.localStorage }[kind] ?? null;
     } catch {
-      this.#store = null; // forbidden here, as in a sandboxed frame
+      this.#store = null; // not allowed, such as in a sandboxed frame
     }
   }
 
@@ -30,12 +30,12 @@ export class History {
     }
   }
 
-  /** Keeps the latest messages. If there is no room, first the contents of files go, then the oldest messages. */
+  /** Stores the latest messages. If the storage is full, drops file contents first, then the oldest messages. */
   save(messages) {
     if (!this.#store) return;
     if (!messages.length) return this.#attempt(() => this.#store.removeItem(this.key));
-    for (let kept = messages.slice(-MAX_MESSAGES), hasFiles = true; kept.length; hasFiles ? (hasFiles = false) : (kept = kept.slice(Math.ceil(kept.length / 2)))) {
-      const text = JSON.stringify({ messages: hasFiles ? kept : kept.map(withoutContents) });
+    for (let recent = messages.slice(-MAX_MESSAGES), hasFiles = true; recent.length; hasFiles ? (hasFiles = false) : (recent = recent.slice(Math.ceil(recent.length / 2)))) {
+      const text = JSON.stringify({ messages: hasFiles ? recent : recent.map(withoutContents) });
       if (this.#attempt(() => this.#store.setItem(this.key, text))) return;
     }
     this.#attempt(() => this.#store.removeItem(this.key));
@@ -55,7 +55,7 @@ function withoutContents({ files, ...message }) {
   return files ? { ...message, files: files.map(({ url, ...file }) => file) } : message;
 }
 
-/** Whether a value is a message: storage may have been written by an older version, or by somebody else. */
+/** Returns whether a stored value is a valid message: other code may have written it. */
 function isMessage(value) {
   const isFile = (file) => typeof file?.name === "string" && typeof file.type === "string" && ["string", "undefined"].includes(typeof file.url);
   return (

@@ -1,11 +1,11 @@
-// Shows the Markdown within a line: emphasis, code, links. See markdown.js.
+// Renders inline Markdown: emphasis, code, links. See markdown.js.
 
 import { h } from "./dom.js";
 
 const SAFE_SCHEMES = new Set(["https:", "http:", "mailto:", "tel:"]);
-const MAX_LINK_CHARS = 2000; // how far the end of a link's text or address is looked for
+const MAX_LINK_CHARS = 2000; // the longest text or address of a link
 const MAX_DEPTH = 6;
-const MAX_PIECES = 4000; // of one paragraph; in a longer one the marks of emphasis stay, as pairing them takes time
+const MAX_PIECES = 4000; // of one paragraph; in a longer one, emphasis stays plain, as pairing takes time
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", hellip: "…", mdash: "—", ndash: "–" };
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 const SPECIAL = /[\\`*_~[\]!<&\n]|https?:\/\//g;
@@ -17,12 +17,12 @@ const lineBreak = /<br\s*\/?>/iy;
 const bareUrl = /https?:\/\/[^\s<>"'`\\|*\u0000-\u0020]+/y;
 const address = /\(\s*(?:<([^<>\n]*)>|((?:\\.|[^\s()\\]|\((?:\\.|[^\s()\\])*\))*))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)/y;
 
-/** Returns the nodes of a text. With `isGrowing` its end may be missing: marks that are still open are closed. */
+/** Returns the nodes of a text. With `isGrowing` its end may be missing, so open marks are closed. */
 export function showInlines(text, { isGrowing = false } = {}) {
   return new Inlines(isGrowing ? closeOpenMarks(text) : text, 0, false).show();
 }
 
-/** Completes what a stream has not finished, so that emphasis and code do not flicker from marks to style. */
+/** Closes open marks of an unfinished stream, so that emphasis and code do not flicker. */
 function closeOpenMarks(text) {
   const trimmed = text.replace(/(?<![\w\\])[*_~`]+$|(?<=[\s])\[$/, "");
   const withoutCode = trimmed.replace(/(`+)[^`]*\1/g, "");
@@ -34,7 +34,7 @@ function closeOpenMarks(text) {
 
 class Inlines {
   #pieces = []; // nodes and strings, and delimiter runs as {mark, count, opens, closes}
-  #closedBy = new Map(); // for each length of backticks: the place of the last such run
+  #closedBy = new Map(); // the last position of backtick runs, by length
 
   constructor(text, depth, isInLink) {
     this.text = text;
@@ -61,7 +61,7 @@ class Inlines {
     if (piece !== "") this.#pieces.push(piece);
   }
 
-  /** Reads what begins at a place, and returns the place after it. */
+  /** Reads the syntax at a position, and returns the position after it. */
   #readSpecial(at) {
     const { text } = this;
     const char = text[at];
@@ -135,7 +135,7 @@ class Inlines {
     return end;
   }
 
-  /** Reads [text](address). An image becomes a link to it: the page loads nothing because a model says so. */
+  /** Reads [text](address). An image becomes a link, as a model must not make the page load anything. */
   #readLink(at, isImage) {
     const { text } = this;
     const end = this.#findBracket(at);
@@ -164,7 +164,7 @@ class Inlines {
     return null;
   }
 
-  /** Reads what stands for something else: an entity, a URL, a line break. */
+  /** Reads an entity, a URL or a line break. */
   #readReference(at) {
     const { text } = this;
     for (const [pattern, take] of [
@@ -192,15 +192,15 @@ class Inlines {
 
   #addLink(target, content) {
     const url = safeUrl(target);
-    // The address as its title, as the words of a link may name another one.
+    // The title shows the address, as the text may name another one.
     this.#pieces.push(...(url ? [h("a", { href: url, title: url, target: "_blank", rel: "noopener noreferrer nofollow", part: "link" }, content)] : content));
   }
 
-  /** Pairs the delimiter runs, as CommonMark's algorithm does. */
+  /** Pairs delimiter runs by CommonMark's algorithm. */
   #emphasize() {
     const pieces = this.#pieces;
     if (pieces.length > MAX_PIECES) return;
-    const bottoms = new Map(); // below which there is no opener for such a closer; keeps this linear
+    const bottoms = new Map(); // no opener for such a closer below; keeps this linear
     for (let at = 0; at < pieces.length; at += 1) {
       const closer = pieces[at];
       if (!closer.closes || !closer.count) continue;
@@ -216,7 +216,7 @@ class Inlines {
     }
   }
 
-  /** Wraps what stands between an opener and a closer, and returns the place from which to go on. */
+  /** Wraps the pieces between an opener and a closer, and returns the position to continue from. */
   #wrap(from, to) {
     const pieces = this.#pieces;
     const [opener, closer] = [pieces[from], pieces[to]];
@@ -244,7 +244,7 @@ function decodeEntity([whole, decimal, hex, name]) {
   return code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff) ? String.fromCodePoint(code) : "\ufffd";
 }
 
-/** Leaves out what follows a URL in a sentence: a full stop, or a bracket that was opened before it. */
+/** Removes sentence punctuation after a URL: a full stop, or a bracket that was opened before it. */
 function trimUrl(url) {
   let end = url.length;
   const count = (char) => url.slice(0, end).split(char).length;
@@ -252,7 +252,7 @@ function trimUrl(url) {
   return url.slice(0, end);
 }
 
-/** Returns an absolute address whose scheme does nothing but lead there, or null. */
+/** Returns an absolute URL with a safe scheme, or null. */
 export function safeUrl(target) {
   try {
     const url = new URL(target.replace(/\\([!-/:-@[-`{-~])/g, "$1"));

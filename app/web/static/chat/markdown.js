@@ -1,13 +1,13 @@
-// Shows Markdown as elements. No HTML is ever made or parsed: every element, attribute and URL scheme that can come out of a
-// model's words is named in this file and in inlines.js, and all else is text.
+// Renders Markdown as elements, without creating or parsing HTML. Every element, attribute and URL scheme that a model's text
+// can produce is named in this file and in inlines.js; everything else stays text.
 //
-// It is CommonMark with tables, task lists, strikethrough and bare URLs, except: HTML and images stay text and links (a model
-// must not make the page load anything), a line break is a line break, and there are no link definitions.
+// It supports CommonMark with tables, task lists, strikethrough and bare URLs. Exceptions: HTML stays text and images become
+// links (a model must not make the page load anything), a line break is a line break, and there are no link definitions.
 
 import { h } from "./dom.js";
 import { showInlines } from "./inlines.js";
 
-const MAX_DEPTH = 12; // of quotations and lists in each other; deeper ones are text
+const MAX_DEPTH = 12; // of nested quotations and lists; deeper ones are text
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`\s]*)[^`]*$/;
 const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$/;
 const RULE = /^ {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$/;
@@ -21,13 +21,13 @@ const isBlank = (line) => line === undefined || line.trim() === "";
 const indentOf = (line) => line.length - line.trimStart().length;
 
 /**
- * Shows a text that may still grow in an element: what has not changed keeps its elements, so that a selection, a focus or a
- * scrolled table survives the next words.
+ * Renders a text that may still grow. Unchanged blocks keep their elements, so that a selection, the focus or a scrolled table
+ * survives an update.
  */
 export class MarkdownView {
   #shown = []; // [{source, node}]
 
-  /** @param options `codeBar(getText, language)` returns what stands above a block of code. */
+  /** @param options `codeBar(getText, language)` returns the bar above a code block. */
   constructor(element, options) {
     this.element = element;
     this.options = options;
@@ -42,7 +42,7 @@ export class MarkdownView {
       const shown = this.#shown[index];
       if (shown?.source === source) return;
       const node = showBlock(block, { ...this.options, isGrowing: isLast });
-      node.dir ||= "auto"; // by its own first letters: an answer may mix languages
+      node.dir ||= "auto"; // per block: an answer may mix languages
       if (!shown) this.element.append(node);
       this.#shown[index] = { source, node: shown ? become(shown.node, node) : node };
     });
@@ -50,7 +50,7 @@ export class MarkdownView {
   }
 }
 
-/** Makes a node like another one, keeps of it what is alike, and returns what then stands there. */
+/** Updates a node to equal another one, keeps equal parts, and returns the node that is now in its place. */
 function become(node, other) {
   if (!node.cloneNode().isEqualNode(other.cloneNode())) {
     if (node.data === undefined || other.data === undefined) {
@@ -70,7 +70,7 @@ function expandTabs(line) {
   return line.replace(/^[ \t]+/, (indent) => indent.replaceAll("\t", "    "));
 }
 
-/** Returns the blocks of some lines, as [{type, from, to, …}]. */
+/** Parses lines to blocks: [{type, from, to, …}]. */
 function readBlocks(lines, depth) {
   const blocks = [];
   for (let at = 0; at < lines.length; ) {
@@ -124,7 +124,7 @@ function readQuote(lines, at, depth) {
   return { type: "quote", blocks: readBlocks(inner, depth + 1), to };
 }
 
-/** Whether a line continues the paragraph above it, although it lacks the marks of a quotation or an item. */
+/** Returns whether a line continues the paragraph above it without the marker of a quotation or item. */
 function isLazy(lines, at) {
   return !isBlank(lines[at - 1].replace(QUOTE, "")) && !isBlank(lines[at]) && !beginsBlock(lines, at) && !inFence(lines, at);
 }
@@ -161,14 +161,14 @@ function readItem(lines, at, [whole, indent, marker, , space]) {
   for (; end < lines.length; end += 1) {
     const line = lines[end];
     if (isBlank(line)) {
-      // An item goes on after blank lines only with what is indented.
+      // After blank lines, only indented lines continue an item.
       const next = skipBlank(lines, end);
       if (next === lines.length || indentOf(lines[next]) < width) break;
       inner.push("");
     } else if (indentOf(line) >= width) {
       inner.push(line.slice(width));
     } else if (!isBlank(inner.at(-1)) && !beginsBlock(lines, end) && !ITEM.test(line)) {
-      inner.push(line.trimStart()); // lazy
+      inner.push(line.trimStart()); // lazy continuation
     } else {
       break;
     }
@@ -218,7 +218,7 @@ function readParagraph(lines, at) {
   return { type: "paragraph", text, to };
 }
 
-/** Whether a line ends the paragraph above it. */
+/** Returns whether a line ends the paragraph above it. */
 function beginsBlock(lines, at) {
   const line = lines[at];
   if (FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line)) return true;
@@ -229,7 +229,7 @@ function beginsBlock(lines, at) {
 function showBlock(block, options) {
   switch (block.type) {
     case "heading":
-      // The page has headings of its own: an answer's begin at the third level.
+      // The page has its own headings: those of an answer start at level 3.
       return h(`h${Math.min(block.level + 2, 6)}`, {}, showInlines(block.text, options));
     case "rule":
       return h("hr");

@@ -3,14 +3,14 @@
 import { h, icon, iconButton } from "./dom.js";
 import { adoptStyles } from "./styles.js";
 
-/** The log: one element for each message, which is kept while its message stands. */
+/** The message log, with one element per message. */
 export class MessageLog {
   element;
   #views = new Map();
   #context;
   #isFollowing = true; // until the reader scrolls up
 
-  /** @param context `{text, again, say, root}`: the words, what asks for another answer, what tells a screen reader, the shadow root */
+  /** @param context `{text, again, say, root}`: texts, retry, announce to screen readers, shadow root */
   constructor(context, greeting) {
     this.#context = context;
     this.greeting = h("div", { class: "greeting", part: "greeting" }, greeting);
@@ -38,7 +38,7 @@ export class MessageLog {
     this.follow();
   }
 
-  /** Stays at the end, unless the reader has scrolled up. */
+  /** Scrolls to the end, unless the reader has scrolled up. */
   follow() {
     if (this.#isFollowing) this.scrollToEnd();
   }
@@ -91,7 +91,7 @@ class Answer {
 
   async #load() {
     const modules = await Promise.all([import("./markdown.js"), import("./answer_styles.js")]).catch(() => null);
-    if (!modules) return; // the text is shown as it is
+    if (!modules) return; // the text stays plain
     const [{ MarkdownView }, { ANSWER_CSS }] = modules;
     adoptStyles(this.context.root, ANSWER_CSS);
     this.#text.textContent = "";
@@ -145,7 +145,7 @@ class Answer {
   }
 }
 
-/** Shows files in an element; `remove` returns what the button of each does. */
+/** Shows files in an element; `remove` returns the click handler of each file. */
 export async function showFiles(element, files, context, remove) {
   const { showFile } = files.length ? await import("./attachments.js") : {};
   element.replaceChildren(...files.map((file) => showFile(file, context, remove?.(file))));

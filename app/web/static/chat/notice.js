@@ -1,4 +1,4 @@
-// The line above the composer: what is wrong or waited for, with a countdown and what can be done about it.
+// The notice above the composer: an error or a wait, with a countdown and buttons.
 
 import { h, iconButton } from "./dom.js";
 
@@ -49,7 +49,7 @@ export class Notice {
       const time = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(count);
       return text(canRetry ? "retryIn" : "wait", { time });
     }
-    if (kind === "wait") kind = "busy"; // over
+    if (kind === "wait") kind = "busy"; // the countdown is over
     if (kind === "budget" && until) {
       const time = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "numeric", minute: "numeric" }).format(until);
       return text("budgetUntil", { time });

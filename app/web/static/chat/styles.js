@@ -1,4 +1,4 @@
-// The looks. A page themes them by the custom properties --gh-… and by parts; `all: initial` ends what is inherited from it.
+// The styles. A page themes them by custom properties (--gh-…) and parts; `all: initial` stops inheritance from the page.
 
 const CSS = `
 :host { display: block; block-size: min(576px, 85dvh) }
@@ -111,7 +111,7 @@ textarea::placeholder { color: var(--muted); opacity: 1 }
 
 const sheets = new Map();
 
-/** Gives a shadow root styles, by a sheet that all such elements of a page share: made by script, so that no policy has to allow it. */
+/** Adds styles to a shadow root, from a sheet shared by all elements of a page. Made by script, so no policy must allow it. */
 export function adoptStyles(root, css = CSS) {
   if (!sheets.has(css)) sheets.set(css, new CSSStyleSheet());
   const sheet = sheets.get(css);

@@ -1,15 +1,15 @@
-// From what was said to the messages of a request.
+// Converts the conversation to the messages of a request.
 
 const MAX_MESSAGES = 500;
 const MAX_FILES = 20;
-const MAX_FILE_CHARS = 16_000_000; // of all data URLs: a server takes bodies of 20 MB unless told otherwise
+const MAX_FILE_CHARS = 16_000_000; // of all data URLs: by default a server accepts bodies of 20 MB
 
-/** Returns the conversation as `messages`: without what was refused, and with as many of the latest files as fit. */
+/** Returns `messages` without refused ones, and with as many of the latest files as fit. */
 export function toWire(messages) {
   const said = messages.filter(({ isRefused, role, text, toolCalls }) => !isRefused && (role === "user" || text || toolCalls));
-  const kept = said.slice(-MAX_MESSAGES);
-  const sendable = chooseFiles(kept);
-  return kept.map((message) => (message.role === "user" ? userMessage(message, sendable) : assistantMessage(message)));
+  const recent = said.slice(-MAX_MESSAGES);
+  const sendable = chooseFiles(recent);
+  return recent.map((message) => (message.role === "user" ? userMessage(message, sendable) : assistantMessage(message)));
 }
 
 function chooseFiles(messages) {

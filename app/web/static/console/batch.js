@@ -1,4 +1,4 @@
-// The batch panel: many chats at half the price, within a day.
+// The batch panel: sends many chats as one batch, at half the price, answered within a day.
 
 import { byId, h } from "./dom.js";
 import { Panel } from "./panel.js";
@@ -41,7 +41,7 @@ export function startBatch() {
     const button = h("button", { type: "button", className: "small" }, isDone ? "Results" : "Refresh");
     const number = (value) => h("td", { className: "number" }, `${value}`);
     const row = h("tr", {}, h("td", { className: "mono" }, id), h("td", {}, status), number(`${counts.completed} of ${counts.total}`), number(counts.failed), h("td", {}, button));
-    // One batch is asked for at the model's own server; the list is what is known here.
+    // A single batch is read from the upstream; the list has the states stored on this server.
     const refresh = async () => row.replaceWith(draw(await call(`/api/batches/${id}`)));
     button.addEventListener("click", () => void (isDone ? showResults(id) : refresh()).catch((error) => panel.fail(error)));
     return row;

@@ -1,4 +1,4 @@
-// Small helpers for the console's elements. Text goes in as text: nothing here makes HTML.
+// Helpers that create the console's elements. They insert text only, never HTML.
 
 export const byId = (id) => document.getElementById(id);
 

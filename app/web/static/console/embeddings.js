@@ -1,4 +1,4 @@
-// The embeddings panel: how near each document is to a query, as bars.
+// The embeddings panel: shows the similarity of documents to a query as bars.
 
 import { byId, h } from "./dom.js";
 import { Panel } from "./panel.js";

@@ -1,4 +1,4 @@
-// The image panel: what intake makes of a picture, and a question about it.
+// The image panel: shows how an image is prepared, and asks a question about it.
 
 import { byId, formatCount, h } from "./dom.js";
 import { Panel } from "./panel.js";
@@ -8,7 +8,7 @@ const element = byId("image");
 const [file, prompt, detail] = ["image-file", "image-prompt", "image-detail"].map(byId);
 const intake = element.querySelector(".intake");
 const output = element.querySelector(".output");
-let url = "data:image/png;base64,…"; // of the chosen picture, once it is read
+let url = "data:image/png;base64,…"; // of the selected image, once it has been read
 
 export function startImage(gatehouse) {
   const fields = () => ({ ...readSettings("image"), detail: detail.value });
@@ -34,20 +34,20 @@ export function startImage(gatehouse) {
   return panel;
 }
 
-/** Read the chosen picture for the code that the wire shows, which follows what is entered. */
+/** Read the selected image for the code in the wire pane, and update that code. */
 function readUrl() {
   const [chosen] = file.files;
   if (!chosen) return;
   const reader = new FileReader();
   reader.onload = () => {
-    if (chosen !== file.files[0]) return; // there is a later one
+    if (chosen !== file.files[0]) return; // another one has been selected
     url = reader.result;
     file.dispatchEvent(new Event("input", { bubbles: true }));
   };
   reader.readAsDataURL(chosen);
 }
 
-/** Show what a model would get of the chosen picture. */
+/** Show the selected image as it would be sent to a model. */
 async function showIntake(panel) {
   const [chosen] = file.files;
   if (!chosen) return;
@@ -65,7 +65,7 @@ async function showIntake(panel) {
   panel.hide();
   const { given, sent } = found;
   const tokens = h("div", {}, h("strong", {}, `≈ ${formatCount(found.tokens)} tokens`), h("br"), `${found.model}, detail ${found.detail}`);
-  intake.querySelector(".intake-facts").replaceChildren(describe("Given", given), "→", describe("Sent", sent), tokens);
+  intake.querySelector(".intake-facts").replaceChildren(describe("Original", given), "→", describe("Sent", sent), tokens);
   intake.hidden = false;
 }
 

@@ -1,18 +1,18 @@
-// Find the place of a value in the text of a JSON document.
+// Find the position of a value in a JSON text.
 
 const TOKEN = /\s*("(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+)/gy;
 
 /**
- * Return [start, end] of what a path leads to; as far as the path can be followed.
+ * Return [start, end] of the value at a path, or of the last value that can be found on it.
  * @param {string} text valid JSON
- * @param {string[]} path names of members and indexes of items
+ * @param {string[]} path member names and item indexes
  */
 export function locate(text, path) {
   const tokens = [...text.matchAll(TOKEN)].map((match) => ({ text: match[1], end: match.index + match[0].length }));
   let at = 0;
   const start = () => tokens[at].end - tokens[at].text.length;
 
-  /** Return the range of the value at `at`, or of what the path leads to in it, and go behind it. */
+  /** Return the range of the value at `at`, or of the value at a path in it. Moves `at` behind the value. */
   function read(rest) {
     const begin = start();
     const opening = tokens[at++].text;

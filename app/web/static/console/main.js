@@ -1,4 +1,4 @@
-// The console at /. Each kind of request has its own file; wire.js shows what goes over the wire.
+// The console at /. Each kind of request has its own file; wire.js shows requests and responses.
 
 import { Gatehouse } from "../gatehouse.js";
 import { startBatch } from "./batch.js";
@@ -25,7 +25,7 @@ function toTurns(messages = []) {
   return messages.map(({ role, text, content }) => ({ role, content: content ?? text ?? "" }));
 }
 
-/** The kind that the address names, as #image. */
+/** Return the kind in the URL's fragment, such as #image. */
 function readKind() {
   const name = location.hash.slice(1);
   return name in panels ? name : "chat";
@@ -41,12 +41,12 @@ function showKind() {
   showDraft();
 }
 
-/** Show what would be sent, as code; nothing as long as it is no valid call. */
+/** Show the current request as code, if it is valid. */
 function showDraft() {
   try {
     showCall(panels[readKind()].draft());
   } catch {
-    // a schema that is being written
+    // the schema is not valid JSON yet
   }
 }
 
@@ -59,4 +59,4 @@ showKind();
 
 await import("../gatehouse-chat.js");
 chat.fetch = wireFetch;
-Object.defineProperty(chat, "fields", { get: () => readSettings() }); // asked for at each request
+Object.defineProperty(chat, "fields", { get: () => readSettings() }); // read at each request

@@ -1,8 +1,8 @@
-// What all panels with a form have in common: running, stopping, and saying what went wrong.
+// The common behaviour of panels with a form: run, stop, and show errors.
 
 import { h } from "./dom.js";
 
-/** Connect a panel. `run` gets an AbortSignal; `draft` returns the call that would be sent, for the wire. */
+/** A panel. `run` is called with an AbortSignal; `draft` returns the current request, for the wire pane. */
 export class Panel {
   #ticking;
 
@@ -34,23 +34,23 @@ export class Panel {
     }
   }
 
-  /** Say what went wrong, in the server's own words. */
+  /** Show an error with the server's message. */
   fail(error) {
     const wait = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : "";
     this.#show("danger", `${error.message}${wait}`);
   }
 
-  /** Count down until a request is sent again. */
+  /** Count down until a request is retried. */
   retrying({ type, after }) {
-    if (type === "offline") return this.#show("warn", "There is no network. It goes on when it is back.");
+    if (type === "offline") return this.#show("warn", "You are offline. The request continues when you are online again.");
     const end = Date.now() + after * 1000;
-    const left = h("span", { ariaHidden: "true" }); // read aloud once, not each second
+    const left = h("span", { ariaHidden: "true" }); // announced once, not each second
     const tick = () => {
       const seconds = Math.ceil((end - Date.now()) / 1000);
       left.textContent = ` ${seconds} s`;
       if (seconds <= 0) this.hide();
     };
-    this.#show("warn", "The server asks to wait. Trying again in", left);
+    this.#show("warn", "The server is busy. Retrying in", left);
     this.#ticking = setInterval(tick, 250);
     tick();
   }
@@ -62,7 +62,7 @@ export class Panel {
     this.problem.hidden = false;
   }
 
-  /** Take back what was said. */
+  /** Hide the message. */
   hide() {
     clearInterval(this.#ticking);
     this.problem.hidden = true;

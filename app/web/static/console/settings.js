@@ -1,4 +1,4 @@
-// The drawer: its fields are those of the form that works without scripts. Here they become fields of JSON.
+// The settings: their fields belong to the form that works without JavaScript. Here they become JSON fields.
 
 import { byId } from "./dom.js";
 
@@ -7,14 +7,14 @@ const form = byId("ask");
 const simulate = byId("simulate");
 const promptName = byId("set-promptName");
 
-/** Which settings a kind of request takes; the others of a kind are left out. */
+/** The settings that a kind of request accepts. Others are left out. */
 const TAKEN = {
   embeddings: [],
   batch: ["model", "temperature", "maxTokens", "reasoningEffort", "verbosity", "systemPrompt", "promptName", "variables", "topP", "seed"],
 };
 const NOT_TAKEN = { image: ["systemPrompt", "serverTools"], structured: ["serverTools"] };
 
-/** Return the fields that are set, as /api/chat calls them. */
+/** Return the fields that have a value, with the names of /api/chat. */
 export function readSettings(kind = "chat") {
   const fields = {};
   const variables = {};

@@ -1,4 +1,4 @@
-// A call as code: with curl and fetch as it is, with the AI SDK and OpenAI's own libraries as they would make it.
+// Writes a request as code: the same request with curl and fetch, an equivalent one with the AI SDK and OpenAI's libraries.
 
 import { byId } from "./dom.js";
 import { readSimulated } from "./settings.js";
@@ -10,7 +10,7 @@ const WRITERS = { curl: writeCurl, fetch: writeFetch, useChat: writeUseChat, "op
 
 export const LANGUAGES = Object.keys(WRITERS);
 
-// The names that OpenAI has for our fields.
+// OpenAI's names of our fields.
 const OPENAI_NAMES = {
   maxTokens: "max_completion_tokens",
   topP: "top_p",
@@ -23,11 +23,11 @@ const OPENAI_NAMES = {
   stop: "stop",
 };
 const EXTRA = ["promptName", "variables"];
-const OURS_ALONE = ["schemaName", "normalize", "serverTools"]; // left out, another answer would come
+const OURS_ALONE = ["schemaName", "normalize", "serverTools"]; // cannot be left out without changing the answer
 const MAX_TEXT = 300;
-const MAX_ARGUMENT = 100_000; // a shell takes no longer ones
+const MAX_ARGUMENT = 100_000; // the limit of a shell
 
-/** Returns a call as code: to be read, or with `isWhole` to be run, with long texts and images to their end. */
+/** Return a request as code to read; with `isWhole` as code to run, with complete texts and images. */
 export function writeSnippet(language, call, { isWhole = false } = {}) {
   return WRITERS[language]({ ...call, body: isWhole ? call.body : shorten(call.body) });
 }
@@ -44,7 +44,7 @@ function writeData(json) {
   return json.length > MAX_ARGUMENT ? `--data-binary @- <<'END'\n${json}\nEND` : `-d ${quote(json)}`;
 }
 
-/** Quote a text for a shell, which then replaces nothing in it. */
+/** Quote a text for a shell, without substitutions. */
 function quote(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -64,7 +64,7 @@ function writeFetch({ path, body }) {
 }
 
 function writeUseChat({ path, body }) {
-  if (!path.startsWith("/api/chat")) return "// useChat() is for conversations: choose Chat.";
+  if (!path.startsWith("/api/chat")) return "// useChat() supports conversations only: choose Chat.";
   const { messages = [], resumable, ...fields } = body;
   const more = Object.keys(fields).length ? `,\n    body: ${indent(JSON.stringify(fields, null, 2), "    ")}` : "";
   const token = needsToken ? `,\n    headers: async () => ({ Authorization: \`Bearer \${await getToken()}\` })` : extraHeaders(",\n    headers: ");
@@ -107,7 +107,7 @@ function writeNode(call) {
   ].join("\n");
 }
 
-/** Return a call as OpenAI has it; null if it has no such call, or none with all that was chosen. */
+/** Return a request for OpenAI's API; null if that has no such request or lacks a chosen setting. */
 function toOpenAI({ path, body }) {
   if (path === "/api/embeddings/similarity") {
     return { method: "embeddings.create", fields: { model: body.model ?? embeddingModel, input: [body.query, ...body.documents] } };
@@ -131,13 +131,13 @@ function contentOf({ prompt, images, imageUrl, detail }) {
 }
 
 function headerLines(path) {
-  const secret = path.startsWith("/api/batches") ? "KEY" : needsToken && "TOKEN"; // only a key may send batches
+  const secret = path.startsWith("/api/batches") ? "KEY" : needsToken && "TOKEN"; // batches need a key
   const token = secret ? [`Authorization: Bearer $${secret}`] : [];
   const simulated = readSimulated() ? [`X-Simulate: ${readSimulated()}`] : [];
   return ["Content-Type: application/json", ...token, ...simulated];
 }
 
-/** Return the headers that a library is given besides its own, as code; "" if there are none. */
+/** Return the additional headers for a library as code; "" if there are none. */
 function extraHeaders(before) {
   return readSimulated() ? `${before}{ "X-Simulate": "${readSimulated()}" }` : "";
 }
@@ -164,7 +164,7 @@ function toPython(value, depth = "") {
   return items.length ? `${open}\n${items.join("\n")}\n${depth}${close}` : open + close;
 }
 
-/** Leave out the end of long texts, such as images: code is to be read. */
+/** Shorten long texts, such as images, so that the code can be read. */
 function shorten(value) {
   if (typeof value === "string") return value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT / 2)}…` : value;
   if (Array.isArray(value)) return value.map(shorten);

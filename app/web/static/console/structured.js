@@ -1,4 +1,4 @@
-// The structured panel: a schema, the value that grows, and the place in the schema that is refused.
+// The structured panel: shows the growing value, and marks the part of the schema that is refused.
 
 import { byId, formatCount } from "./dom.js";
 import { locate } from "./locate.js";
@@ -66,7 +66,7 @@ function checkJson() {
   }
 }
 
-/** Mark the place that the server names, such as schema.properties.age, take the writer there, and return whether there is one. */
+/** Select the path that the server names, such as schema.properties.age. Return whether it names one. */
 function markFault({ field, message }) {
   const path = /schema((?:[.[/#][^:\s]*)?)/.exec(field ?? message)?.[1];
   if (path === undefined || schema.disabled) return false;

@@ -1,4 +1,4 @@
-// The wire pane: what is sent, as code, and what comes back, as it comes.
+// The wire pane: shows the request as code, and the response as it arrives.
 
 import { byId, formatCount, formatSeconds, h, showPairs } from "./dom.js";
 import { readSimulated } from "./settings.js";
@@ -10,11 +10,11 @@ const COST_TRIES = 8;
 const FIRST = new Set(["token", "partial", "reasoning"]);
 
 const [events, status, facts, code, copy] = ["events", "status", "facts", "code", "copy"].map(byId);
-let shown = null; // the call whose answer is shown
-let draft = null; // the call that is shown as code
+let shown = null; // the request whose response is shown
+let draft = null; // the request that is shown as code
 let language = LANGUAGES[0];
 
-/** Like fetch(), and shows what goes over the wire. */
+/** Call fetch(), and show the request and the response. */
 export async function wireFetch(url, init = {}) {
   const headers = new Headers(init.headers);
   if (readSimulated()) headers.set("X-Simulate", readSimulated());
@@ -32,7 +32,7 @@ export async function wireFetch(url, init = {}) {
   }
 }
 
-/** Show a call as code, before it is sent or when it is. */
+/** Show a request as code, before or when it is sent. */
 export function showCall(call) {
   draft = call;
   byId("wire-empty").hidden = true;
@@ -58,7 +58,7 @@ function showHead(call, response) {
   showFacts(call, { headers: performance.now() - call.started });
 }
 
-/** Return what a response's body passes through unchanged, so that the page's own reading and stopping go on as without it. */
+/** Return a stream that shows a response's body and passes it on unchanged, so that the page can still read and cancel it. */
 function watch(call, response) {
   const decoder = new TextDecoder();
   const isStream = response.headers.get("Content-Type")?.includes("event-stream");
@@ -97,7 +97,7 @@ function showEvent(call, block) {
     showState(call, value.code ?? "error", "danger");
   }
   addLine(call, text, true);
-  if (value?.done || value?.error) finish(call); // its reader may read no further
+  if (value?.done || value?.error) finish(call); // the reader may stop here
 }
 
 function showBody(call, text) {
@@ -123,7 +123,7 @@ function finish(call) {
   if (call.requestId && call.status < 400 && call.path.startsWith("/api/")) void askCost(call);
 }
 
-/** The ledger has the cost a moment after the answer. */
+/** Show the cost, which the ledger has shortly after the answer. */
 async function askCost(call) {
   for (let tries = 0; tries < COST_TRIES && call === shown; tries += 1) {
     const response = await fetch(`/console/calls/${encodeURIComponent(call.requestId)}`);
@@ -136,7 +136,7 @@ async function askCost(call) {
   }
 }
 
-/** What only the owner can mend, such as a refused key, is on top of the page, also if it came up just now. */
+/** Show a problem that only the site's owner can fix, such as a refused key, at the top of the page. */
 async function showFault() {
   const response = await fetch("/console/fault");
   const { fault } = response.ok ? await response.json() : {};

@@ -384,7 +384,7 @@ def test_many_accounts_are_shown_part_by_part(site, admin, monkeypatch):
 
     first, more = read("/admin/limits")
     assert (first, read(more)) == (["a/b?c", "anna"], (["bob"], None))
-    assert "There are no more." in admin.get("/admin/limits?after=user:z").text
+    assert "There are no more accounts." in admin.get("/admin/limits?after=user:z").text
 
 
 def test_what_is_shown_of_others_is_text(site, admin):
@@ -417,16 +417,16 @@ def test_the_board_shows_what_happens_and_nothing_of_what_was_said(site, admin, 
 
 
 def test_the_board_says_so_if_workers_do_not_know_of_each_other(site, admin, monkeypatch):
-    assert "over all workers" in admin.get("/admin/board").text
+    assert "for all workers" in admin.get("/admin/board").text
 
     def fail():
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr(site.app.extensions["gatehouse"].shared_state, "check", fail)
     board = admin.get("/admin/board").text
-    assert "over all workers" not in board
-    assert "Nothing was refused" not in board
-    assert "each worker knows of its own" in board
+    assert "for all workers" not in board
+    assert "No request was refused" not in board
+    assert "each worker shows only its own" in board
 
 
 def test_the_trail_says_who_what_when_and_from_where(site, command, admin):

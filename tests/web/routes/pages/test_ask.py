@@ -367,9 +367,9 @@ def test_the_history_of_a_long_conversation_loses_its_beginning(monkeypatch):
 @pytest.mark.parametrize(
     ("finish_reason", "text", "note"),
     [
-        ("length", "Half", "reached its greatest length"),
-        ("content_filter", "", "withheld by a content filter"),
-        ("stop", "", "The model wrote nothing"),
+        ("length", "Half", "reached its maximum length"),
+        ("content_filter", "", "A content filter withheld the answer"),
+        ("stop", "", "The model returned an empty answer"),
     ],
 )
 def test_every_end_of_an_answer_is_told(site, upstream, finish_reason, text, note):
