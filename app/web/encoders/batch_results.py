@@ -1,4 +1,4 @@
-"""Encode the results of a batch as JSON, each with the body that the route of its request would have sent."""
+"""Encode the results of a batch as JSON, each with the body that the request's own route would have returned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.web.schemas.structured import structured_response
 
 
 def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
-    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large, then close the answers."""
+    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large. Close the answers at the end."""
     encoder = _Encoder(batch, request_id)
     with closing(answers):
         yield b'{"results":['
@@ -45,7 +45,7 @@ class _Encoder:
     def __init__(self, batch: Batch, request_id: str) -> None:
         self._batch = batch
         self._request_id = request_id
-        # Most batches have one format.
+        # Most batches have one answer format.
         self._load_format = lru_cache(maxsize=8)(_load_format)
 
     def encode(self, sent: SentRequest, line: OutputLine | None) -> tuple[int, bytes]:

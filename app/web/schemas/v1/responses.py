@@ -115,7 +115,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     @property
-    def asks_for_reasoning(self) -> bool:
+    def requests_reasoning(self) -> bool:
         """Whether the client keeps what the model reasons, since it knows that nothing is stored.
 
         Others may refer to the items of an answer instead of sending them: the AI SDK does, also to a text that
