@@ -41,15 +41,15 @@ class EmbeddingsRequest(RequestModel):
 
 
 def embeddings_response(result: EmbeddingResult) -> bytes:
-    """Return {"embeddings": [[float]], "model", "usage"} as JSON. Numbers keep their digits.
+    """Return {"embeddings": [[float]], "model", "usage"} as JSON. Numbers have the digits that the upstream sent.
 
-    "cached" counts the vectors that came from the cache, if any.
+    "cached" is the number of vectors from the cache, if any.
     """
     return b"".join([_BEGIN, b",".join(result.vectors), _end(result)])
 
 
 def embeddings_body(result: EmbeddingResult) -> bytes | JsonPieces:
-    """Return the same, in pieces if it is large."""
+    """Return the body of embeddings_response(), in pieces if it is large."""
     vectors, end = result.vectors, _end(result)
     length = len(_BEGIN) + sum(map(len, vectors)) + len(vectors) - 1 + len(end)
     if length <= SPOOL_BYTES:
@@ -87,10 +87,10 @@ class SimilarityRequest(RequestModel):
     model: ModelName | None = None
 
     def texts(self) -> list[str]:
-        """Return the texts to embed; the first is compared with the others.
+        """Return the texts to embed. The first is compared with the others.
 
         Raises:
-            InvalidRequest: neither pair is complete, or both are mixed.
+            InvalidRequest: neither pair of fields is complete, or fields of both are given.
         """
         pair, search = (self.a, self.b), (self.query, self.documents)
         if any(part is not None for part in pair) and any(part is not None for part in (*search, self.top_k)):
@@ -108,9 +108,9 @@ class SimilarityRequest(RequestModel):
         return [self.a, self.b]
 
     def response(self, result: EmbeddingResult) -> dict[str, Any]:
-        """Return {"similarity"}, or {"results": [{"index", "similarity", "document"}]} best first.
+        """Return {"similarity"}, or {"results": [{"index", "similarity", "document"}]}, the most similar first.
 
-        "cached" as in embeddings_response().
+        "cached" is as in embeddings_response().
         """
         body = self._compare(result)
         return {**body, "cached": result.cached} if result.cached else body
