@@ -66,8 +66,8 @@ def create() -> Response:
         raise Forbidden
     address = client_address(request)
     if g.idempotent is not None:
-        g.idempotent.note_sent(silent_s=settings.timeout_s)  # sending it shows nothing in between
-    with _counted(built, principal, address, new):
+        g.idempotent.note_sent(silent_s=settings.timeout_s)  # there is no progress to report until it is sent
+    with _count_requests(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)
         )
@@ -116,13 +116,13 @@ def results(batch_id: str) -> Response:
 @bp.post("/<batch_id>/cancel")
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
-    """Cancel a batch. Results so far are stored, and billed."""
+    """Cancel a batch. Results so far remain available, and are billed."""
     return _json_response(batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
 @contextmanager
-def _counted(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
-    """Count each request of a batch in the rates of its accounts, unless it is not submitted."""
+def _count_requests(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
+    """Count each request of a batch in the rate limits of its accounts. If the block fails, nothing is counted."""
     try:
         with counted_batch(
             built.rate_limiter,
@@ -142,7 +142,7 @@ def _check_may_submit(principal: Principal, settings: BatchSettings) -> None:
     if settings.submitters == "off":
         raise BatchesNotOffered
     if settings.submitters == "keys" and principal.kind != "key":
-        raise Forbidden("Only a site's own server may send batches, with its key.")
+        raise Forbidden("Only the site's own server may send batches, with an API key.")
 
 
 def _find_batch(batch_id: str) -> Batch:
@@ -156,7 +156,7 @@ def _find_batch(batch_id: str) -> Batch:
 
 
 def _require_principal() -> Principal:
-    """Return the principal. Callers without a credential and a token that is tied to a prompt are refused."""
+    """Return the principal. Raises Unauthenticated without a credential, and Forbidden for a token tied to a prompt."""
     principal: Principal = g.principal
     if not principal.is_named:
         raise Unauthenticated("no credential for batches")

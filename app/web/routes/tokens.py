@@ -1,4 +1,4 @@
-"""Serve /api/tokens: a site's server issues and revokes the tokens of its visitors."""
+"""Serve /api/tokens: a site's server issues and revokes tokens for its visitors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.web.schemas.tokens import TokenRequest, token_response
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-# Who can issue tokens that do something. A key that only reads usage takes nothing from anybody.
+# Keys that can issue tokens for calls. A key that only reads usage may not revoke the tokens of others.
 _MAY_REVOKE = SCOPES - {"usage", ALL_TENANTS}
 
 
@@ -63,10 +63,10 @@ def revoke_all() -> Response:
 
 
 def _find_tenant(*others: str) -> str:
-    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants that of the query.
+    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants the one in the query.
 
     Args:
-        others: the names that the query may have besides.
+        others: the names of other parameters of the query.
     """
     principal: Principal = g.principal
     if not any(map(principal.may, _MAY_REVOKE)):

@@ -1,4 +1,4 @@
-"""Serve /api/usage: what was used, and what is left."""
+"""Serve /api/usage: usage and remaining limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve /admin/limits: what single tenants, keys and users may use is shown, set and cleared there."""
+"""Serve /admin/limits: show, set and clear the limits of individual tenants, keys and users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.web.guards import needs_admin_session, request_actor
 from app.web.pages.administration import admin_page, read_field, show_admin_problem
 
 _ROWS = 100
-_DONE = {"set": "The limits are set.", "cleared": "The limits of the settings hold again."}
+_DONE = {"set": "The limits are set.", "cleared": "The limits of the settings apply again."}
 
 
 class _Field(NamedTuple):
@@ -38,7 +38,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """What the form shows: the account and the limits that somebody has chosen to change."""
+    """The values in the form: the account, and the texts of its limits."""
 
     kind: str
     tenant: str

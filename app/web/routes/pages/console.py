@@ -1,4 +1,4 @@
-"""Serve /: the console to try the API with for the owner, and what this is for everybody else."""
+"""Serve /: a console to try the API for the owner, and an introduction for everybody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve /usage: what was used and what is left, to administrators of all, and to everybody else of themselves."""
+"""Serve /usage: usage and remaining limits, of all users for administrators, and of the viewer for everybody else."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from app.web.pages.usage_figures import collect_figures, show_count, show_money,
 from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
-_MOST_DAYS = 3660  # ten years: each day is looked at, to draw it
-_OWN = ("days",)  # parameters of the page, which those of the API are made from
+_MAX_DAYS = 3660  # ten years: the chart has a bar for each day
+_PAGE_PARAMETERS = ("days",)  # they are replaced by parameters of the API
 
 
 def add_usage(bp: Blueprint) -> None:
@@ -57,7 +57,7 @@ def add_usage(bp: Blueprint) -> None:
         credential, authenticator = read_text_form().get("credential", "").strip(), services().authenticator
         origin = request.headers.get("Origin")
         if origin is None or not authenticator.own_hosts.is_own_origin(request, origin):
-            raise Forbidden("This form is sent by this server's own page only.")
+            raise Forbidden("This form can only be sent by this server's own page.")
         answer = redirect(url_for("pages.usage"), 303)
         try:
             authenticator.caller_sessions.open(credential, _identify, request, answer)
@@ -75,7 +75,7 @@ def add_usage(bp: Blueprint) -> None:
 
 
 def _find_viewer() -> Principal | None:
-    """Return who looks at the page: an administrator, who has signed in, or a visitor by their network address."""
+    """Return the viewer: an administrator, a caller who signed in, or a visitor by network address; None if not allowed."""
     session, authenticator = find_admin_session(), services().authenticator
     if session is not None:
         return admin_principal(session)
@@ -86,14 +86,14 @@ def _find_viewer() -> Principal | None:
         except (Unauthenticated, Forbidden):
             return None
     if found is not None:
-        _count_look(found)
+        _count_view(found)
     return found if found is not None and (found.may("usage") or found.may("admin")) else None
 
 
-def _count_look(found: Principal) -> None:
-    """Count a look of anybody but an administrator: of strangers as a request to the API, of others for itself.
+def _count_view(found: Principal) -> None:
+    """Count a view in the rate limits: for anonymous viewers as a request to the API, for others separately.
 
-    It takes as much work as the figures of the API, which are counted.
+    Views by administrators are not counted. A view takes as much work as a request to /api/usage, which is counted.
     """
     built = services()
     rates = built.limits.request_rates(found, client_address(request))
@@ -123,16 +123,16 @@ def _show(viewer: Principal) -> Response:
 
 
 def _read_query(viewer: Principal) -> UsageQuery:
-    """Return what the URL asks for. `days` stands for the last so many; without it and other days for 30."""
-    given = {name: text for name, text in request.args.items() if text and name not in _OWN}
+    """Return the query in the URL. `days` is a number of days up to today, 30 without any dates."""
+    given = {name: text for name, text in request.args.items() if text and name not in _PAGE_PARAMETERS}
     days = request.args.get("days", "" if given.keys() & {"from", "to"} else "30")
     if days in dict(_PERIODS):
         today = datetime.now(UTC).date()
         given |= {"from": (today - timedelta(days=int(days) - 1)).isoformat(), "to": today.isoformat()}
     query = parse_usage_query(given, viewer)
     span = date.fromisoformat(query.last_day) - date.fromisoformat(query.first_day)
-    if span.days >= _MOST_DAYS:
-        raise InvalidRequest(f"must be less than {_MOST_DAYS:,} days after from.", field="to")
+    if span.days >= _MAX_DAYS:
+        raise InvalidRequest(f"must be less than {_MAX_DAYS:,} days after from.", field="to")
     return query
 
 

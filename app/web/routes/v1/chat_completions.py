@@ -1,4 +1,4 @@
-"""Serve /v1/chat/completions: answer a conversation, complete or streamed, to clients of OpenAI."""
+"""Serve /v1/chat/completions: answer a conversation, complete or streamed, for OpenAI clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.web.schemas.kept_reasoning import make_seal, open_details, seal_reasoni
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
 from app.web.streaming import stream_response
 
-# The last part of the name is the operation in the ledger.
+# The name of the blueprint is the call's operation in the ledger.
 bp = Blueprint("chat", __name__, url_prefix="/chat/completions")
 
 

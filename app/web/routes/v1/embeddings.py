@@ -1,4 +1,4 @@
-"""Serve /v1/embeddings: turn texts into vectors, for clients of OpenAI."""
+"""Serve /v1/embeddings: turn texts into vectors, for OpenAI clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve /v1/responses: answer a conversation, complete or as typed events, to clients of OpenAI. Nothing is stored."""
+"""Serve /v1/responses: answer a conversation, complete or as typed events, for OpenAI clients. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.web.schemas.v1.responses import ResponsesRequest
 from app.web.streaming import stream_response
 
 bp = Blueprint("responses", __name__, url_prefix="/responses")
-# The ledger enters a call under the name of its blueprint.
+# The name of the blueprint is the call's operation in the ledger.
 _chat = Blueprint("chat", __name__)
 
 
