@@ -1,4 +1,4 @@
-"""The database of credentials, opened by the first request that has one."""
+"""Access the database of credentials, which the first request with a stored credential opens."""
 
 from __future__ import annotations
 
