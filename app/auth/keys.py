@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.actors import SYSTEM_ACTOR, Actor
 from app.auth.audit.trail import record
 from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
@@ -83,7 +83,7 @@ class ApiKeys:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    def create(self, *, tenant: str, name: str, scopes: Iterable[str], by: Actor = ITSELF) -> NewKey:
+    def create(self, *, tenant: str, name: str, scopes: Iterable[str], by: Actor = SYSTEM_ACTOR) -> NewKey:
         """Create a key.
 
         Raises:
@@ -120,7 +120,7 @@ class ApiKeys:
             row = connection.fetch_row(_BY_ID, (key_id,))
         return None if row is None else _key_from_row(row)
 
-    def rotate(self, key_id: str, *, grace_s: int, by: Actor = ITSELF) -> NewKey:
+    def rotate(self, key_id: str, *, grace_s: int, by: Actor = SYSTEM_ACTOR) -> NewKey:
         """Create a key that replaces another, which stays valid for `grace_s` more seconds.
 
         Raises:
@@ -138,7 +138,7 @@ class ApiKeys:
             record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
         return new
 
-    def revoke(self, key_id: str, *, by: Actor = ITSELF) -> ApiKey:
+    def revoke(self, key_id: str, *, by: Actor = SYSTEM_ACTOR) -> ApiKey:
         """Revoke a key and all visitor tokens that were issued with it. Revoking twice changes nothing.
 
         Raises:

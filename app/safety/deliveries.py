@@ -32,7 +32,7 @@ class Deliveries:
         self._state = state
 
     @contextmanager
-    def take(self, webhook_id: str) -> Iterator[bool]:
+    def claim(self, webhook_id: str) -> Iterator[bool]:
         """Enter a block that processes a webhook, with whether it is new. It counts as processed unless the block fails.
 
         Raises:

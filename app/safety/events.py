@@ -62,7 +62,7 @@ class SafetyEvents:
         self._reports = reports
         self._reported_users = reported_users
 
-    def take(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
+    def handle(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
         """Find the user of a report, revoke their tokens, end their running calls, and store and log the report."""
         identifier = data.get("safety_identifier") or data.get("entity_identifier")
         user = self._find_user(identifier) if isinstance(identifier, str) else None

@@ -19,5 +19,5 @@ class Actor:
     address: str | None = None
 
 
-ITSELF = Actor("gatehouse")
+SYSTEM_ACTOR = Actor("gatehouse")
 """The actor of automatic changes."""

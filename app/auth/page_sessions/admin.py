@@ -28,10 +28,10 @@ from app.storage.database.connections.sql import name_columns, write_insert
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60
-SESSIONS_KEEP_DAYS = 30
+SESSION_RETENTION_DAYS = 30
 """How many days the row of a session is stored after its end. Its link expires long before."""
 
-_RETENTION_S = SESSIONS_KEEP_DAYS * 24 * 3600
+_RETENTION_S = SESSION_RETENTION_DAYS * 24 * 3600
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
 
 

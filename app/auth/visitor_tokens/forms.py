@@ -47,7 +47,7 @@ def write_form_token(claims: Mapping[str, Any], key: str, *, follows: bool = Fal
         follows: whether the form follows another one, on this server's own page.
     """
     form = {"aud": AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
-    return disguise(encode_claims({**claims, **form}, key, _JWT_TYPE))
+    return encode_base32(encode_claims({**claims, **form}, key, _JWT_TYPE))
 
 
 def check_form_origin(claims: Mapping[str, Any], origin: str | None) -> None:
@@ -56,13 +56,13 @@ def check_form_origin(claims: Mapping[str, Any], origin: str | None) -> None:
         raise Forbidden("This form is for pages of another origin.")
 
 
-def disguise(token: str) -> str:
+def encode_base32(token: str) -> str:
     """Return a JWT in base32, so that it is not accepted where a JWT is expected."""
     return base64.b32encode(token.encode()).decode().rstrip("=").lower()
 
 
-def undisguise(text: str) -> str:
-    """Return the JWT that disguise() encoded. Raises Unauthenticated."""
+def decode_base32(text: str) -> str:
+    """Return the JWT that encode_base32() encoded. Raises Unauthenticated."""
     try:
         return base64.b32decode(text.upper() + "=" * (-len(text) % 8)).decode("ascii")
     except ValueError:

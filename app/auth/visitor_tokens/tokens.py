@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.actors import SYSTEM_ACTOR, Actor
 from app.auth.audit.trail import Action, record
 from app.auth.claims import LEEWAY_S, OWN_ALGORITHM, decode_with_any, encode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
 from app.auth.visitor_tokens import forms
-from app.auth.visitor_tokens.forms import FormPass, check_form_origin, undisguise, write_form_token
+from app.auth.visitor_tokens.forms import FormPass, check_form_origin, decode_base32, write_form_token
 from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Forbidden
 from app.runtime import clock
@@ -165,7 +165,7 @@ class VisitorTokens:
             Unauthenticated: the token was not issued here, has expired, is revoked, or is no form token.
             Forbidden: the token is bound to another origin.
         """
-        claims = self._check(undisguise(token), forms.AUDIENCE)
+        claims = self._check(decode_base32(token), forms.AUDIENCE)
         check_form_origin(claims, origin)
         return FormPass(
             id=claims["form"],
@@ -174,12 +174,12 @@ class VisitorTokens:
             next=write_form_token(claims, self._keys[0], follows=True),
         )
 
-    def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
+    def revoke(self, token_id: str, *, tenant: str, by: Actor = SYSTEM_ACTOR) -> None:
         """Revoke one token of a tenant. It does not have to exist, as tokens are not stored."""
         which = {"tenant": tenant, "token_id": token_id}
         self._revoke("revoked_tokens", which, {}, ("token.revoke", f"token:{token_id}", by))
 
-    def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
+    def revoke_all(self, user: str, *, tenant: str, by: Actor = SYSTEM_ACTOR) -> None:
         """Revoke all tokens that were issued for a user so far, including this second."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
         which = {"tenant": tenant, "user_id": user}

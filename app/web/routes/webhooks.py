@@ -44,9 +44,9 @@ def take() -> Response:
         built.authenticator.failures.count(client_address(request), f"webhook {signatures}")
         raise
     kind, data = _read_event(body)
-    with built.deliveries.take(webhook_id) as is_new:
+    with built.deliveries.claim(webhook_id) as is_new:
         if is_new and kind.startswith("safety"):
-            built.safety_events.take(webhook_id, kind, data)
+            built.safety_events.handle(webhook_id, kind, data)
         elif is_new and kind.startswith("batch.") and isinstance(batch_id := data.get("id"), str):
             built.batches.settle_reported(batch_id)
     return no_content()
