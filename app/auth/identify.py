@@ -126,7 +126,7 @@ class Authenticator:
 
     def _identify_by_address(self, request: Request) -> Principal:
         if "HTTP_COOKIE" in request.environ and (admin := self.find_admin(request)) is not None:
-            return admin_principal(admin)
+            return make_admin_principal(admin)
         has_session = self.sessions.check(request)
         if self.auth_required and not has_session:
             raise Unauthenticated("no credential")
@@ -158,7 +158,7 @@ class Authenticator:
         return self.jwt_issuer.verify(credential)
 
 
-def admin_principal(session: AdminSession) -> Principal:
+def make_admin_principal(session: AdminSession) -> Principal:
     """Return the principal of an administrator: a user of the default tenant, with all scopes."""
     return Principal(kind="admin", tenant=DEFAULT_TENANT, user=f"admin:{session.name}", scopes=SCOPES)
 

@@ -40,7 +40,7 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     problems: list[str] = []
     files = sorted(folder.glob("[!._]*.py"))
     problems += [f"TOOLS_DIR: {file.name}: {_INVALID_NAME}" for file in files if formats.check_name(file.stem)]
-    for file, module_name in (*_iter_built_in(), *_iter_own(files)):
+    for file, module_name in (*_iter_built_in(), *_iter_site_files(files)):
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
@@ -62,7 +62,7 @@ def _iter_built_in() -> Iterator[tuple[str, str]]:
         yield f"app/tools/builtin/{found.name}.py", f"{_BUILT_IN}.{found.name}"
 
 
-def _iter_own(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
+def _iter_site_files(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Yield the file for error messages and the module name of each file of TOOLS_DIR with a valid name."""
     for file in files:
         if not formats.check_name(file.stem):

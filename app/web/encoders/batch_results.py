@@ -22,9 +22,9 @@ from app.openai_service import (
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.runtime.turns import in_turns
 from app.web.errors import api_error, problem_for
-from app.web.schemas.chat import chat_response
-from app.web.schemas.embeddings import embeddings_response
-from app.web.schemas.structured import structured_response
+from app.web.schemas.chat import build_chat_response
+from app.web.schemas.embeddings import build_embeddings_response
+from app.web.schemas.structured import build_structured_response
 
 
 def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
@@ -67,12 +67,12 @@ class _Encoder:
             raise UpstreamFailed
         record = CallRecord(self._request_id, batch.kind, batch.model)
         if batch.kind == "embeddings":
-            return embeddings_response(parse_embeddings_answer(line, record))
+            return build_embeddings_response(parse_embeddings_answer(line, record))
         if batch.kind == "structured":
             checker, changes = self._load_format(sent.answer_format)
             result = parse_structured_answer(line, record, checker)
-            return orjson.dumps(structured_response(result.data, result, changes))
-        return orjson.dumps(chat_response(parse_chat_answer(line, record)))
+            return orjson.dumps(build_structured_response(result.data, result, changes))
+        return orjson.dumps(build_chat_response(parse_chat_answer(line, record)))
 
 
 def _load_format(text: str) -> tuple[AnswerChecker, Sequence[str] | None]:

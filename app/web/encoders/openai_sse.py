@@ -94,7 +94,7 @@ class OpenAISse:
         if isinstance(event, Reasoning):
             # OpenAI sends no reasoning in this format. Servers that do, and their clients, use this name.
             return self._encode_choice({"reasoning_content": event.text})
-        return self._encode_choice({"tool_calls": [self._tool_call(event)]})
+        return self._encode_choice({"tool_calls": [self._build_call_delta(event)]})
 
     def _encode_choice(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -106,7 +106,7 @@ class OpenAISse:
             rest["usage"] = usage
         return self._padding.close(b"%b,%b" % (self._begin_chunk, orjson.dumps(rest)[1:-1]))
 
-    def _tool_call(self, event: ToolCallDelta) -> dict[str, Any]:
+    def _build_call_delta(self, event: ToolCallDelta) -> dict[str, Any]:
         index = event.position
         self._calls[index] = self._calls.get(index, False) or bool(event.arguments)
         call: dict[str, Any] = {"index": index}
@@ -121,7 +121,7 @@ class OpenAISse:
         chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
         if done.reasoning_items and (details := build_details(self._seal(done))):
             chunks.append(self._encode_choice(details))
-        chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
+        chunks.append(self._encode_choice({}, map_finish_reason(done.finish_reason, bool(done.tool_calls))))
         if self._includes_usage:
             chunks.append(self._encode_chunk([], None if done.usage is None else done.usage.raw))
         return b"".join([*chunks, _END])
@@ -159,7 +159,7 @@ def read_service_tier(record: CallRecord) -> str | None:
     return record.attempt_log[-1].service_tier if record.attempt_log else None
 
 
-def name_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:
+def map_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:
     """Return one of OpenAI's finish reasons. An answer with an unknown reason counts as complete."""
     if finish_reason == "unknown":
         return "tool_calls" if has_tool_calls else "stop"

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from app.openai_service import Done, Events, Failed, Parsed, PartialParsed
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
-from app.web.schemas.structured import StructuredCall, structured_response
+from app.web.schemas.structured import StructuredCall, build_structured_response
 
 
 class StructuredSse:
@@ -37,7 +37,7 @@ class StructuredSse:
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                end = structured_response(self._data, event, self._call.normalized)
+                end = build_structured_response(self._data, event, self._call.normalized)
                 lines.append(self._encode({"done": True, **end}))
             elif isinstance(event, Failed):
                 lines.append(self._encode(api_error(problem_for(event.error), self._request_id)))

@@ -10,7 +10,7 @@ from app.openai_service import Done, Event, Events, Failed, Refusal, Token, Tool
 from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
-from app.web.schemas.chat import tool_run
+from app.web.schemas.chat import describe_tool_run
 from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 
@@ -62,5 +62,5 @@ class TokenSse:
         if isinstance(event, Failed):
             return api_error(problem_for(event.error), self._request_id)
         if isinstance(event, ToolRun):
-            return {"tool": tool_run(event)}
+            return {"tool": describe_tool_run(event)}
         return None  # reasoning, and the pieces of tool calls: the `done` event has the complete calls

@@ -32,8 +32,8 @@ from app.web.schemas.batches import (
     BatchItem,
     CreateBatchRequest,
     Submitter,
-    batch_owner,
-    batch_response,
+    build_batch_response,
+    find_batch_owner,
     parse_list_query,
 )
 
@@ -71,7 +71,7 @@ def create() -> Response:
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)
         )
-    response = _json_response(batch_response(batch, principal), status=201)
+    response = _json_response(build_batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(build_adjusted_headers(adjusted))
     return response
@@ -87,14 +87,14 @@ def show_all() -> Response:
     page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
-    return _json_response({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
+    return _json_response({"batches": [build_batch_response(batch, principal) for batch in shown], "next": more})
 
 
 @bp.get("/<batch_id>")
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Show the status of a batch."""
-    return _json_response(batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
+    return _json_response(build_batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
@@ -117,7 +117,7 @@ def results(batch_id: str) -> Response:
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
     """Cancel a batch. Results so far remain available, and are billed."""
-    return _json_response(batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
+    return _json_response(build_batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def _check_may_submit(principal: Principal, settings: BatchSettings) -> None:
 
 def _find_batch(batch_id: str) -> Batch:
     principal = _require_principal()
-    batch = services().batches.get(batch_id, batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    batch = services().batches.get(batch_id, find_batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
         abort(404)
     if not _may_see(principal, batch.kind):

@@ -38,7 +38,7 @@ def create() -> Response:
     body.refuse_to_resume()
     call = build_call(body, media)
     result = services().openai_service.chat(call, caller=billed_context())
-    return json_response(body.response(result, seal_reasoning(result)), result.record)
+    return json_response(body.build_response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")

@@ -17,7 +17,7 @@ from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
-from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
+from app.web.schemas.structured import StructuredCall, StructuredRequest, build_structured_response
 from app.web.streaming import padding, stream_response
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
@@ -31,7 +31,7 @@ def create() -> Response:
     body.refuse_to_resume()
     structured = _build_call(body, media)
     result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
-    return json_response(structured_response(result.data, result, structured.normalized), result.record)
+    return json_response(build_structured_response(result.data, result, structured.normalized), result.record)
 
 
 def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:

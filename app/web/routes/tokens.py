@@ -14,7 +14,7 @@ from app.services import services
 from app.web.guards import needs_key, request_actor
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
-from app.web.schemas.tokens import TokenRequest, token_response
+from app.web.schemas.tokens import TokenRequest, build_token_response
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
@@ -31,7 +31,7 @@ def create() -> Response:
     grant = read_json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.stored)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
     return Response(
-        orjson.dumps(token_response(token)),
+        orjson.dumps(build_token_response(token)),
         status=201,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},

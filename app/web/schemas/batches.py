@@ -175,7 +175,7 @@ class _Builder:
             texts = item.embeddings
             return _Built(
                 *self._upstream.build_embeddings_request(
-                    texts.texts(), model=texts.model, dimensions=texts.dimensions
+                    texts.list_texts(), model=texts.model, dimensions=texts.dimensions
                 )
             )
         if (given := item.structured or item.chat) is not None:
@@ -246,7 +246,7 @@ class ListQuery:
     before: str | None
 
 
-def batch_owner(principal: Principal) -> BatchOwner:
+def find_batch_owner(principal: Principal) -> BatchOwner:
     """Return the owner of the batches that a principal may see: the user, or for an `admin` the tenant or everyone."""
     if principal.administers_all:
         return BatchOwner(None, None)
@@ -259,7 +259,7 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
     Raises:
         InvalidRequest: a parameter is not valid.
     """
-    owner = batch_owner(principal)
+    owner = find_batch_owner(principal)
     filters = (*(("tenant",) if owner.tenant is None else ()), *(("user",) if owner.user is None else ()))
     for name in args:
         if name not in ("limit", "before", *filters):
@@ -276,7 +276,7 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
     return ListQuery(owner, int(limit), before)
 
 
-def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
+def build_batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
     """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}.
 
     An admin also gets the "user", and one of all tenants the "tenant".

@@ -153,12 +153,12 @@ class ChatRequest(ChatFields, ConversationRequest):
             raise InvalidRequest("Give only one of messages, message and userMessage.")
         return build_messages(self.messages, self.message or self.user_message)
 
-    def response(self, result: ChatResult, reasoning: str | None) -> dict[str, Any]:
+    def build_response(self, result: ChatResult, reasoning: str | None) -> dict[str, Any]:
         """Return the response body, with the sealed reasoning if there is any.
 
         The reply is repeated in `text` if the request has `userMessage`, and in `content` if it has `message`.
         """
-        body = chat_response(result, reasoning)
+        body = build_chat_response(result, reasoning)
         if self.user_message is not None:
             body["text"] = body["reply"]
         if self.message is not None:
@@ -166,7 +166,7 @@ class ChatRequest(ChatFields, ConversationRequest):
         return body
 
 
-def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
+def build_chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
     """Return {"reply", "finishReason", "usage", "model", "id"}, and if any "toolCalls", "reasoning", "trimmed" and so on."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
@@ -180,7 +180,7 @@ def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str,
     if reasoning:
         body["reasoning"] = reasoning
     if result.tool_runs:
-        body["toolRuns"] = [tool_run(run) for run in result.tool_runs]
+        body["toolRuns"] = [describe_tool_run(run) for run in result.tool_runs]
     if result.trimmed:
         body["trimmed"] = result.trimmed
     if result.is_cached:
@@ -188,7 +188,7 @@ def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str,
     return body
 
 
-def tool_run(run: ToolRun) -> dict[str, Any]:
+def describe_tool_run(run: ToolRun) -> dict[str, Any]:
     """Return {"id", "name", "status"}, and "ms" if the run has ended. Arguments and results are not sent."""
     body: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
     return body if run.ms is None else body | {"ms": run.ms}

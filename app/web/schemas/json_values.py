@@ -70,7 +70,7 @@ def has_word(data: bytes, word: bytes) -> bool:
     return data.rfind(word) >= 0
 
 
-def count_swelling(data: bytes) -> int:
+def count_extra_bytes(data: bytes) -> int:
     """Return how many more bytes the strings of a JSON text take once they are parsed.
 
     A Python string takes four bytes a character if one is outside the Basic Multilingual Plane, such as an emoji.

@@ -170,7 +170,7 @@ def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(
+def build_structured_response(
     data: Any, end: StructuredResult | Done, normalized: Sequence[str] | None
 ) -> dict[str, Any]:
     """Return {"data", "finishReason", "usage", "model", "id"}, and if they apply "cached", "normalized", "trimmed"."""

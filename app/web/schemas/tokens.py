@@ -78,7 +78,7 @@ class TokenRequest(RequestModel):
             )
 
 
-def token_response(token: VisitorToken) -> dict[str, Any]:
+def build_token_response(token: VisitorToken) -> dict[str, Any]:
     """Return {"token", "tokenId", "formToken", "expiresAt"}."""
     expires_at = format_iso(token.expires_at)
     return {"token": token.text, "tokenId": token.id, "formToken": token.form, "expiresAt": expires_at}

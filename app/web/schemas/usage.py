@@ -111,7 +111,7 @@ def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[l
     return [add_totals(group, members) for group, members in in_turns(parts.items())], savings
 
 
-def usage_response(
+def build_usage_response(
     query: UsageQuery, rows: Sequence[Total], savings: Savings, standing: Standing
 ) -> dict[str, Any]:
     """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
@@ -147,7 +147,7 @@ def format_safety_event(event: SafetyEvent) -> dict[str, Any]:
     }
 
 
-def usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str:
+def write_usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str:
     """Return one CSV line per row, with the field names of the JSON response."""
     text = io.StringIO()
     writer = csv.writer(text)

@@ -141,7 +141,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
 
 
 @contextmanager
-def prefixed(where: str) -> Iterator[None]:
+def prefix_errors(where: str) -> Iterator[None]:
     """Prefix the field of an InvalidRequest that is raised in the block."""
     try:
         yield

@@ -17,7 +17,7 @@ from app.web.errors import NotFound
 from app.web.guards import needs, request_actor
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
-from app.web.schemas.admin.limits import LimitsRequest, limits_response
+from app.web.schemas.admin.limits import LimitsRequest, build_limits_response
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 
@@ -105,7 +105,7 @@ def _get_principal() -> Principal:
 
 
 def _describe(account: AccountName, own: OwnLimits) -> dict[str, Any]:
-    return limits_response(account, own, services().limits.describe_defaults(account.kind))
+    return build_limits_response(account, own, services().limits.describe_defaults(account.kind))
 
 
 def _respond(body: dict[str, Any]) -> Response:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Redirection
 from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
-from app.auth.identify import admin_principal
+from app.auth.identify import make_admin_principal
 from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
@@ -21,7 +21,7 @@ from app.web.forms.bodies import read_text_form
 from app.web.guards import find_admin_session, public
 from app.web.pages.answers import page_response
 from app.web.pages.usage_figures import collect_figures, show_count, show_money, show_used
-from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, usage_csv
+from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, write_usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
 _MAX_DAYS = 3660  # ten years: the chart has a bar for each day
@@ -49,7 +49,7 @@ def add_usage(bp: Blueprint) -> None:
         rows, savings = read_rows(query, built.reports, built.prices)
         name = f"usage-{query.first_day}-{query.last_day}.csv"
         headers = {"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"}
-        return Response(usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)
+        return Response(write_usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)
 
     @bp.post("/usage/sign-in")
     @public
@@ -78,7 +78,7 @@ def _find_viewer() -> Principal | None:
     """Return the viewer: an administrator, a caller who signed in, or a visitor by network address; None if not allowed."""
     session, authenticator = find_admin_session(), services().authenticator
     if session is not None:
-        return admin_principal(session)
+        return make_admin_principal(session)
     found = authenticator.caller_sessions.find(request, _identify)
     if found is None and authenticator.own_hosts.include(request):
         try:

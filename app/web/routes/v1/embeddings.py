@@ -26,4 +26,4 @@ def create() -> Response:
         dimensions=body.dimensions,
         caller=billed_context(),
     )
-    return json_response(body.response(result), result.record)
+    return json_response(body.build_response(result), result.record)

@@ -49,7 +49,7 @@ class LimitsRequest(RequestModel):
             raise InvalidRequest(str(error), field=to_camel(error.field)) from None
 
 
-def limits_response(account: AccountName, own: OwnLimits, defaults: OwnLimits) -> dict[str, Any]:
+def build_limits_response(account: AccountName, own: OwnLimits, defaults: OwnLimits) -> dict[str, Any]:
     """Return {"kind", "tenant", "id", "limits", "defaults"}."""
     return {
         "kind": account.kind,

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.encoders.openai_sse import build_tool_call, name_finish_reason, read_service_tier
+from app.web.encoders.openai_sse import build_tool_call, map_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
@@ -167,7 +167,7 @@ def _make_tools(tools: Sequence[Any]) -> list[Any]:
     return [tool if tool["type"] == "function" else drop_nulls(tool) for tool in make_strict_tools(tools)]
 
 
-def chat_completion(
+def build_chat_completion(
     result: ChatResult, completion_id: str, created: int, reasoning: str | None = None
 ) -> dict[str, Any]:
     """Return OpenAI's `chat.completion`.
@@ -190,7 +190,7 @@ def chat_completion(
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": name_finish_reason(result.finish_reason, has_calls),
+        "finish_reason": map_finish_reason(result.finish_reason, has_calls),
     }
     return {
         "id": result.id or completion_id,

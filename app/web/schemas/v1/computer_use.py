@@ -17,7 +17,7 @@ from app.problems import InvalidRequest
 from app.web.schemas.fields import Detail
 from app.web.schemas.v1.fields import OpenAIModel
 from app.web.schemas.v1.refused_types import ACCEPTED_TOOLS, describe_refusal
-from app.web.schemas.validation import check_depth, prefixed, validate
+from app.web.schemas.validation import check_depth, prefix_errors, validate
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ALLOWS_ALL = "computer_use"
@@ -147,13 +147,13 @@ def read_computer_tools(tools: Sequence[Mapping[str, Any]], settings: HostedTool
         if (kind := tool.get("type")) in COMPUTER_TOOLS:
             if not _allow(settings, kind):
                 raise InvalidRequest(f"{describe_refusal(kind, ACCEPTED_TOOLS)}.", field=f"tools.{index}")
-            with prefixed(f"tools.{index}"):
+            with prefix_errors(f"tools.{index}"):
                 validate(dict(tool), _MODELS[str(kind)])
             found.append(dict(tool))
     return found
 
 
-def use_computer(items: Iterable[Mapping[str, Any]], settings: HostedToolSettings) -> bool:
+def has_computer_calls(items: Iterable[Mapping[str, Any]], settings: HostedToolSettings) -> bool:
     """Return whether a conversation contains computer calls. Raises InvalidRequest if the settings do not allow them."""
     for index, item in enumerate(items):
         if (kind := item.get("type")) in _ITEMS:

@@ -57,7 +57,7 @@ class EmbeddingsRequest(OpenAIModel):
     encoding_format: Literal["float", "base64"] | None = None
     user: Any = None  # the credential identifies the user
 
-    def response(self, result: EmbeddingResult) -> bytes | JsonPieces:
+    def build_response(self, result: EmbeddingResult) -> bytes | JsonPieces:
         """Return {"object", "data": [{"object", "index", "embedding"}], "model", "usage"} as JSON.
 
         A large body is written to a file, vector by vector.

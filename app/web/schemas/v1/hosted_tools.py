@@ -15,7 +15,7 @@ from app.problems import InvalidRequest
 from app.web.media.parts import find_media
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.refused_types import ACCEPTED_TOOLS, describe_refusal
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefixed, validate
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefix_errors, validate
 
 _Short = Annotated[str, Field(min_length=1, max_length=256)]
 _Host = Annotated[str, Field(min_length=1, max_length=253)]
@@ -210,7 +210,7 @@ def read_hosted_tools(
             name, model = _MODELS[str(kind)]
             if name not in settings.allowed:
                 raise InvalidRequest(f"{describe_refusal(kind, ACCEPTED_TOOLS)}.", field=f"tools.{index}")
-            with prefixed(f"tools.{index}"):
+            with prefix_errors(f"tools.{index}"):
                 _check_together(validate(dict(tool), model), settings.resources)
             hosted.append({field: value for field, value in tool.items() if value is not None})
     if not hosted:

@@ -150,7 +150,7 @@ def _drop_item(item: HostedItem) -> dict[str, Any]:
     return {"type": item["type"]}
 
 
-def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
+def _strip_reasoning(item: ReasoningItem) -> dict[str, Any]:
     """Return the type and the sealed reasoning of the item, without its summary and ids, which are not used."""
     return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
 
@@ -197,7 +197,7 @@ _Item = Annotated[
     | Annotated[CustomCallOutputItem, AfterValidator(_to_result), Tag("custom_tool_call_output")]
     | Annotated[ComputerCall, Tag("computer_call")]
     | Annotated[ComputerOutput, Tag("computer_call_output")]
-    | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
+    | Annotated[ReasoningItem, AfterValidator(_strip_reasoning), Tag("reasoning")]
     | Annotated[MadeImage, Tag(_AS_IMAGE)]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),

@@ -19,7 +19,7 @@ from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperatu
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.allowed_tools import choose_tools
-from app.web.schemas.v1.computer_use import read_computer_tools, use_computer
+from app.web.schemas.v1.computer_use import has_computer_calls, read_computer_tools
 from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
 from app.web.schemas.v1.hosted_tools import check_read_images, describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import read_response_format
@@ -145,7 +145,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         """
         self._check()
         computers = read_computer_tools(self.tools or (), hosted_tools)
-        has_computer = use_computer(self.items, hosted_tools) or bool(computers)
+        has_computer = has_computer_calls(self.items, hosted_tools) or bool(computers)
         self._prepare_media(media, prompts)
         prompt, text = prompts.select(self), self.text or TextOptions()
         hosted = read_hosted_tools(
