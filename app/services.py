@@ -146,7 +146,7 @@ def build_services(
         listeners: called with the record of each call.
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
-        metrics: counts requests and calls; None without metrics.
+        metrics: counts requests and calls; None if METRICS_ALLOW is not set.
         tracing: exports traces; None without tracing.
 
     Raises:

@@ -16,7 +16,7 @@ _LOGGED_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Pseudonym:
-    """A user as the upstream knows them.
+    """The identifiers of a user at the upstream.
 
     Attributes:
         safety_identifier: 64 hexadecimal digits, the same for every request of the user.

@@ -109,7 +109,7 @@ class VisitorTokens:
         if not self._keys:
             raise AuthUnavailable(f"Visitor tokens need a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
-            raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
+            raise Forbidden(f"this key cannot grant {missing[0]!r}.", field="scopes")
         now = int(clock.now())
         token_id, expires_at = secrets.token_urlsafe(16), now + grant.ttl_s
         claims = {

@@ -54,7 +54,7 @@ def add_static_files(bp: Blueprint) -> None:
     @bp.get("/favicon.ico")
     @public
     def no_icon() -> Response:
-        # Browsers request it without being told to, and a 404 in their console would look like an error of the page.
+        # Browsers request it automatically, and a 404 in their console would look like an error of the page.
         return no_content()
 
 

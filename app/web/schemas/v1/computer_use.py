@@ -121,7 +121,7 @@ def _to_result(item: ComputerOutputItem) -> dict[str, Any]:
     screenshot = item["output"]
     result: dict[str, Any] = {"type": item["type"], "call_id": item["call_id"]}
     if screenshot.get("file_id") is not None:
-        raise ValueError("output.file_id is not accepted; send the image itself as output.image_url, a data: URL")
+        raise ValueError("output.file_id is not accepted; send the image as output.image_url, a data: URL")
     if (url := screenshot.get("image_url")) is None:
         raise ValueError("output.image_url is missing")
     detail = {} if screenshot.get("detail") is None else {"detail": screenshot["detail"]}

@@ -112,7 +112,8 @@ class _DescribedAs:
         return handler(TypeAdapter(self._kind).core_schema)  # only for the document, as it takes 20 ms
 
 
-# Tools that the settings must allow are validated later, so that a tool that is not allowed is refused as such.
+# Tools that need a permission in the settings are validated after that was checked, so that the permission is the first
+# error to be reported.
 _HostedTool = Annotated[dict[str, Any], _DescribedAs(HostedTool)]
 _ComputerTool = Annotated[dict[str, Any], _DescribedAs(ComputerTool)]
 _Tool = Annotated[
