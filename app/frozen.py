@@ -13,7 +13,7 @@ T = TypeVar("T")
 def frozen(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
     """Make a class a dataclass with slots, which mypy treats as immutable.
 
-    `dataclass(frozen=True)` enforces this at run time, too. It then sets each attribute by a call, which takes four times as
-    long, and a chat sets more than a hundred attributes.
+    `dataclass(frozen=True)` enforces this at run time, too. It then sets each attribute by a call, which takes
+    four times as long, and a chat sets more than a hundred attributes.
     """
     return dataclass(slots=True, unsafe_hash=True, kw_only=kw_only)

@@ -1,4 +1,4 @@
-"""Define Problem, the base class of all errors that callers may see, and the general errors that any package may raise."""
+"""Define Problem, the base class of errors that callers may see, and general errors that any package may raise."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Problem(Exception):
         code: the code for programs. It never changes.
         sentence: the text for people, unless the error has a safe message.
         field: the name of the invalid field, which begins the sentence.
-        message_is_safe: whether the error's own message may be shown. It must not contain text of the upstream or of
-            other users.
+        message_is_safe: whether the error's own message may be shown. It must not contain text of the upstream or
+            of other users.
         retry_after_s: the value of the header Retry-After; None omits the header.
         outcome: the outcome in the record of a call that this error ended; None leaves it to the raising code.
     """
@@ -42,7 +42,7 @@ class Problem(Exception):
 
 
 class InvalidRequest(Problem):
-    """A field of the request is missing, unknown, of the wrong type or out of bounds, or fields contradict each other."""
+    """A field is missing, unknown, of the wrong type or out of bounds, or fields contradict each other."""
 
     status = 400
     code = "invalid_request"

@@ -17,18 +17,19 @@ UNKNOWN = "unknown"
 WIDE_FACTOR = 4
 """The limit of a /48 network, as a multiple of the limit of a /64."""
 
-# Some providers assign a /48 to one customer, who can then use any address in 65,536 /64 networks. Others put thousands
-# of customers into one /48. So a /48 has a limit too, which is higher than that of a /64.
+# Some providers assign a /48 to one customer, who can then use any address in 65,536 /64 networks. Others put
+# thousands of customers into one /48. So a /48 has a limit too, which is higher than that of a /64.
 _WIDE_BITS = 48
-# An element of Forwarded, which some proxies put into X-Forwarded-For: its value between its name and its parameters.
+# An element of Forwarded, which some proxies put into X-Forwarded-For: its value between its name and its
+# parameters.
 _ELEMENT = re.compile(r"(?:for\s*=\s*)?([^;]*)", re.IGNORECASE)
 # A port is a number, an obfuscated name (RFC 7239, 6.3), or empty.
 _PORT = re.compile(r":(\d{0,5}|_[\w.-]*)", re.ASCII)
 # What proxies write if they do not know the client, and for variables without a value.
 _PLACEHOLDERS = {"", "unknown", "-", "null", "(null)", "none", "undefined"}
 _SPACES_AND_QUOTES = " \t\"'"
-# Networks of IPv4 addresses behind a translator (RFC 6052) and in an old notation (RFC 4291, 2.5.5.1). Reduced to a /64,
-# all of them would be one client.
+# Networks of IPv4 addresses behind a translator (RFC 6052) and in an old notation (RFC 4291, 2.5.5.1). Reduced to
+# a /64, all of them would be one client.
 _IPV4_NETWORKS = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _LOOPBACK = ipaddress.ip_address("::1")
 
@@ -41,11 +42,11 @@ log = logging.getLogger(__name__)
 def client_address(request: Request) -> str:
     """Return the client's network address, which identifies an anonymous user.
 
-    It is the address of the connection, or the one that the outermost of TRUSTED_PROXIES added to X-Forwarded-For. No
-    other header is read. An IPv6 address is reduced to its /64 network, in which a client can use any address.
+    It is the address of the connection, or the one that the outermost of TRUSTED_PROXIES added to X-Forwarded-For.
+    No other header is read. An IPv6 address is reduced to its /64 network, in which a client can use any address.
 
-    If a trusted proxy wrote a text that is no IP address, the text without its port identifies the client. All clients
-    without any text are one user.
+    If a trusted proxy wrote a text that is no IP address, the text without its port identifies the client. All
+    clients without any text are one user.
     """
     remote_addr = request.environ.get("REMOTE_ADDR") or ""
     address, is_readable = _normalize(remote_addr)
@@ -54,7 +55,7 @@ def client_address(request: Request) -> str:
             "address.unreadable",
             extra={
                 "shape": _describe_shape(remote_addr),
-                "hint": "configure the outermost of TRUSTED_PROXIES to send the client's IP address in X-Forwarded-For",
+                "hint": "let the outermost of TRUSTED_PROXIES send the client's IP address in X-Forwarded-For",
             },
         )
     return address

@@ -24,7 +24,8 @@ def decode_claims(
 ) -> dict[str, Any]:
     """Return the claims of a token that has a valid signature and is valid now.
 
-    Headers that name a key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts any exp in the future.
+    Headers that name a key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts any exp in the
+    future.
 
     Args:
         token: the encoded JWT.
@@ -80,7 +81,10 @@ def encode_claims(claims: Mapping[str, Any], key: str, kind: str) -> str:
 def decode_with_any(
     token: str, keys: Sequence[str], *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
 ) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys has signed. Args and Raises are those of decode_claims()."""
+    """Return the claims of a token that one of the keys has signed.
+
+    Args and Raises are those of decode_claims().
+    """
     refusal = Unauthenticated("bad token", is_guess=True)
     for key in keys:
         try:

@@ -1,8 +1,8 @@
 """Limit the wrong credentials from one network, counted over all workers.
 
-A credential is checked before it is counted, so a valid one is never refused because of wrong ones from the same network.
-Checking a wrong credential takes less work than answering a request. This limits the number of 401 responses, and so what
-an attacker can learn by guessing.
+A credential is checked before it is counted, so a valid one is never refused because of wrong ones from the same
+network. Checking a wrong credential takes less work than answering a request. This limits the number of 401
+responses, and so what an attacker can learn by guessing.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _DIGEST_BYTES = 8
 class FailedAttemptLimit:
     """Counts wrong credentials in fixed windows of a minute. Around the end of a window, twice the limit can pass.
 
-    A network may send MAX_FAILURES different credentials, and each of them MAX_FAILURES times. So a page that repeats an
-    expired token does not use up the limit of other visitors behind the same address.
+    A network may send MAX_FAILURES different credentials, and each of them MAX_FAILURES times. So a page that
+    repeats an expired token does not use up the limit of other visitors behind the same address.
     """
 
     def __init__(self, state: SharedState) -> None:

@@ -62,8 +62,8 @@ class Authenticator:
     def identify(self, request: Request) -> Principal:
         """Return the principal of a request, by its Authorization header, or without one by its network address.
 
-        An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an API
-        key. The body is not read.
+        An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an
+        API key. The body is not read.
 
         Raises:
             Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
@@ -108,11 +108,13 @@ class Authenticator:
     def find_admin(self, request: Request) -> AdminSession | None:
         """Return the administrator's session of a request, if any.
 
-        A session is ignored if a page of another origin reads. With CORS_CREDENTIALS, scripts of an allowed origin could
-        otherwise read what only an administrator may, since browsers send the cookie from all hosts of the same site.
+        A session is ignored if a page of another origin reads. With CORS_CREDENTIALS, scripts of an allowed origin
+        could otherwise read what only an administrator may, since browsers send the cookie from all hosts of the
+        same site.
 
         Raises:
-            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the request.
+            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the
+                request.
             DatabaseUnavailable: the sessions cannot be read.
         """
         session = self.admin_sessions.find(request)
@@ -175,7 +177,10 @@ def _make_unnamed_principal(kind: Kind, address: str, scopes: frozenset[str]) ->
 
 
 def _read_type(token: str) -> object:
-    """Return the `typ` in the header of a token. It only selects the verifier, so it does not have to be trusted."""
+    """Return the `typ` in the header of a token.
+
+    It only selects the verifier, so it does not have to be trusted.
+    """
     try:
         header = orjson.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
     except ValueError:
@@ -202,7 +207,8 @@ def build_authenticator(
         keys=keys,
         tokens=tokens,
         jwt_issuer=_build_jwt_issuer(config, tokens),
-        # Production opens no such sessions, so none are accepted there, even if they are signed with the same secret.
+        # Production opens no such sessions, so none are accepted there, even if they are signed with the same
+        # secret.
         sessions=Sessions(
             "" if config.is_production else config.secret_key,
             fallbacks=fallbacks,

@@ -1,7 +1,7 @@
 """Fetch and cache the public keys of the site's identity provider.
 
-While the provider is down, PyJWT's client sends a request for each token, one after another, and discards keys that are
-still usable. This client sends at most one request in ten seconds, and continues to use the cached keys.
+While the provider is down, PyJWT's client sends a request for each token, one after another, and discards keys
+that are still usable. This client sends at most one request in ten seconds, and continues to use the cached keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _MAX_KEYS = 100
 
 
 class Jwks:
-    """The provider's keys, cached in each process. Requests that arrive during a fetch wait for it, or use the cached keys.
+    """The provider's keys, cached in each process.
+
+    Requests that arrive during a fetch wait for it, or use the cached keys.
 
     Args:
         url: the URL of the provider's JWKS document.

@@ -14,7 +14,10 @@ from app.config import ProviderSettings
 
 
 class JwtIssuer:
-    """Verifies the provider's tokens. Their scopes come from the settings: the provider does not know our scopes."""
+    """Verifies the provider's tokens.
+
+    Their scopes come from the settings: the provider does not know our scopes.
+    """
 
     def __init__(
         self, settings: ProviderSettings, *, is_revoked: Callable[[str, str, int], bool] | None = None

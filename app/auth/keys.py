@@ -1,7 +1,8 @@
 """Create, verify, rotate and revoke API keys, which sites' own servers use.
 
-A key is `gh_<id>_<secret>`. The id is public: it identifies the row, and appears in lists and logs. Of the secret only the
-SHA-256 is stored. A slow hash would not add protection: the secret is 256 random bits, which cannot be guessed.
+A key is `gh_<id>_<secret>`. The id is public: it identifies the row, and appears in lists and logs. Of the secret
+only the SHA-256 is stored. A slow hash would not add protection: the secret is 256 random bits, which cannot be
+guessed.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class ApiKeys:
 
 
 def parse_key_id(text: str) -> str:
-    """Return the id of a key, given the id, the start of the key (gh_AbCd1234) or, by mistake, the complete key."""
+    """Return the id of a key, given its id, its start (gh_AbCd1234) or, by mistake, the complete key."""
     return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
 
 

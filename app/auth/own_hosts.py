@@ -1,7 +1,7 @@
 """Distinguish this server's own pages from others by the server's configured host names.
 
-A request's Host alone is not enough. A page of another site can let its host name resolve to this machine (DNS rebinding),
-and its requests then have an Origin equal to their Host.
+A request's Host alone is not enough. A page of another site can let its host name resolve to this machine (DNS
+rebinding), and its requests then have an Origin equal to their Host.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from flask import Request
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::(\d{1,5}))?")
 
-# The name of a service in a cluster's network, or of a machine. Not a number, which browsers interpret as an address.
+# The name of a service in a cluster's network, or of a machine. Not a number, which browsers interpret as an
+# address.
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-# ICANN reserves .internal for private use, RFC 6762 reserves .local; .svc is from Kubernetes, and no top-level domain.
+# ICANN reserves .internal for private use, RFC 6762 reserves .local; .svc is from Kubernetes, and no top-level
+# domain.
 _PRIVATE_DOMAINS = (".internal", ".local", ".svc")
 
 
@@ -25,8 +27,8 @@ class OwnHosts:
 
     Args:
         names: TRUSTED_HOSTS, in lower case. A name with a port is valid for that port only.
-        with_loopback: whether localhost and the loopback addresses are included, with any port. Another site cannot
-            use them for DNS rebinding.
+        with_loopback: whether localhost and the loopback addresses are included, with any port. Another site
+            cannot use them for DNS rebinding.
     """
 
     def __init__(self, names: frozenset[str], *, with_loopback: bool) -> None:
@@ -43,7 +45,10 @@ class OwnHosts:
         return origin == f"{request.scheme}://{request.host.lower()}" and self.include(request)
 
     def is_foreign(self, request: Request) -> bool:
-        """Return whether a script of another origin sent a request. To read the response it must send its Origin (CORS)."""
+        """Return whether a script of another origin sent a request.
+
+        To read the response it must send its Origin (CORS).
+        """
         origin = request.headers.get("Origin")
         return origin is not None and not self.is_own_origin(request, origin)
 
@@ -60,8 +65,8 @@ class OwnHosts:
     def can_be_rebound(self, request: Request) -> bool:
         """Return whether the Host may be a name of another site that resolves to this machine (DNS rebinding).
 
-        IP addresses cannot be rebound, nor can names that only the local network resolves: names of services (without a
-        dot), and names in domains that are never in the public DNS.
+        IP addresses cannot be rebound, nor can names that only the local network resolves: names of services
+        (without a dot), and names in domains that are never in the public DNS.
         """
         host = read_host(request).lower()
         return not self._contains(host, request.scheme) and not _is_local_name(host)

@@ -1,9 +1,9 @@
-"""Open and read sessions: a signed cookie lets browsers that have opened a page of this server call without a credential.
+"""Open and read sessions, by which browsers that opened a page of this server can call without a credential.
 
-A session does not identify a user, as anybody can delete the cookie and get another one. Its requests count for the
-network address, like those of any anonymous caller. Browsers may send the cookie with requests of other sites, so for
-unsafe methods it is accepted only if the headers show that a page of this origin sent the request. There are no sessions
-under host names that are not the server's own.
+A session is a signed cookie. It does not identify a user, as anybody can delete the cookie and get another one.
+Its requests count for the network address, like those of any anonymous caller. Browsers may send the cookie with
+requests of other sites, so for unsafe methods it is accepted only if the headers show that a page of this origin
+sent the request. There are no sessions under host names that are not the server's own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Sessions:
         """Return whether a request has the cookie of a session that has not expired.
 
         Raises:
-            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the request.
+            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the
+                request.
         """
         if self._read_id(request) is None:
             return False

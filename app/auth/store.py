@@ -23,7 +23,7 @@ class CredentialStore(Protocol):
 
 
 class LazyStore:
-    """A Database that is migrated when it is first used, so that requests without credentials do not wait for it."""
+    """A Database that is migrated at its first use, so that requests without credentials do not wait for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -36,7 +36,8 @@ Setting = Literal[
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _get_role = itemgetter("role")
-# Fields that a client may set with any prompt: the maximum number of tokens, within that of the prompt, and caching.
+# Fields that a client may set with any prompt: the maximum number of tokens, within that of the prompt, and
+# caching.
 _ALWAYS_ALLOWED = {"max_tokens", "may_be_cached"}
 # Settings of a prompt that are fields of ChatCall with the same name.
 _PARAMETERS: tuple[Setting, ...] = (
@@ -49,7 +50,8 @@ _PARAMETERS: tuple[Setting, ...] = (
     "seed",
     "parallel_tool_calls",
 )
-# The setting of a prompt that overrides a field. Clients may set other fields unless the token is tied to the prompt.
+# The setting of a prompt that overrides a field. Clients may set other fields unless the token is tied to the
+# prompt.
 _SETTING_BY_FIELD: dict[str, Setting] = {
     "model": "model",
     "tools": "tools",
@@ -181,8 +183,8 @@ class PromptSelection:
 
         Raises:
             InvalidRequest: the client may not send a system text or a setting, or a variable is invalid.
-            Forbidden: the prompt no longer accepts the variables that the token sets, or the client may not choose the
-                service tier.
+            Forbidden: the prompt no longer accepts the variables that the token sets, or the client may not choose
+                the service tier.
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
         has_system_message = not _SYSTEM_ROLES.isdisjoint(map(_get_role, messages))

@@ -11,7 +11,8 @@ from app.storage.shared_state import SharedState
 
 # If a worker is killed while it processes a webhook, the sender may try again after this time.
 _WORK_S = 120.0
-# The signature of a copy expires after TOLERANCE_S, counted from its timestamp, which may be TOLERANCE_S in the future.
+# The signature of a copy expires after TOLERANCE_S, counted from its timestamp, which may be TOLERANCE_S in the
+# future.
 _KEEP_S = 2.0 * TOLERANCE_S + 60.0
 _BEGUN, _DONE = b"begun", b"done"
 
@@ -33,7 +34,9 @@ class Deliveries:
 
     @contextmanager
     def claim(self, webhook_id: str) -> Iterator[bool]:
-        """Enter a block that processes a webhook, with whether it is new. It counts as processed unless the block fails.
+        """Enter a block that processes a webhook, with whether it is new.
+
+        The webhook counts as processed unless the block fails.
 
         Raises:
             DeliveryUnderWay: another request is processing it.

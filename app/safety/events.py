@@ -63,7 +63,7 @@ class SafetyEvents:
         self._reported_users = reported_users
 
     def handle(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
-        """Find the user of a report, revoke their tokens, end their running calls, and store and log the report."""
+        """Find the user of a report, revoke their tokens, end their running calls, and store the report."""
         identifier = data.get("safety_identifier") or data.get("entity_identifier")
         user = self._find_user(identifier) if isinstance(identifier, str) else None
         action = "noted"
@@ -128,13 +128,13 @@ class SafetyEvents:
 def _choose_hint(event: SafetyEvent) -> str:
     if event.action == "tokens_revoked":
         return (
-            "the user's tokens are revoked; issue no new ones, do not send this user in X-User-Id, and block the user at "
-            "your identity provider"
+            "the user's tokens are revoked; issue no new ones, do not send this user in X-User-Id, and block the "
+            "user at your identity provider"
         )
     if event.user_id is None and event.case_id is not None:
         return "see the case in OpenAI's dashboard, or at GET /v1/safety/cases/ of OpenAI's API"
     if event.user_id is not None and event.user_id.startswith("key:"):
-        return "the requests of this key have no user id: send X-User-Id, so that OpenAI can distinguish your visitors"
+        return "this key's requests have no user id: send X-User-Id, so that OpenAI can distinguish your visitors"
     return "nothing was revoked, as no user with tokens has this identifier"
 
 

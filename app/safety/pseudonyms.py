@@ -42,8 +42,8 @@ class Pseudonyms:
     """Makes the pseudonyms of users. They differ between tenants, and cannot be computed without the secret.
 
     Args:
-        secret: PSEUDONYM_SECRET, or SECRET_KEY, or in development without either the upstream's key. It must be the same
-            in all processes and after a restart, and unknown to visitors.
+        secret: PSEUDONYM_SECRET, or SECRET_KEY, or in development without either the upstream's key. It must be
+            the same in all processes and after a restart, and unknown to visitors.
         fallbacks: former secrets. The upstream may still report a user by an identifier from one of them.
         in_log: how the log names users: by the start of their `hash`, by their `id`, or not at all (`none`).
     """

@@ -11,7 +11,8 @@ from app.runtime import clock
 from app.storage.shared_state import SharedState
 
 _KEY = "reported_users"
-# Longer than the interval between two checks of a call: a stream can be blocked for 30 s if its client reads nothing.
+# Longer than the interval between two checks of a call: a stream can be blocked for 30 s if its client reads
+# nothing.
 _KEEP_S = 120.0
 _READ_EVERY_S = 0.25
 _MAX_STORED = 1_000

@@ -1,4 +1,4 @@
-"""Encrypt a model's reasoning, so that a page can store it between two turns, but can neither read nor forge it."""
+"""Encrypt a model's reasoning, so that a page can store it between turns, but can neither read nor forge it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class ReasoningSeals:
         return text if len(text) <= MAX_SEALED_CHARS else None
 
     def open(self, text: str, owner: ReasoningOwner) -> Items:
-        """Return the items of a text. The list is empty if the text is too old, or the id of an unnamed visitor has changed.
+        """Return the items of a text.
+
+        The list is empty if the text is too old, or if the id of an unnamed visitor has changed.
 
         Raises:
             NotSealedHere: the text is not from seal(), or belongs to another user.

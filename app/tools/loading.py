@@ -24,16 +24,16 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     """Import the built-in tools and the site's own.
 
     Args:
-        folder: TOOLS_DIR; a missing folder counts as empty. Each `*.py` file is imported, unless its name begins with
-            `_` or a dot.
+        folder: TOOLS_DIR; a missing folder counts as empty. Each `*.py` file is imported, unless its name begins
+            with `_` or a dot.
         allowed: ALLOWED_TOOLS.
 
     Returns:
         all tools, and the names of those that are allowed.
 
     Raises:
-        ConfigError: a file cannot be imported or declares an invalid tool, two tools have the same name, or an allowed
-            tool does not exist. It lists all problems at once.
+        ConfigError: a file cannot be imported or declares an invalid tool, two tools have the same name, or an
+            allowed tool does not exist. It lists all problems at once.
     """
     declared: dict[str, DeclaredTool] = {}
     file_of: dict[str, str] = {}

@@ -10,8 +10,8 @@ class Actor:
     """Who makes a change, and from which address.
 
     Attributes:
-        name: `command:root` for a user of this machine, `key:AbCd1234` for an API key, `admin:root` for a session of the
-            pages, `gatehouse` for automatic changes.
+        name: `command:root` for a user of this machine, `key:AbCd1234` for an API key, `admin:root` for a session
+            of the pages, `gatehouse` for automatic changes.
         address: the network address of the request; None without a request.
     """
 

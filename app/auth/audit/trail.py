@@ -1,4 +1,7 @@
-"""Write and read the rows of the audit trail. They contain ids of keys and users, and limits, but no secrets or content."""
+"""Write and read the rows of the audit trail.
+
+They contain ids of keys and users, and limits, but no secrets or content.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,7 @@ class AuditTrail:
         self._database = database
 
     def list_newest(self, limit: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
-        """Return at most `limit` rows, the newest first, of one tenant or all, older than the row `before` if given."""
+        """Return at most `limit` rows, the newest first, of one tenant or all, and before a row if given."""
         where = Where({"tenant": tenant})
         if before:
             where.add("id < ?", before)

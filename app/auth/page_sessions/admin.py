@@ -1,8 +1,8 @@
 """Open, find and end the sessions of administrators.
 
-A session is a row in the database and a signed cookie with its id. Browsers send the cookie only to this server and only
-from its own pages, and scripts cannot read it. Forms that change something need a token of the session, too, which only
-its own pages contain.
+A session is a row in the database and a signed cookie with its id. Browsers send the cookie only to this server
+and only from its own pages, and scripts cannot read it. Forms that change something need a token of the session,
+too, which only its own pages contain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Let callers view their usage in a browser, after they signed in with their key or token.
 
-For a key, the cookie contains its id only. For a token, which is meant for browsers, it contains the token. Both are
-checked with each request, so a session ends with the key or the token.
+For a key, the cookie contains its id only. For a token, which is meant for browsers, it contains the token. Both
+are checked with each request, so a session ends with the key or the token.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ class SessionCookie:
     """A cookie that scripts cannot read.
 
     Args:
-        name: the name over http. Over https it has the prefix `__Host-`: browsers then accept the cookie only over https
-            and from this host, so that no sibling domain can set it.
+        name: the name over http. Over https it has the prefix `__Host-`: browsers then accept the cookie only over
+            https and from this host, so that no sibling domain can set it.
         samesite: whether browsers send the cookie when a user follows a link from another site.
     """
 

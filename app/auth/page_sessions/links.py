@@ -1,4 +1,7 @@
-"""Create and read the links that open an administrator's session. Each contains the id of the session that it opens."""
+"""Create and read the links that open an administrator's session.
+
+Each contains the id of the session that it opens.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Write and read form tokens. A form on a page without scripts sends one in a field, to authenticate its visitor.
 
-A form token has the claims of the visitor token that it was issued with, and the id of its form. The id identifies a form
-that is sent twice.
+A form token has the claims of the visitor token that it was issued with, and the id of its form. The id identifies
+a form that is sent twice.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def write_form_token(claims: Mapping[str, Any], key: str, *, follows: bool = Fal
 
 
 def check_form_origin(claims: Mapping[str, Any], origin: str | None) -> None:
-    """Raise Forbidden if a form is bound to another origin. The origin of a form that follows another is not checked."""
+    """Raise Forbidden if a form is bound to another origin.
+
+    The origin of a form that follows another is not checked.
+    """
     if "origin" in claims and claims["origin"] != origin and not claims["follows"]:
         raise Forbidden("This form is for pages of another origin.")
 

@@ -1,7 +1,7 @@
 """Issue, verify and revoke visitor tokens, which a site's server requests for the visitors of its pages.
 
-They are JWTs, signed with a key that is derived from SECRET_KEY for this purpose only. So nothing else that is signed with
-the same secret is accepted as a token. Only revocations are stored, not tokens.
+They are JWTs, signed with a key that is derived from SECRET_KEY for this purpose only. So nothing else that is
+signed with the same secret is accepted as a token. Only revocations are stored, not tokens.
 
 Each token is issued together with a form token, for pages without scripts: see forms.py.
 """
@@ -158,8 +158,8 @@ class VisitorTokens:
 
         Args:
             token: the encoded form token.
-            origin: the Origin header of the request. It is not checked for a form that follows another, as that is on
-                this server's own page.
+            origin: the Origin header of the request. It is not checked for a form that follows another, as that is
+                on this server's own page.
 
         Raises:
             Unauthenticated: the token was not issued here, has expired, is revoked, or is no form token.
@@ -187,7 +187,7 @@ class VisitorTokens:
         self._revoke("revoked_users", which, {"issued_until": until}, ("tokens.revoke_all", target, by))
 
     def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
-        """Return whether revoke_all() revokes tokens of a user that were issued at a time, here or by another issuer."""
+        """Return whether revoke_all() revoked tokens of a user that any issuer issued at a time."""
         return issued_at <= self._get_revoked_until(user, tenant)
 
     def _check(self, token: str, audience: str) -> dict[str, Any]:

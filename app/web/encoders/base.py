@@ -1,4 +1,4 @@
-"""Define the protocol that each wire format of a stream implements, and the base classes that several of them share."""
+"""Define the protocol that each wire format of a stream implements, and the base classes that several share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TokenEncoder(Protocol):
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """The bytes before and after the next token, if its text needs no escaping; None if encode() must be called."""
+        """The bytes around the next token, if its text needs no escaping; None if encode() must be called."""
 
     def encode(self, events: Events) -> bytes:
         """Return the events as bytes; b"" if the format does not send them.
@@ -64,7 +64,7 @@ class BrokenStream(ConnectionResetError):
 
 
 class JoiningEncoder(ABC):
-    """An encoder whose format has several pieces for one event; the pieces of all events of one call are joined."""
+    """An encoder whose format has several pieces for one event. Those of all events of one call are joined."""
 
     GROWING: ClassVar[tuple[type, ...]] = (list, dict, set)
     """The types of mutable attributes, which __copy__() copies deeply."""
@@ -99,7 +99,10 @@ class JoiningEncoder(ABC):
 
 
 class PartsEncoder(JoiningEncoder):
-    """An encoder whose format starts and ends each part, a text or reasoning. Events within a part differ only in text."""
+    """An encoder whose format starts and ends each part, a text or reasoning.
+
+    Events within a part differ only in text.
+    """
 
     def __init__(self, padding: Padding) -> None:
         super().__init__()

@@ -28,7 +28,10 @@ from app.web.schemas.structured import build_structured_response
 
 
 def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
-    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large. Close the answers at the end."""
+    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large.
+
+    Close the answers at the end.
+    """
     encoder = _Encoder(batch, request_id)
     with closing(answers):
         yield b'{"results":['

@@ -18,7 +18,8 @@ from app.problems import InvalidRequest, Problem
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # Codes of OpenAI that its clients check for. All other errors have the same code as at /api.
 _CODES: dict[type[Problem], str] = {ModelNotOffered: "model_not_found"}
-# Fields of /api that have another name at OpenAI. _OWN_NAMES are fields that OpenAI does not have; they stay in camelCase.
+# Fields of /api that have another name at OpenAI. _OWN_NAMES are fields that OpenAI does not have; they stay in
+# camelCase.
 _NAMES = {"schema": "response_format"}
 _NAMES_OF_RESPONSES = {
     "schema": "text.format.schema",

@@ -28,7 +28,7 @@ _END = b"data: [DONE]\n\n"
 
 
 class OpenAISse:
-    """Encodes padded server-sent events: `chat.completion.chunk` objects, then `data: [DONE]`, or an error instead of it.
+    """Encodes padded server-sent events: `chat.completion.chunk` objects, then `data: [DONE]` or an error.
 
     Attributes:
         record: the record of the call. Its model is known when the first events arrive.
@@ -127,7 +127,7 @@ class OpenAISse:
         return b"".join([*chunks, _END])
 
     def _list_unsent(self, done: Done) -> list[dict[str, Any]]:
-        """Return the calls that were not streamed, as in a cached answer, and the arguments `{}` of calls without any."""
+        """Return what was not streamed: calls of a cached answer, or the arguments `{}` of calls without any."""
         if not self._calls:
             return [{"index": index, **build_tool_call(call)} for index, call in enumerate(done.tool_calls)]
         unsent = [index for index, has_arguments in self._calls.items() if not has_arguments]

@@ -1,7 +1,7 @@
 """Pad the events of a stream, so that their lengths reveal little about the tokens in them.
 
-Encryption hides the content of an event, not its length. The text of an answer can be guessed from the lengths of its
-tokens.
+Encryption hides the content of an event, not its length. The text of an answer can be guessed from the lengths of
+its tokens.
 
 Source: https://arxiv.org/abs/2511.03675 (Whisper Leak), https://arxiv.org/abs/2403.09751
 """
@@ -21,9 +21,9 @@ _LONGER_EACH = 16
 class Padding:
     """Pads events to multiples of a block.
 
-    The padding is a field of random characters at the end of the event's JSON. Unlike spaces, it does not compress.
-    Where the field does not fit, as for most words of six to twelve letters, spaces are added instead: the field would
-    cost such an event another block. A field that is longer than a block is always added.
+    The padding is a field of random characters at the end of the event's JSON. Unlike spaces, it does not
+    compress. Where the field does not fit, as for most words of six to twelve letters, spaces are added instead:
+    the field would cost such an event another block. A field that is longer than a block is always added.
 
     Args:
         block: the size of a block in bytes; 0 disables padding.
@@ -40,7 +40,10 @@ class Padding:
         return event + self._ends[-(len(event) + 3) % self._block][getrandbits(_VARIANTS_BITS)]
 
     def align(self, event: bytes) -> bytes:
-        """Add spaces and the blank line to a complete JSON event. This suffices for events of few distinct lengths."""
+        """Add spaces and the blank line to a complete JSON event.
+
+        This suffices for events of few distinct lengths.
+        """
         return b"%b%b\n\n" % (event, b" " * (-(len(event) + 2) % self._block))
 
 

@@ -39,7 +39,10 @@ CALL_INPUTS = {
     "function": ("response.function_call_arguments", "arguments"),
     "custom": ("response.custom_tool_call_input", "input"),
 }
-"""The prefix of a call's event names and its streamed field, by type. The call of a computer is not streamed in pieces."""
+"""The prefix of a call's event names and its streamed field, by type.
+
+The call of a computer is not streamed in pieces.
+"""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
@@ -145,7 +148,7 @@ class GrowingReasoning:
         return sealed
 
     def reseal_sent(self, done: Done) -> Iterator[tuple[int, str]]:
-        """Yield the index of sent items, and the items sealed again with their token counts, which only `done` has.
+        """Yield the index of sent items, and the items sealed again with their token counts from `done`.
 
         With the counts, the hold of the next turn is computed from tokens instead of bytes.
         """
@@ -165,7 +168,8 @@ def build_response(
 ) -> dict[str, Any]:
     """Return the response of a complete answer, with the model's reasoning, sealed.
 
-    If the client requested reasoning, each item is where the model wrote it, otherwise right before its tool calls.
+    If the client requested reasoning, each item is where the model wrote it, otherwise right before its tool
+    calls.
     """
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
@@ -218,7 +222,7 @@ def build_hosted(frame: ResponseFrame, index: int, item: dict[str, Any]) -> dict
 
 
 def fail_hosted(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the item of a hosted tool in a response that failed: its status is `failed` if it had not finished."""
+    """Return the item of a hosted tool in a failed response, with the status `failed` if it had not finished."""
     return {**item, "status": "failed"} if item.get("status") in _UNFINISHED else item
 
 

@@ -50,8 +50,8 @@ _EncodedEvent = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotat
 class ResponsesSse(JoiningEncoder):
     """Encodes typed and numbered server-sent events that build one response: its items and their parts.
 
-    Clients fail at a delta of an item or part that was not started, so each is started first. Reasoning is sealed, and
-    rounds of server tools are not shown.
+    Clients fail at a delta of an item or part that was not started, so each is started first. Reasoning is sealed,
+    and rounds of server tools are not shown.
 
     Attributes:
         record: the record of the call. Its model is known when the first events arrive.

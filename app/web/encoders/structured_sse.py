@@ -1,4 +1,4 @@
-"""Encode a structured stream as `data: {"partial": …}` events, then one event with `"done": true` and the data."""
+"""Encode a structured stream as `data: {"partial": …}` events, then the data with `"done": true`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ from app.web.encoders.base import BrokenStream
 
 
 class StructuredText:
-    """Encodes the JSON text as the model writes it. The format has no heartbeats; an error aborts the connection."""
+    """Encodes the JSON text as the model writes it.
+
+    The format has no heartbeats; an error aborts the connection.
+    """
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""

@@ -129,7 +129,8 @@ class UIMessageStream(PartsEncoder):
             self._add({"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": delta.arguments})
 
     def _write_run(self, run: ToolRun) -> None:
-        # The arguments and results of server tools are not sent. `dynamic`: the page does not have to declare the tool.
+        # The arguments and results of server tools are not sent. `dynamic`: the page does not have to declare the
+        # tool.
         chunk = {"toolCallId": self._call_ids.rename(run.id), "providerExecuted": True, "dynamic": True}
         if run.status == "running":
             self._begin_step_after_tools()

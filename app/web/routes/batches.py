@@ -156,7 +156,10 @@ def _find_batch(batch_id: str) -> Batch:
 
 
 def _require_principal() -> Principal:
-    """Return the principal. Raises Unauthenticated without a credential, and Forbidden for a token tied to a prompt."""
+    """Return the principal.
+
+    Raises Unauthenticated without a credential, and Forbidden for a token tied to a prompt.
+    """
     principal: Principal = g.principal
     if not principal.is_named:
         raise Unauthenticated("no credential for batches")

@@ -63,7 +63,7 @@ def revoke_all() -> Response:
 
 
 def _find_tenant(*others: str) -> str:
-    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants the one in the query.
+    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants the query's.
 
     Args:
         others: the names of other parameters of the query.

@@ -1,4 +1,4 @@
-"""Serve the AI SDK at POST /api/chat: its request bodies, its streams, and errors as plain sentences, which it shows."""
+"""Serve the AI SDK at POST /api/chat: its bodies, its streams, and errors as plain sentences, which it shows."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _open_chat(body: ChatRequest, data: bytes) -> ChatRequest:
 def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
     """Return the error as a sentence for the AI SDK, and in the format of /api for other clients.
 
-    The SDK's requests have no header that identifies them. If a request is refused before its body was read, the start
-    of the body is read to find out.
+    The SDK's requests have no header that identifies them. If a request is refused before its body was read, the
+    start of the body is read to find out.
     """
     is_ui_request = current_state().is_ui_request
     if is_ui_request is None:

@@ -4,7 +4,7 @@
 - `v1/`: the OpenAI-compatible routes below /v1.
 - `frameworks/`: the bodies of front-end frameworks. `admin/`: the administration API.
 - Shared: `messages`, `tools`, `fields`.
-- `validation`: parses and validates a body, with one sentence per error. `json_values`: checks a JSON text before it is
-  parsed.
+- `validation`: parses and validates a body, with one sentence per error. `json_values`: checks a JSON text before
+  it is parsed.
 - `kept_reasoning`: a model's reasoning, which an answer contains sealed and the next request returns.
 """

@@ -105,7 +105,8 @@ class CreateBatchRequest(RequestModel):
             submitter: the caller.
 
         Raises:
-            InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or the requests cannot be in one batch.
+            InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or the requests cannot be in
+                one batch.
             Forbidden: a model is not offered.
         """
         if len(self.requests) > settings.max_requests:
@@ -247,7 +248,7 @@ class ListQuery:
 
 
 def find_batch_owner(principal: Principal) -> BatchOwner:
-    """Return the owner of the batches that a principal may see: the user, or for an `admin` the tenant or everyone."""
+    """Return the owner of the batches that a principal may see: the user, or for an admin the tenant or all."""
     if principal.administers_all:
         return BatchOwner(None, None)
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)

@@ -15,7 +15,10 @@ from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Too
 
 
 def build_messages(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
-    """Return the messages in OpenAI's form; for a text, one user message. Raises InvalidRequest if turns are inconsistent."""
+    """Return the messages in OpenAI's form; for a text, one user message.
+
+    Raises InvalidRequest if turns are inconsistent.
+    """
     if messages is None:
         return [{"role": "user", "content": text}]
     return build_turns(messages)  # type: ignore[arg-type]
@@ -113,7 +116,8 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:
-            # OpenAI expects the results of all calls at once. With both kinds of tools, neither side has all results.
+            # OpenAI expects the results of all calls at once. With both kinds of tools, neither side has all
+            # results.
             raise InvalidRequest("give either tools or serverTools.", field="serverTools")
         names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
         if self.tool_choice is not None and not names:
@@ -167,7 +171,7 @@ class ChatRequest(ChatFields, ConversationRequest):
 
 
 def build_chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
-    """Return {"reply", "finishReason", "usage", "model", "id"}, and if any "toolCalls", "reasoning", "trimmed" and so on."""
+    """Return {"reply", "finishReason", "usage", "model", "id"}, and if any "toolCalls", "reasoning" and so on."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,

@@ -1,4 +1,4 @@
-"""Check a JSON text before it is parsed: bound its number of values, as `[]` takes 64 bytes in memory, and split lists."""
+"""Bound the number of values of a JSON text before it is parsed, as `[]` takes 64 bytes of memory; split lists."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def check_value_count(data: bytes, max_values: int) -> None:
 
 def _count_outside_strings(data: bytes, max_values: int) -> float:
     """Return the number of values; infinity if the number of quotes already shows that there are too many."""
-    # Valid JSON has no backslash outside of strings. For other texts the count may be wrong, but parsing them fails.
+    # Valid JSON has no backslash outside of strings. For other texts the count may be wrong, but parsing them
+    # fails.
     for escape in (b"\\\\", b'\\"'):
         data = data.replace(escape, b"")
         give_turn()

@@ -85,7 +85,7 @@ def build_reasoning_item(id_: str, sealed: str) -> dict[str, Any]:
 
 
 def open_items(items: Iterable[dict[str, Any]]) -> None:
-    """Open the sealed reasoning among the items of a conversation, in place. Reasoning of other servers is ignored.
+    """Open the sealed reasoning among the items of a conversation in place. That of other servers is ignored.
 
     Raises:
         InvalidRequest: it was sealed for another user.
@@ -97,7 +97,7 @@ def open_items(items: Iterable[dict[str, Any]]) -> None:
 
 
 def open_encrypted_values(messages: Iterable[Any]) -> None:
-    """Open the sealed reasoning of each AG-UI message with tool calls, in place. Reasoning of other servers is ignored.
+    """Open the sealed reasoning of each AG-UI message with tool calls in place. That of other servers is ignored.
 
     It is in one of the calls, where the answer had it, in the message itself, or in a reasoning message before it.
 
@@ -120,7 +120,10 @@ def open_encrypted_values(messages: Iterable[Any]) -> None:
 
 
 def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:
-    """Return the reasoning items. Raises InvalidRequest if they were not sealed by this server, or for another user."""
+    """Return the reasoning items.
+
+    Raises InvalidRequest if they were not sealed by this server, or for another user.
+    """
     try:
         return services().reasoning_seals.open(sealed, current_state().principal)
     except NotSealedHere:

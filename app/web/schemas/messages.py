@@ -1,4 +1,7 @@
-"""Define the messages of a conversation, and convert them to OpenAI's form. Every answer of the API is a valid message."""
+"""Define the messages of a conversation, and convert them to OpenAI's form.
+
+Every answer of the API is a valid message.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ _ALIASED = ConfigDict(extra="forbid", strict=True, json_schema_extra=_name_alias
 
 
 class FunctionCall(TypedDict):
-    """The name and the JSON arguments of a call, as the model wrote them. The SDK's `parse()` adds parsed arguments."""
+    """The name and the JSON arguments of a call, as the model wrote them.
+
+    The SDK's `parse()` adds parsed arguments.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -84,8 +90,8 @@ class SystemMessage(TypedDict):
 class AssistantMessage(TypedDict):
     """A turn of the model: a text, tool calls, both or neither.
 
-    OpenAI's field names and complete response bodies are accepted, including those of /v1 and of the SDK's helpers. Only
-    the text, the tool calls and their reasoning are sent to the model.
+    OpenAI's field names and complete response bodies are accepted, including those of /v1 and of the SDK's
+    helpers. Only the text, the tool calls and their reasoning are sent to the model.
     """
 
     __pydantic_config__ = _ALIASED  # type: ignore[misc]
@@ -169,7 +175,7 @@ def _validate_texts_first(messages: Any, validate: Callable[[Any], Any]) -> Any:
 
 
 TEXTS_FIRST = WrapValidator(_validate_texts_first)
-"""Tries to validate messages as plain texts first, which runs no Python code for each; most conversations are plain.
+"""Tries to validate messages as plain texts first, which most are. This runs no Python code for each message.
 
 Every list of messages that uses it accepts such texts, with the same result.
 """
@@ -258,8 +264,8 @@ def _find_results(calls: Iterable[str], late: Mapping[str, list[dict[str, Any]]]
 def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
     """Return an assistant turn with its text, its tool calls and their reasoning.
 
-    An empty turn (all tokens were reasoning, a filter, a stop before the first token) gets an empty text. OpenAI refuses
-    null there, and without the turn two user turns would follow each other.
+    An empty turn (all tokens were reasoning, a filter, a stop before the first token) gets an empty text. OpenAI
+    refuses null there, and without the turn two user turns would follow each other.
     """
     text = message.get("content") or message.get("reply") or message.get("refusal") or ""
     if not text and message.get("data") is not None:

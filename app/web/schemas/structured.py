@@ -148,7 +148,8 @@ class StructuredRequest(AnswerFields, ConversationRequest, StreamFields):
 def unwrap_response_format(body: dict[str, Any]) -> dict[str, Any]:
     """Return the body with the schema only, if its `schema` is a complete `response_format` of OpenAI's SDKs.
 
-    The Responses API's format has the same members one level higher. Fields of the body override members of the format.
+    The Responses API's format has the same members one level higher. Fields of the body override members of the
+    format.
     """
     given = body.get("schema")
     if not isinstance(given, dict):
@@ -173,7 +174,7 @@ def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]
 def build_structured_response(
     data: Any, end: StructuredResult | Done, normalized: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return {"data", "finishReason", "usage", "model", "id"}, and if they apply "cached", "normalized", "trimmed"."""
+    """Return {"data", "finishReason", "usage", "model", "id"}, and if any "cached", "normalized", "trimmed"."""
     body = {
         "data": data,
         "finishReason": end.finish_reason,

@@ -48,7 +48,7 @@ _MIN_CHECKED_BYTES = 32_768
 _MAX_EXPLAINED_BYTES = 1024 * 1024
 _MIN_YIELDING_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
-# For isinstance() with each message of a conversation: building `list | dict` each time takes longer than the check.
+# For isinstance() with each message of a conversation: building `list | dict` takes longer than the check.
 _CONTAINERS = (list, dict)
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
 # Fields whose members may be anything, or are ignored if unknown, so that they cause no errors.

@@ -58,7 +58,7 @@ def clear(kind: str, name: str) -> Response:
 
 
 def _find_changeable(kind: str, name: str) -> AccountName:
-    """Return the account, if the caller may change its limits: a key may not change limits that apply to itself."""
+    """Return the account if the caller may change its limits. A key may not change limits that apply to itself."""
     account, principal = _find(kind, name), _get_principal()
     if not principal.administers_all:
         if account.kind == "tenant":

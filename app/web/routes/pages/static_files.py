@@ -1,7 +1,8 @@
 """Serve `app/web/static/`, the files that this server's pages and pages of allowed origins load.
 
-A URL with `?v=` and the file's ETag, which `url_for` adds, is cached without a limit: if the file changes, so does the URL.
-A module that imports others is cached for minutes only, or it could be run with modules of a later release.
+A URL with `?v=` and the file's ETag, which `url_for` adds, is cached without a limit: if the file changes, so does
+the URL. A module that imports others is cached for minutes only, or it could be run with modules of a later
+release.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def add_static_files(bp: Blueprint) -> None:
         etag = _hash(content)
         is_fixed = request.args.get("v") == etag and not _IMPORTS.search(content)
         response.headers["Cache-Control"] = _CACHE_FOREVER if is_fixed else _CACHE_FOR_MINUTES
-        # Required by pages with a Cross-Origin-Embedder-Policy. CORS decides whose scripts may read the file, and its
-        # content is public.
+        # Required by pages with a Cross-Origin-Embedder-Policy. CORS decides whose scripts may read the file, and
+        # its content is public.
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.set_etag(etag)
         response.make_conditional(request)

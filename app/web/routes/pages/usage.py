@@ -1,4 +1,4 @@
-"""Serve /usage: usage and remaining limits, of all users for administrators, and of the viewer for everybody else."""
+"""Serve /usage: usage and remaining limits, of all users for administrators, otherwise of the viewer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def add_usage(bp: Blueprint) -> None:
 
 
 def _find_viewer() -> Principal | None:
-    """Return the viewer: an administrator, a caller who signed in, or a visitor by network address; None if not allowed."""
+    """Return the viewer: an administrator, a signed-in caller, or a visitor by address; None if not allowed."""
     session, authenticator = find_admin_session(), services().authenticator
     if session is not None:
         return make_admin_principal(session)
@@ -93,7 +93,8 @@ def _find_viewer() -> Principal | None:
 def _count_view(found: Principal) -> None:
     """Count a view in the rate limits: for anonymous viewers as a request to the API, for others separately.
 
-    Views by administrators are not counted. A view takes as much work as a request to /api/usage, which is counted.
+    Views by administrators are not counted. A view takes as much work as a request to /api/usage, which is
+    counted.
     """
     built = services()
     rates = built.limits.request_rates(found, client_address(request))

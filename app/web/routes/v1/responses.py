@@ -1,4 +1,7 @@
-"""Serve /v1/responses: answer a conversation, complete or as typed events, for OpenAI clients. Nothing is stored."""
+"""Serve /v1/responses: answer a conversation, complete or as typed events, for OpenAI clients.
+
+Nothing is stored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Define the bodies of /api/limits. A limit is a number or a rate, "none" for no limit, or null for the settings' default."""
+"""Define the bodies of /api/limits.
+
+A limit is a number or a rate, "none" for no limit, or null for the settings' default.
+"""
 
 from __future__ import annotations
 

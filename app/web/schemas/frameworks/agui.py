@@ -28,7 +28,7 @@ from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 SERVER_CALL_PREFIX = "servertool_"
-"""The prefix of the ids of server tools' calls, which are ignored in a conversation, as their results were not sent."""
+"""The prefix of the ids of server tools' calls, which are ignored in requests, as their results were not sent."""
 
 _IGNORED_ROLES = ("activity", "reasoning")
 _CONTEXT = "What the page says of itself:"
@@ -100,7 +100,10 @@ class SpokenMessage(TypedDict):
 
 
 class SilentMessage(TypedDict):
-    """A message that only the page shows. Nothing of it is sent to the model except this server's sealed reasoning."""
+    """A message that only the page shows.
+
+    Nothing of it is sent to the model except this server's sealed reasoning.
+    """
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -163,7 +166,7 @@ class AguiRequest(ChatFields):
     @model_validator(mode="before")
     @classmethod
     def _arrange(cls, body: Any) -> Any:
-        """Return the protocol's fields, and those of ChatFields from `forwardedProps`, where frameworks put other fields."""
+        """Return the protocol's fields, and those of ChatFields, which frameworks send in `forwardedProps`."""
         if not isinstance(body, dict):
             return body
         forwarded = body.get("forwardedProps")

@@ -39,7 +39,7 @@ def make_file_part(data: str, filename: str | None) -> ChatPart:
 
 
 def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
-    """Return the content of a message: a text if all parts are texts, "" if they are blank, otherwise a list of parts."""
+    """Return the content of a message: a text if all parts are texts, "" if they are blank, else the parts."""
     filled = [part for part in parts if part["type"] != "text" or part["text"].strip()]
     if all(part["type"] == "text" for part in filled):
         return "\n\n".join([part["text"] for part in parts]) if filled else ""
@@ -53,7 +53,9 @@ def prepare_parts(
     prompts: PromptSelection,
     name_part: Callable[[int, int], str],
 ) -> None:
-    """Replace the images and files in place by those to send to the model. Raises the errors of MediaIntake.prepare().
+    """Replace the images and files in place by those to send to the model.
+
+    Raises the errors of MediaIntake.prepare().
 
     Args:
         contents: the contents of the messages, in order.

@@ -1,4 +1,4 @@
-"""Define the body of POST /api/chat that the AI SDK's `useChat` sends, and convert its messages to OpenAI's form."""
+"""Define the AI SDK's body of POST /api/chat, sent by `useChat`, and convert its messages to OpenAI's form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRIGGERS = ("submit-message", "regenerate-message")
 _CONTENT_TYPES = ("text", "image_url", "file")
 _DENIED = "The user did not allow this call."
 
-# Versions of the SDK add fields and types of parts, and return those that they received, so unknown ones are ignored.
+# Versions of the SDK add fields and types of parts, and return what they received, so unknown ones are ignored.
 _OPEN = ConfigDict(extra="ignore", strict=True)
 
 
@@ -127,7 +127,7 @@ class UIMessagesRequest(ChatFields):
     def fits(body: dict[str, Any]) -> bool:
         """Return whether a body is from the AI SDK: a message has `parts`, or the body has a `trigger`.
 
-        This includes pages that send only the last message, as `message`: their error then has the form that the SDK shows.
+        This includes pages that send only the last message, as `message`. The SDK then shows the error.
         """
         messages = body.get("messages")
         listed = messages if isinstance(messages, list) else [body.get("message")]
@@ -136,7 +136,7 @@ class UIMessagesRequest(ChatFields):
 
     @property
     def continued_id(self) -> str | None:
-        """The id of the answer at the end of the conversation, which the page continues; None if it ends otherwise."""
+        """The id of the answer at the end of the conversation, which the page continues; None if there is none."""
         last = self.messages[-1]
         id_ = last.get("id")
         return id_ if last["role"] == "assistant" and isinstance(id_, str) and id_ else None
@@ -187,7 +187,7 @@ class UIMessagesRequest(ChatFields):
 
 
 def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
-    """Return the texts, images and files of a user's message. Images and files are replaced in place by OpenAI's parts."""
+    """Return the content parts of a user's message. Images and files are replaced in place by OpenAI's parts."""
     content: list[ChatPart] = []
     if message["role"] != "user":
         return content

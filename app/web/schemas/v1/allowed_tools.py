@@ -51,7 +51,10 @@ class AllowedOfChat(TypedDict):
 
 
 class AllowedOfResponses(TypedDict):
-    """The choice in the form of the Responses API. A tool is identified by its type, and its name or label if any."""
+    """The choice in the form of the Responses API.
+
+    A tool is identified by its type, and its name or label if any.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -103,7 +106,7 @@ def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
 
 
 def _name_tool(tool: Any) -> tuple[object, object]:
-    """Return what identifies a tool: its type, and its name or label, which chat completions nest below the type."""
+    """Return what identifies a tool: its type, and its name or label, which chat completions nest in an object."""
     kind = tool.get("type", "function")
     nested = tool.get(kind) if isinstance(kind, str) else None
     named = nested if isinstance(nested, dict) else tool

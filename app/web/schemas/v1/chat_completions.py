@@ -57,7 +57,7 @@ class StreamOptions(OpenAIModel):
 
 
 class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, OpenAIModel):
-    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the values that are supported.
+    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the supported values.
 
     OpenAI's SDKs send the fields that OpenAI does not have by `extra_body`.
     """

@@ -1,6 +1,7 @@
 """Define the tool for a computer of the client, which the model operates by clicks, keys and screenshots.
 
-The client runs the actions. The tool costs only tokens, but can act outside of the site, so a setting has to allow it.
+The client runs the actions. The tool costs only tokens, but can act outside of the site, so a setting has to allow
+it.
 """
 
 from __future__ import annotations
@@ -154,7 +155,10 @@ def read_computer_tools(tools: Sequence[Mapping[str, Any]], settings: HostedTool
 
 
 def has_computer_calls(items: Iterable[Mapping[str, Any]], settings: HostedToolSettings) -> bool:
-    """Return whether a conversation contains computer calls. Raises InvalidRequest if the settings do not allow them."""
+    """Return whether a conversation contains computer calls.
+
+    Raises InvalidRequest if the settings do not allow them.
+    """
     for index, item in enumerate(items):
         if (kind := item.get("type")) in _ITEMS:
             if not _allow(settings, *COMPUTER_TOOLS):
@@ -164,7 +168,10 @@ def has_computer_calls(items: Iterable[Mapping[str, Any]], settings: HostedToolS
 
 
 def check_computer_choice(choice: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a tool choice that names the computer. Raises InvalidRequest if that is not among the request's tools."""
+    """Return a tool choice that names the computer.
+
+    Raises InvalidRequest if that is not among the request's tools.
+    """
     if not tools:
         raise InvalidRequest(f"{describe_refusal(choice['type'], ACCEPTED_TOOLS)}.", field="tool_choice")
     return dict(choice)

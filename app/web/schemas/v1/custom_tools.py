@@ -1,4 +1,4 @@
-"""Define custom tools, whose input is a free text, for chat completions, which nest their fields, and /v1/responses."""
+"""Define custom tools, whose input is a free text, for /v1/responses and for chat completions (nested)."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class CustomCallItem(TypedDict):
 
 
 def get_tool_tag(value: Any) -> str:
-    """Return the tag of the union branch of a tool, a choice or a call: custom, or that of a function for all others."""
+    """Return the tag of the union branch of a tool, a choice or a call: custom, or for all others a function."""
     return AS_CUSTOM if isinstance(value, dict) and value.get("type") == CUSTOM else AS_OTHER
 
 

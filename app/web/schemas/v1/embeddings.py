@@ -47,7 +47,10 @@ _Inputs = Annotated[
 
 
 class EmbeddingsRequest(OpenAIModel):
-    """The body of POST /v1/embeddings. An input is a text or a list of tokens. Parameters of type Any are ignored."""
+    """The body of POST /v1/embeddings.
+
+    An input is a text or a list of tokens. Parameters of type Any are ignored.
+    """
 
     input: Annotated[
         _Inputs, BeforeValidator(_as_list, json_schema_input_type=NonEmptyText | _Texts | _Tokens | _TokenLists)

@@ -1,4 +1,4 @@
-"""Define the base class of OpenAI-compatible bodies, and a check for parameters of which only some values are supported."""
+"""Define the base class of OpenAI-compatible bodies, and a check for parameters with few supported values."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ def _empty_if_blank(text: str) -> str:
 
 
 SystemText = Annotated[Text, JOINED_TEXT, AfterValidator(_empty_if_blank)]
-"""A system or developer text. Agents without one send an empty text, which OpenAI accepts; such a turn is omitted."""
+"""A system or developer text.
+
+Agents without one send an empty text, which OpenAI accepts; such a turn is omitted.
+"""
 
 
 def _name(field: str) -> str:
-    """Return the name of a field: in snake_case as OpenAI's, or as at /api for a field that OpenAI does not have."""
+    """Return the name of a field: in snake_case, or as at /api for a field that OpenAI does not have."""
     return to_camel(field) if field == "prompt_name" else field
 
 
 class OpenAIModel(RequestModel):
-    """A body with OpenAI's field names. It must be the last base class, so that its names apply to inherited fields."""
+    """A body with OpenAI's field names.
+
+    It must be the last base class, so that its names apply to inherited fields.
+    """
 
     model_config = ConfigDict(alias_generator=_name)
 

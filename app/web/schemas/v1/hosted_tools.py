@@ -109,7 +109,10 @@ class ToolFilter(OpenAIModel):
 
 
 class Mcp(OpenAIModel):
-    """The tools of an MCP server, which OpenAI calls. Approvals need a stored response, so `require_approval` is never."""
+    """The tools of an MCP server, which OpenAI calls.
+
+    Approvals need a stored response, so `require_approval` is never.
+    """
 
     type: Literal["mcp"]
     server_label: _Label
@@ -165,7 +168,10 @@ _IMAGE_LABEL = {"type": "text", "text": "(generated image)"}
 
 
 class ImageItem(TypedDict):
-    """An image that a tool generated for an earlier answer. It is sent as a user's image, as only user turns can have any."""
+    """An image that a tool generated for an earlier answer.
+
+    It is sent as a user's image, as only user turns can have any.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
 
@@ -174,7 +180,10 @@ class ImageItem(TypedDict):
 
 
 def _show_image(item: ImageItem) -> dict[str, Any]:
-    """Return the item with its image as a content part. Without an image it is dropped, as items of other tools are."""
+    """Return the item with its image as a content part.
+
+    Without an image it is dropped, as items of other tools are.
+    """
     if not (image := item.get("result")):
         return {"type": item["type"]}
     # Base64 that was cut out of the body is already named by a data URL.
@@ -234,7 +243,10 @@ def check_read_images(hosted: HostedTools | None, items: Sequence[Mapping[str, A
 
 
 def check_hosted_choice(choice: Mapping[str, Any], hosted: HostedTools | None) -> dict[str, Any]:
-    """Return a tool choice that names a hosted tool. Raises InvalidRequest if that is not among the request's tools."""
+    """Return a tool choice that names a hosted tool.
+
+    Raises InvalidRequest if that is not among the request's tools.
+    """
     offered = [tool["type"] for tool in hosted.tools] if hosted is not None else []
     if choice["type"] not in offered:
         raise InvalidRequest(f"{describe_refusal(choice['type'], ACCEPTED_TOOLS)}.", field="tool_choice")
@@ -248,9 +260,9 @@ def describe_hosted_tools(hosted: HostedTools | None) -> list[dict[str, Any]]:
 
 
 def _check_together(tool: OpenAIModel, allowed: frozenset[str]) -> None:
-    """Raise InvalidRequest if a tool names a resource that the settings do not list, or its fields contradict each other.
+    """Raise InvalidRequest if a tool's fields contradict each other, or name an unlisted resource.
 
-    Other resources are private to the site, or external.
+    Resources that the settings do not list are private to the site, or external.
     """
     for field, value in _list_resources(tool):
         if value not in allowed:

@@ -12,6 +12,6 @@ _SHOWN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def describe_refusal(kind: Any, instead: str) -> str:
-    """Return the sentence that refuses an item or tool of this type, without the type if it is not a plain name."""
+    """Return the sentence that refuses an item or tool of this type. It omits a type that is not a plain name."""
     named = f"the type {kind}" if isinstance(kind, str) and _SHOWN.fullmatch(kind) else "this type"
     return f"{named} is not accepted: {instead}"

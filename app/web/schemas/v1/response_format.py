@@ -56,7 +56,9 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 
 
 def read_response_format(response_format: Any) -> Any:
-    """Return the format, with a strict schema normalized. A schema that OpenAI would refuse raises before anything is billed.
+    """Return the format, with a strict schema normalized.
+
+    A schema that OpenAI would refuse is refused here, before anything is billed.
 
     Raises:
         SchemaNotUsable: the schema is too large.

@@ -1,4 +1,4 @@
-"""Define the `input` of /v1/responses: a text, or the items of a conversation, including those of earlier answers."""
+"""Define the `input` of /v1/responses: a text, or the items of a conversation, including earlier answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
 _AS_IMAGE = "(as image)"
 _RESULTS = {f"{kind}_output": kind for kind in CALL_TYPES}
-# The id prefixes of items that are not sent to the model, nor references to them: reasoning, and hosted tools' calls.
+# The id prefixes of items that are not sent to the model, nor references to them: reasoning, and hosted tools'
+# calls.
 _DROPPED = ("rs_", *[f"{prefix}_" for kind, prefix in HOSTED_PREFIXES.items() if kind != IMAGE_ITEM])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
@@ -131,7 +132,8 @@ class ReasoningItem(TypedDict):
 class HostedItem(TypedDict):
     """The call of a hosted tool in an earlier answer, or a reference to one or to reasoning.
 
-    It is not sent to the model, as the answer contains the results. The model reasons again where reasoning is missing.
+    It is not sent to the model, as the answer contains the results. The model reasons again where reasoning is
+    missing.
     """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
@@ -285,7 +287,10 @@ def _build_result(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_computer_calls(calls: Mapping[str, tuple[str, int]], turns: Sequence[dict[str, Any]]) -> None:
-    """Raise InvalidRequest if a computer call has no screenshot. No other result can replace it, so OpenAI refuses it too."""
+    """Raise InvalidRequest if a computer call has no screenshot.
+
+    No other result can replace it, so OpenAI refuses it too.
+    """
     answered = {turn["tool_call_id"] for turn in turns if turn["role"] == "tool"}
     for id_, (kind, index) in calls.items():
         if kind == "computer_call" and id_ not in answered:

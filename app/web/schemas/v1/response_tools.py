@@ -1,4 +1,4 @@
-"""Define the tools of /v1/responses, and convert them to the form of chat completions, which nests their fields."""
+"""Define the tools of /v1/responses, and convert them to the form of chat completions, which has nested fields."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ _COMPUTER_CHOICES = (*COMPUTER_TOOLS, "computer_use")
 
 
 class FunctionTool(TypedDict):
-    """A function that the client runs. Fields for OpenAI's other ways to call it are accepted with default values only."""
+    """A function that the client runs.
+
+    Fields for OpenAI's other ways to call it are accepted with default values only.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -112,8 +115,8 @@ class _DescribedAs:
         return handler(TypeAdapter(self._kind).core_schema)  # only for the document, as it takes 20 ms
 
 
-# Tools that need a permission in the settings are validated after that was checked, so that the permission is the first
-# error to be reported.
+# Tools that need a permission in the settings are validated after that was checked, so that the permission is the
+# first error to be reported.
 _HostedTool = Annotated[dict[str, Any], _DescribedAs(HostedTool)]
 _ComputerTool = Annotated[dict[str, Any], _DescribedAs(ComputerTool)]
 _Tool = Annotated[
@@ -159,7 +162,10 @@ def to_chat_tools(tools: Sequence[Any], computers: Sequence[Any]) -> list[dict[s
 
 
 def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str, Any]:
-    """Return a function. If the request does not set `strict`, it is strict if its parameters are in OpenAI's subset."""
+    """Return a function.
+
+    If the request does not set `strict`, it is strict if its parameters are in OpenAI's subset.
+    """
     given = {name: tool.get(name) for name in ("name", "description", "parameters")}
     function: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     strict = tool.get("strict")

@@ -63,7 +63,7 @@ class StreamOptions(OpenAIModel):
 
 
 class ResponsesRequest(PromptFields, OpenAIModel):
-    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the values that are supported.
+    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the supported values.
 
     OpenAI's SDKs send the fields that OpenAI does not have by `extra_body`.
     """
@@ -118,8 +118,8 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     def requests_reasoning(self) -> bool:
         """Whether the client will return the reasoning items, since it expects that the server stores nothing.
 
-        Other clients may send references to the items of an answer instead of the items. The AI SDK does, even to a
-        text after reasoning.
+        Other clients may send references to the items of an answer instead of the items. The AI SDK does, even to
+        a text after reasoning.
         """
         return self.store is False or ENCRYPTED_REASONING in (self.include or ())
 
