@@ -120,7 +120,7 @@ def create_app(
     app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
     init_errors(app, refusals.note)
 
-    own = (
+    api_blueprints = (
         chat.bp,
         streams.bp,
         frameworks.bp,
@@ -132,9 +132,9 @@ def create_app(
         batches_bp,
         limits_bp,
     )
-    app.register_blueprint(_build_area("api", own, services))
-    openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
-    app.register_blueprint(_build_area("v1", openai, services))
+    app.register_blueprint(_build_area("api", api_blueprints, services))
+    v1_blueprints = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
+    app.register_blueprint(_build_area("v1", v1_blueprints, services))
     app.register_blueprint(_build_area("embed", (ask.bp,), services, identify_sender, read_once_key))
     app.register_blueprint(_build_area("console", (console_facts.bp,), services))
     app.register_blueprint(health.bp)
