@@ -1,6 +1,6 @@
-"""Gatehouse: lets a web site use OpenAI without showing its key to browsers.
+"""Gatehouse: a backend that lets web sites use OpenAI without exposing the API key to browsers.
 
-`create_app()` connects everything. docs/architecture.md lists the packages.
+`create_app()` builds the application. docs/architecture.md describes the packages.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def create_app(
     app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
     init_errors(app, refusals.note)
 
-    own = (
+    api_blueprints = (
         chat.bp,
         streams.bp,
         frameworks.bp,
@@ -132,9 +132,9 @@ def create_app(
         batches_bp,
         limits_bp,
     )
-    app.register_blueprint(_build_area("api", own, services))
-    openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
-    app.register_blueprint(_build_area("v1", openai, services))
+    app.register_blueprint(_build_area("api", api_blueprints, services))
+    v1_blueprints = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
+    app.register_blueprint(_build_area("v1", v1_blueprints, services))
     app.register_blueprint(_build_area("embed", (ask.bp,), services, identify_sender, read_once_key))
     app.register_blueprint(_build_area("console", (console_facts.bp,), services))
     app.register_blueprint(health.bp)
@@ -152,14 +152,14 @@ def _build_area(
     identify: Callable[[Request], Principal] | None = None,
     read_key: Callable[[Request], str | None] = read_key_header,
 ) -> Blueprint:
-    """Return the blueprint of a part of the API, whose URLs begin with its name. All parts have the same hooks.
+    """Return the parent blueprint of an area of the API. All areas have the same hooks.
 
     Args:
-        name: the first part of its URLs.
-        blueprints: its routes.
-        services: what the hooks need.
-        identify: who sent a request, if other things than its headers say so.
-        read_key: what a request that is sent twice is known by.
+        name: the name of the area, and the first segment of its URLs.
+        blueprints: the blueprints of its routes.
+        services: the services that the hooks use.
+        identify: returns the principal of a request. By default its headers identify it.
+        read_key: returns the idempotency key of a request.
     """
     area = Blueprint(name, __name__, url_prefix=f"/{name}")
     init_draining(area, services.lifecycle)

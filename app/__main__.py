@@ -1,8 +1,8 @@
-"""Say how the server is started to whoever tries `python -m app`."""
+"""Print how to start the server, for users who run `python -m app`."""
 
 import sys
 
 if __name__ == "__main__":
     sys.exit(
-        "Gatehouse is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in the directory above app/."
+        "Start Gatehouse with gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in the directory above app/."
     )

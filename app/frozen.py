@@ -1,4 +1,4 @@
-"""Dataclasses that nobody may change, for what is created several times a request."""
+"""Define immutable dataclasses for objects that are created several times a request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-    """Make a class a dataclass with slots that mypy lets nobody change.
+    """Make a class a dataclass with slots, which mypy treats as immutable.
 
-    `dataclass(frozen=True)` is checked while the program runs as well, for which it sets each attribute in a call: that
-    takes four times as long, and a chat sets more than a hundred.
+    `dataclass(frozen=True)` enforces this at run time, too. It then sets each attribute by a call, which takes
+    four times as long, and a chat sets more than a hundred attributes.
     """
     return dataclass(slots=True, unsafe_hash=True, kw_only=kw_only)

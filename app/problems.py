@@ -1,4 +1,4 @@
-"""Define Problem, the base of every error that a caller may see, and the general errors that any package may raise."""
+"""Define Problem, the base class of errors that callers may see, and general errors that any package may raise."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Problem(Exception):
         code: the code for programs. It never changes.
         sentence: the text for people, unless the error has a safe message.
         field: the name of the invalid field, which begins the sentence.
-        message_is_safe: whether the error's own message may be shown. It must not contain text of the upstream or of
-            other users.
+        message_is_safe: whether the error's own message may be shown. It must not contain text of the upstream or
+            of other users.
         retry_after_s: the value of the header Retry-After; None omits the header.
         outcome: the outcome in the record of a call that this error ended; None leaves it to the raising code.
     """
@@ -28,28 +28,28 @@ class Problem(Exception):
     outcome: str | None = None
 
     def __init__(self, message: str = "", *, field: str | None = None) -> None:
-        """Create the error, with a message and the name of the field that it is about."""
+        """Create the error, with a message and the name of the invalid field."""
         super().__init__(f"{field}: {message}" if field is not None and message else message)
         if field is not None:
             self.field = field
 
     @property
     def message(self) -> str:
-        """The text that the caller reads."""
+        """The text for the caller."""
         if self.message_is_safe and (message := str(self)):
             return message
         return self.sentence if self.field is None else f"{self.field}: {self.sentence}"
 
 
 class InvalidRequest(Problem):
-    """A field of the request is missing, unknown, of another type or out of bounds, or fields do not go together."""
+    """A field is missing, unknown, of the wrong type or out of bounds, or fields contradict each other."""
 
     status = 400
     code = "invalid_request"
     sentence = "The request is not valid."
     message_is_safe = True
     fault: Literal["missing", "unknown"] | None = None
-    """What is wrong with the field, if it is not its value."""
+    """Why the field is invalid; None if its value is."""
 
     @classmethod
     def missing(cls, field: str) -> Self:
@@ -58,7 +58,7 @@ class InvalidRequest(Problem):
 
     @classmethod
     def unknown(cls, field: str, hint: str = "") -> Self:
-        """Return the error for a field that does not exist, with a hint at the one that was meant."""
+        """Return the error for a field that does not exist, with a hint at the intended field."""
         end = f": {hint}" if hint else ""
         return cls._build(field, "unknown", f"Unknown field {field}{end or '.'}")
 

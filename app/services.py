@@ -1,4 +1,4 @@
-"""Build the objects of a process from the settings, once, and give access to them."""
+"""Build all objects of a process from the settings, once, and give access to them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _KEY = "gatehouse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """All objects of a process, which build_services() creates once."""
+    """All objects of a process, which build_services() builds once."""
 
     config: Config
     openai_service: OpenAIService
@@ -103,7 +103,7 @@ class Services:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
-        """Start the background work. Workers call this, commands do not."""
+        """Start the background work. Workers call this; commands do not."""
         with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
             self.stored_limits.refresh()
@@ -127,7 +127,7 @@ class Services:
         self.records.close()
         self.database.close()
         if self.tracing is not None:
-            self.tracing.close()  # last, as it waits for a collector that is away
+            self.tracing.close()  # last, as it waits if the collector is unavailable
 
 
 def build_services(
@@ -146,8 +146,8 @@ def build_services(
         listeners: called with the record of each call.
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
-        metrics: where what happens is counted, if it is.
-        tracing: where traces go, if there are any.
+        metrics: counts requests and calls; None if METRICS_ALLOW is not set.
+        tracing: exports traces; None without tracing.
 
     Raises:
         ConfigError: the settings do not allow a start.
@@ -251,7 +251,7 @@ def build_services(
 
 
 def build_metrics(config: Config) -> Metrics | None:
-    """Return where what happens is counted; None if nobody may read it."""
+    """Return the metrics; None if METRICS_ALLOW is not set."""
     if not config.metrics_allow:
         return None
     from app.observability.metrics.metrics import open_metrics  # loads prometheus-client
@@ -260,10 +260,10 @@ def build_metrics(config: Config) -> Metrics | None:
 
 
 def open_tracing(config: Config) -> Tracing | None:
-    """Return where traces go; None if there are none.
+    """Return the exporter of traces; None without tracing.
 
     Raises:
-        ConfigError: the packages for it are not installed.
+        ConfigError: the packages for tracing are not installed.
     """
     if config.tracing is None:
         return None
@@ -271,7 +271,7 @@ def open_tracing(config: Config) -> Tracing | None:
         from app.observability.tracing.provider import Tracing  # loads OpenTelemetry
     except ModuleNotFoundError as error:
         hint = (
-            f"OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of requirements-otel.txt (there is no {error.name})."
+            f"OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of requirements-otel.txt ({error.name} is missing)."
         )
         raise ConfigError([hint]) from None
     return Tracing(config.tracing, find_version(_ROOT))
@@ -284,7 +284,7 @@ def install(app: Flask, built: Services) -> None:
 
 def services() -> Services:
     """Return the services of the current application."""
-    # Not read through the proxy, which takes two calls more.
+    # Bypasses the proxy, which takes two more calls.
     built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
 
@@ -293,6 +293,6 @@ def _build_prices(config: Config) -> PriceList:
     try:
         file = _ROOT / config.prices_file if config.prices_file else None
         prices = Prices(file, image_usd=config.openai_image_price_usd)
-    except ValueError as error:  # told to a developer with the offline model too, before anything costs money
+    except ValueError as error:  # raised with the offline model, too, so that a developer sees it early
         raise ValueError(f"PRICES_FILE: {error}") from None
     return FreePrices() if config.is_offline else prices

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 REQUIRED = ("exp", "iss", "aud", "sub")
 OWN_ALGORITHM = "HS256"
-"""Signs the tokens that this server issues."""
+"""The algorithm that signs this server's tokens."""
 LEEWAY_S = 30
-"""How far the clock of an issuer may be from ours."""
+"""The tolerated difference between the clocks of an issuer and of this server."""
 
 
 def decode_claims(
@@ -24,7 +24,8 @@ def decode_claims(
 ) -> dict[str, Any]:
     """Return the claims of a token that has a valid signature and is valid now.
 
-    Headers that name a key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts any exp in the future.
+    Headers that name a key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts any exp in the
+    future.
 
     Args:
         token: the encoded JWT.
@@ -32,7 +33,7 @@ def decode_claims(
         algorithm: the only one that is accepted.
         issuer: the required iss.
         audience: the required aud.
-        max_ttl_s: the maximum time until exp.
+        max_ttl_s: the maximum time until exp, in seconds.
 
     Raises:
         Unauthenticated: the token is not valid.
@@ -71,7 +72,7 @@ def decode_claims(
 
 
 def encode_claims(claims: Mapping[str, Any], key: str, kind: str) -> str:
-    """Return a token of this server, signed, with its kind as the `typ` of its header."""
+    """Return a signed token of this server, with its kind as `typ` in the header."""
     import jwt  # imported here: see decode_claims()
 
     return jwt.encode(dict(claims), key, algorithm=OWN_ALGORITHM, headers={"typ": kind})
@@ -80,7 +81,10 @@ def encode_claims(claims: Mapping[str, Any], key: str, kind: str) -> str:
 def decode_with_any(
     token: str, keys: Sequence[str], *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
 ) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys has signed. The arguments and errors are those of decode_claims()."""
+    """Return the claims of a token that one of the keys has signed.
+
+    Args and Raises are those of decode_claims().
+    """
     refusal = Unauthenticated("bad token", is_guess=True)
     for key in keys:
         try:
@@ -88,7 +92,7 @@ def decode_with_any(
                 token, key, algorithm=algorithm, issuer=issuer, audience=audience, max_ttl_s=max_ttl_s
             )
         except Unauthenticated as error:
-            if not error.is_guess:  # the signature is right
+            if not error.is_guess:  # the signature is valid
                 raise
             refusal = error
     raise refusal

@@ -9,7 +9,7 @@ class Unauthenticated(Problem):
     """A required credential is missing, or the credential is invalid, expired or revoked.
 
     Args:
-        reason: one or two words for the log, never a part of the credential.
+        reason: a few words for the log, never a part of the credential.
         is_guess: whether the credential was never valid, so that it counts as a failed attempt.
     """
 
@@ -24,20 +24,20 @@ class Unauthenticated(Problem):
 
 
 class UnusableUserId(Problem):
-    """The header `X-User-Id` does not hold a valid user id."""
+    """The header `X-User-Id` does not contain a valid user id."""
 
     status = 400
     code = "invalid_request"
-    sentence = "The user id cannot be used."
+    sentence = "The user id is not valid."
     message_is_safe = True
 
 
 class TooManyFailures(Problem):
-    """This credential is wrong, as too many others from this address were."""
+    """The credential is wrong, and too many wrong credentials were sent from this address."""
 
     status = 429
     code = "rate_limited"
-    sentence = "Too many wrong credentials came from this address."
+    sentence = "Too many wrong credentials were sent from this address."
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__()

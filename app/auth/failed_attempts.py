@@ -1,8 +1,8 @@
-"""Limit the wrong credentials that come from one network, counted over all workers.
+"""Limit the wrong credentials from one network, counted over all workers.
 
-Each credential is checked before this is asked, so a right one is never refused because of its neighbours'. Checking a
-wrong one costs a fixed amount of work, less than that of answering at all; what is limited here is how many are
-looked at with a 401, and thereby what guessing can learn.
+A credential is checked before it is counted, so a valid one is never refused because of wrong ones from the same
+network. Checking a wrong credential takes less work than answering a request. This limits the number of 401
+responses, and so what an attacker can learn by guessing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _DIGEST_BYTES = 8
 
 
 class FailedAttemptLimit:
-    """Counts wrong credentials in fixed windows of a minute. Around the end of a window up to twice the limit can pass.
+    """Counts wrong credentials in fixed windows of a minute. Around the end of a window, twice the limit can pass.
 
-    A network may send so many different ones, and each of them so often: a page that repeats an old token uses up
-    nothing of what other visitors behind its address have.
+    A network may send MAX_FAILURES different credentials, and each of them MAX_FAILURES times. So a page that
+    repeats an expired token does not use up the limit of other visitors behind the same address.
     """
 
     def __init__(self, state: SharedState) -> None:
@@ -33,14 +33,14 @@ class FailedAttemptLimit:
         """Count a wrong credential for its address, and for the wider network of an IPv6 address.
 
         Raises:
-            TooManyFailures: its network has had its maximum in this window. The credential is then not counted.
+            TooManyFailures: the network has reached its limit in this window. The credential is then not counted.
         """
         self._count(address, credential, MAX_FAILURES)
         network = find_wide_network(address)
         if network is not None:
             self._count(network, credential, WIDE_FACTOR * MAX_FAILURES)
 
-    def _count(self, network: str, credential: str, most_different: int) -> None:
+    def _count(self, network: str, credential: str, max_different: int) -> None:
         number, elapsed_s = divmod(clock.now(), WINDOW_S)
         digest = hashlib.blake2b(credential.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES).hexdigest()
         is_counted = False
@@ -49,7 +49,7 @@ class FailedAttemptLimit:
             nonlocal is_counted
             times = _parse_counts(value)
             before = times.get(digest, 0)
-            is_counted = before < MAX_FAILURES and (before > 0 or len(times) < most_different)
+            is_counted = before < MAX_FAILURES and (before > 0 or len(times) < max_different)
             if not is_counted:
                 return value
             times[digest] = before + 1
@@ -61,7 +61,7 @@ class FailedAttemptLimit:
 
 
 def _parse_counts(value: bytes | None) -> dict[str, int]:
-    """Return how often each credential has come, by its digest."""
+    """Return how often each credential was sent, by its digest."""
     pairs = (pair.partition("=") for pair in (value or b"").decode("ascii", "replace").split())
     return {digest: int(count) for digest, _, count in pairs if count.isdigit()}
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _MAX_CHARS = 8192
 _ANONYMOUS = "Bearer anonymous"
-# Three parts of base64url. Padding (=) is left out, or the same token could be written in several ways.
+# Three parts of base64url. Padding (=) is not allowed, or the same token could be written in several ways.
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -43,9 +43,9 @@ class Authenticator:
     """Authenticates requests.
 
     Attributes:
-        jwt_issuer: the site's identity provider, if it has one.
+        jwt_issuer: verifies tokens of the site's identity provider; None if there is no provider.
         auth_required: whether a request without a credential is refused, unless it has a session.
-        anonymous_scopes: what a request without a credential may do.
+        anonymous_scopes: the scopes of a request without a credential.
     """
 
     keys: ApiKeys
@@ -60,15 +60,15 @@ class Authenticator:
     anonymous_scopes: frozenset[str]
 
     def identify(self, request: Request) -> Principal:
-        """Return the principal of a request, by its Authorization, else its network address.
+        """Return the principal of a request, by its Authorization header, or without one by its network address.
 
-        An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an API
-        key. The body is not read.
+        An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an
+        API key. The body is not read.
 
         Raises:
             Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
         """
-        headers = request.environ  # a look-up in request.headers takes ten calls
+        headers = request.environ  # a lookup in request.headers takes ten calls
         authorization = read_authorization(headers)
         if authorization is not None:
             principal = self._identify_by_authorization(authorization, request)
@@ -78,14 +78,14 @@ class Authenticator:
         if user_id is None:
             return principal
         if principal.kind != "key":
-            raise Forbidden("only a site's own server may name its user.", field="X-User-Id")
+            raise Forbidden("is accepted only with an API key.", field="X-User-Id")
         try:
             return dataclasses.replace(principal, user=parse_user_id(user_id))
         except ValueError as error:
             raise UnusableUserId(f"{error}.", field="X-User-Id") from None
 
     def identify_form(self, request: Request, token: str) -> FormPass:
-        """Return what the token of a form stands for, whatever else the request has.
+        """Return what the token of a form allows. The request's own credentials are ignored.
 
         Raises:
             Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable
@@ -98,7 +98,7 @@ class Authenticator:
             raise
 
     def identify_credential(self, credential: str, request: Request) -> Principal:
-        """Return the principal of a key or token that a form has, not the request's header.
+        """Return the principal of a key or token in a form. The request's header is ignored.
 
         Raises:
             Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable
@@ -106,13 +106,15 @@ class Authenticator:
         return self._identify_by_authorization(f"Bearer {credential}", request)
 
     def find_admin(self, request: Request) -> AdminSession | None:
-        """Return the administrator's session that a request has, if any.
+        """Return the administrator's session of a request, if any.
 
-        What an allowed origin's page reads has none: with CORS_CREDENTIALS its scripts could read what only an
-        administrator may, since browsers send the cookie from all hosts of the same site.
+        A session is ignored if a page of another origin reads. With CORS_CREDENTIALS, scripts of an allowed origin
+        could otherwise read what only an administrator may, since browsers send the cookie from all hosts of the
+        same site.
 
         Raises:
-            Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
+            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the
+                request.
             DatabaseUnavailable: the sessions cannot be read.
         """
         session = self.admin_sessions.find(request)
@@ -120,18 +122,18 @@ class Authenticator:
             return None
         if request.method in SAFE_METHODS:
             return None if self.own_hosts.is_foreign(request) else session
-        if not self.own_hosts.sent(request):
+        if not self.own_hosts.is_same_origin(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
         return session
 
     def _identify_by_address(self, request: Request) -> Principal:
         if "HTTP_COOKIE" in request.environ and (admin := self.find_admin(request)) is not None:
-            return admin_principal(admin)
+            return make_admin_principal(admin)
         has_session = self.sessions.check(request)
         if self.auth_required and not has_session:
             raise Unauthenticated("no credential")
         kind: Kind = "session" if has_session else "anonymous"
-        return _nameless_principal(kind, client_address(request), self.anonymous_scopes)
+        return _make_unnamed_principal(kind, client_address(request), self.anonymous_scopes)
 
     def _identify_by_authorization(self, authorization: str, request: Request) -> Principal:
         try:
@@ -158,24 +160,27 @@ class Authenticator:
         return self.jwt_issuer.verify(credential)
 
 
-def admin_principal(session: AdminSession) -> Principal:
-    """Return who an administrator is: a user of the default tenant, who may see and change everything."""
+def make_admin_principal(session: AdminSession) -> Principal:
+    """Return the principal of an administrator: a user of the default tenant, with all scopes."""
     return Principal(kind="admin", tenant=DEFAULT_TENANT, user=f"admin:{session.name}", scopes=SCOPES)
 
 
 def read_authorization(environ: WSGIEnvironment) -> str | None:
-    """Return the header Authorization; None for `Bearer anonymous`, as OpenAI's SDKs cannot be without an `api_key`."""
+    """Return the header Authorization; None for `Bearer anonymous`, as OpenAI's SDKs require an `api_key`."""
     authorization: str | None = environ.get("HTTP_AUTHORIZATION")
     return None if authorization == _ANONYMOUS else authorization
 
 
 @functools.lru_cache(maxsize=1024)
-def _nameless_principal(kind: Kind, address: str, scopes: frozenset[str]) -> Principal:
+def _make_unnamed_principal(kind: Kind, address: str, scopes: frozenset[str]) -> Principal:
     return Principal(kind=kind, tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=scopes)
 
 
 def _read_type(token: str) -> object:
-    """Return the type in the header of a token. It only selects the verifier, so it need not be trusted."""
+    """Return the `typ` in the header of a token.
+
+    It only selects the verifier, so it does not have to be trusted.
+    """
     try:
         header = orjson.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
     except ValueError:
@@ -186,8 +191,8 @@ def _read_type(token: str) -> object:
 def build_authenticator(
     config: Config, database: Database, state: SharedState, own_hosts: OwnHosts
 ) -> Authenticator:
-    """Build it from the settings."""
-    # The database is opened only when a credential is checked that is stored there.
+    """Build the Authenticator from the settings."""
+    # The database is opened when the first stored credential is checked.
     store = LazyStore(database)
     keys = ApiKeys(store)
     fallbacks = config.secret_key_fallbacks
@@ -202,7 +207,8 @@ def build_authenticator(
         keys=keys,
         tokens=tokens,
         jwt_issuer=_build_jwt_issuer(config, tokens),
-        # Production opens no such session, so none is accepted there, not even one that is signed with the same secret.
+        # Production opens no such sessions, so none are accepted there, even if they are signed with the same
+        # secret.
         sessions=Sessions(
             "" if config.is_production else config.secret_key,
             fallbacks=fallbacks,

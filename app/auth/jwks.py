@@ -1,7 +1,7 @@
 """Fetch and cache the public keys of the site's identity provider.
 
-While the provider is down, PyJWT's own client sends a request for each token, one after another, and discards keys that are
-still usable. This one sends at most one request in ten seconds, and continues to use the cached keys.
+While the provider is down, PyJWT's client sends a request for each token, one after another, and discards keys
+that are still usable. This client sends at most one request in ten seconds, and continues to use the cached keys.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ _MAX_KEYS = 100
 
 
 class Jwks:
-    """The provider's keys, cached in each process. Requests that arrive during a fetch wait for it, or use the cached keys.
+    """The provider's keys, cached in each process.
+
+    Requests that arrive during a fetch wait for it, or use the cached keys.
 
     Args:
-        algorithm: the accepted signature algorithm; keys for others are ignored.
+        url: the URL of the provider's JWKS document.
+        algorithm: the accepted signature algorithm; keys for other algorithms are ignored.
         fetch: returns the document at a URL, or raises.
     """
 
@@ -46,7 +49,7 @@ class Jwks:
         self._lock = threading.Lock()
 
     def get_key(self, kid: str | None) -> jwt.PyJWK:
-        """Return the key with this id; without an id, the only key there is.
+        """Return the key with this id; without an id, the only key of the provider.
 
         Raises:
             Unauthenticated: there is no such key.
@@ -85,7 +88,7 @@ class Jwks:
                 self._keys = _parse_keys(self._fetch(self._url), self._algorithm)
                 self._fetched_at = clock.ticks()
             except Exception as error:
-                # Any failure here is the provider's: its address, its certificate, its document.
+                # Any failure here is caused by the provider: its address, its certificate, its document.
                 log.warning("auth.jwks_failed", extra={"error": type(error).__name__})
             self._tried_at = clock.ticks()
         finally:
@@ -93,7 +96,7 @@ class Jwks:
 
 
 def fetch_key_set(url: str) -> bytes:
-    """Fetch a document of a bounded size within a bounded time; a redirect is an error.
+    """Fetch a document of bounded size within a bounded time. A redirect is an error.
 
     Raises:
         httpx2.HTTPError, ValueError: it could not be fetched.

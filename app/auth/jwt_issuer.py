@@ -14,12 +14,20 @@ from app.config import ProviderSettings
 
 
 class JwtIssuer:
-    """Verifies the provider's tokens. Their scopes come from the settings: the provider does not know our scopes."""
+    """Verifies the provider's tokens.
+
+    Their scopes come from the settings: the provider does not know our scopes.
+    """
 
     def __init__(
         self, settings: ProviderSettings, *, is_revoked: Callable[[str, str, int], bool] | None = None
     ) -> None:
-        """Make it. `is_revoked` says whether what a tenant's user was issued at a time is revoked here."""
+        """Create the verifier.
+
+        Args:
+            settings: the provider's settings.
+            is_revoked: returns whether the tokens of a tenant's user that were issued at a time are revoked.
+        """
         self._settings = settings
         self._is_revoked = is_revoked
         url = settings.jwks_url
@@ -29,7 +37,7 @@ class JwtIssuer:
         """Return the principal that a token names.
 
         Raises:
-            Unauthenticated: the token is not the provider's, is not valid now, or is revoked.
+            Unauthenticated: the token is not from the provider, not valid now, or revoked.
             AuthUnavailable: the provider's keys cannot be fetched.
         """
         settings = self._settings
@@ -45,7 +53,7 @@ class JwtIssuer:
             user = parse_user_id(claims["sub"])
         except ValueError:
             raise Unauthenticated("unusable sub") from None
-        # A token that does not say when it was issued may be as old as can be.
+        # A token without an issue time counts as issued before any revocation.
         if self._is_revoked is not None and self._is_revoked(settings.tenant, user, int(claims.get("iat", 0))):
             raise Unauthenticated("revoked token")
         return Principal(kind="visitor", tenant=settings.tenant, user=user, scopes=settings.scopes)

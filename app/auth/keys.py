@@ -1,7 +1,8 @@
 """Create, verify, rotate and revoke API keys, which sites' own servers use.
 
-A key is `gh_<id>_<secret>`. The id is public: it identifies the row, and appears in lists and logs. Of the secret only the
-SHA-256 is stored. A slow hash would not add protection: the secret is 256 random bits, which cannot be guessed.
+A key is `gh_<id>_<secret>`. The id is public: it identifies the row, and appears in lists and logs. Of the secret
+only the SHA-256 is stored. A slow hash would not add protection: the secret is 256 random bits, which cannot be
+guessed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.actors import SYSTEM_ACTOR, Actor
 from app.auth.audit.trail import record
 from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
@@ -26,17 +27,17 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.connections.sql import name_columns, write_insert
 
 KEY_PREFIX = "gh_"
-"""Begins every key."""
+"""The prefix of every key."""
 
 _ID = re.compile(r"[A-Za-z0-9]{8}")
 _KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
-# Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
+# Used if the key does not exist, so that the comparison always runs. No known secret has this hash.
 _NO_SECRET_SHA256 = "0" * 64
 
 
 class InvalidKeyRequest(ValueError):
-    """A key cannot be created or changed like this. The message is a sentence for the operator."""
+    """A key cannot be created or changed in this way. The message is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ _WITH_SECRET = f"SELECT secret_sha256, {name_columns(ApiKey)} FROM api_keys WHER
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just created. `text` is the whole key, which is not stored."""
+    """A key that was just created. `text` is the complete key, which is not stored."""
 
     key: ApiKey
     text: str = field(repr=False)
@@ -83,7 +84,7 @@ class ApiKeys:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    def create(self, *, tenant: str, name: str, scopes: Iterable[str], by: Actor = ITSELF) -> NewKey:
+    def create(self, *, tenant: str, name: str, scopes: Iterable[str], by: Actor = SYSTEM_ACTOR) -> NewKey:
         """Create a key.
 
         Raises:
@@ -115,12 +116,12 @@ class ApiKeys:
         return [_key_from_row(row) for row in rows]
 
     def find(self, key_id: str) -> ApiKey | None:
-        """Return a key by its id, in whatever state it is; None if there is none."""
+        """Return a key by its id, in any state; None if it does not exist."""
         with self._store.read_once() as connection:
             row = connection.fetch_row(_BY_ID, (key_id,))
         return None if row is None else _key_from_row(row)
 
-    def rotate(self, key_id: str, *, grace_s: int, by: Actor = ITSELF) -> NewKey:
+    def rotate(self, key_id: str, *, grace_s: int, by: Actor = SYSTEM_ACTOR) -> NewKey:
         """Create a key that replaces another, which stays valid for `grace_s` more seconds.
 
         Raises:
@@ -138,7 +139,7 @@ class ApiKeys:
             record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
         return new
 
-    def revoke(self, key_id: str, *, by: Actor = ITSELF) -> ApiKey:
+    def revoke(self, key_id: str, *, by: Actor = SYSTEM_ACTOR) -> ApiKey:
         """Revoke a key and all visitor tokens that were issued with it. Revoking twice changes nothing.
 
         Raises:
@@ -154,10 +155,10 @@ class ApiKeys:
             return _get(connection, key_id)
 
     def verify(self, text: str) -> ApiKey:
-        """Return the key that a caller sent. A missing key and a wrong secret take the same path.
+        """Return the key that a caller sent. An unknown key and a wrong secret take the same time.
 
         Raises:
-            Unauthenticated: there is no such key, or it is revoked or expired.
+            Unauthenticated: the key does not exist, is revoked or has expired.
         """
         match = _KEY.fullmatch(text)
         if match is None:
@@ -177,7 +178,7 @@ class ApiKeys:
 
 
 def parse_key_id(text: str) -> str:
-    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
+    """Return the id of a key, given its id, its start (gh_AbCd1234) or, by mistake, the complete key."""
     return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
 
 
@@ -205,7 +206,7 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
 
 
 def _get(connection: Connection, key_id: str) -> ApiKey:
-    # Whatever stands in a URL comes here, and PostgreSQL takes no NUL.
+    # The id may be any text from a URL, and PostgreSQL does not accept NUL.
     is_id = _ID.fullmatch(key_id) is not None
     row = connection.fetch_row(_BY_ID, (key_id,)) if is_id else None
     if row is None:

@@ -1,4 +1,4 @@
-"""The principal of a request: who sends it, and what they may do."""
+"""Define the principal of a request: who sends it, and what they may do."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ Kind = Literal["key", "visitor", "session", "anonymous", "admin"]
 VisitorScope = Literal["chat", "vision", "embeddings", "structured", "usage"]
 
 VISITOR_SCOPES = frozenset(get_args(VisitorScope))
-"""Scopes that a visitor's token can have."""
+"""Scopes that a visitor token can have."""
 
 ALL_TENANTS = "all-tenants"
-"""Lets an `admin` key see and change what belongs to other tenants than its own."""
+"""The scope that lets an `admin` key see and change data of all tenants."""
 
 SCOPES = VISITOR_SCOPES | {"admin", ALL_TENANTS}
 """Scopes that an API key can have."""
 
 CONVERSATION_SCOPES = VISITOR_SCOPES - {"embeddings"}
-"""Scopes of a token that is tied to a prompt. The others would allow conversations without it."""
+"""Scopes that a token tied to a prompt can have. Embeddings do not use prompts."""
 
 DEFAULT_TENANT = "default"
 
-# No comma: a header that is sent twice arrives as one, joined by a comma.
+# No comma, as servers join a header that is sent twice by a comma.
 _USER_ID = re.compile(r"[!-+\--~]{1,128}")
-# Prefixes of the ids that Gatehouse gives to unnamed users. A site's ids must not begin with them.
+# Prefixes of the ids that Gatehouse assigns to unnamed users. A site's ids must not begin with them.
 _RESERVED = ("address:", "key:", "session:", "admin:")
 
 
@@ -37,11 +37,12 @@ class Principal:
     Args:
         kind: how they authenticated.
         tenant: the site that they belong to.
-        user: the site's name of its user; without one, an id that begins with `address:`, `key:` or `admin:`.
-        token_id: of the visitor token.
-        key_id: of the API key, or of the key that issued the visitor token.
-        budget_micro_usd: what may be spent with this token, if limited.
-        max_tokens: a ceiling for each answer, if the token has one.
+        user: the site's id of its user; without one, an id that begins with `address:`, `key:` or `admin:`.
+        scopes: what they may do.
+        token_id: the id of the visitor token.
+        key_id: the id of the API key, or of the key that issued the visitor token.
+        budget_micro_usd: the budget of the token, if it has one.
+        max_tokens: the token's maximum number of tokens of an answer, if it has one.
         prompt: the name of the stored prompt that the token is tied to, if any.
         variables: values of that prompt's variables that the token sets.
     """
@@ -59,12 +60,12 @@ class Principal:
 
     @property
     def is_named(self) -> bool:
-        """Whether a credential says who they are. A session does not: anybody gets another one."""
+        """Whether a credential identifies the user. A session does not, as anybody can get another one."""
         return self.kind in ("key", "visitor", "admin")
 
     @property
     def administers_all(self) -> bool:
-        """Whether they may see and change what belongs to any tenant."""
+        """Whether they may see and change data of all tenants."""
         return self.may("admin") and self.may(ALL_TENANTS)
 
     def may(self, scope: str) -> bool:

@@ -1,9 +1,9 @@
-"""Sessions: a signed cookie lets the browsers that have opened a page served here call without a credential.
+"""Open and read sessions, by which browsers that opened a page of this server can call without a credential.
 
-It says nothing of who somebody is: whoever deletes it gets another one. Its requests count for the network address, like
-those of any anonymous caller. A browser sends the cookie with requests from any site, so for unsafe methods it is
-accepted only if the browser's headers say that the request comes from a page of this origin. Under a host name that is
-not the server's own there are no sessions.
+A session is a signed cookie. It does not identify a user, as anybody can delete the cookie and get another one.
+Its requests count for the network address, like those of any anonymous caller. Browsers may send the cookie with
+requests of other sites, so for unsafe methods it is accepted only if the headers show that a page of this origin
+sent the request. There are no sessions under host names that are not the server's own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Sessions:
 
     Args:
         secret_key: signs the cookies. Without one there are no sessions.
-        fallbacks: former ones, whose cookies are still accepted.
+        fallbacks: former secrets, whose cookies are still accepted.
         ttl_s: the lifetime of a session after its last page was opened.
         own_hosts: the host names of the pages that have sessions.
     """
@@ -41,7 +41,7 @@ class Sessions:
         self._own_hosts = own_hosts
 
     def open(self, request: Request, response: Response) -> None:
-        """Set the cookie on the response that carries a page: that of a new session, or the current one renewed."""
+        """Set the cookie on the response of a page: that of a new session, or of the current one, renewed."""
         if self._signer is None or not self._own_hosts.include(request):
             return
         session_id = self._read_id(request) or token_urlsafe(16)
@@ -49,14 +49,15 @@ class Sessions:
         response.vary.add("Cookie")
 
     def check(self, request: Request) -> bool:
-        """Return whether a request has the cookie of a session; not if it is expired or not ours.
+        """Return whether a request has the cookie of a session that has not expired.
 
         Raises:
-            Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
+            Forbidden: the method is unsafe, and the headers do not show that a page of this server sent the
+                request.
         """
         if self._read_id(request) is None:
             return False
-        if request.method not in SAFE_METHODS and not self._own_hosts.sent(request):
+        if request.method not in SAFE_METHODS and not self._own_hosts.is_same_origin(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
         return True
 

@@ -1,4 +1,4 @@
-"""The database of credentials, opened by the first request that has one."""
+"""Access the database of credentials, which the first request with a stored credential opens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CredentialStore(Protocol):
 
 
 class LazyStore:
-    """A Database that is migrated when it is first used, so that requests without credentials do not wait for it."""
+    """A Database that is migrated at its first use, so that requests without credentials do not wait for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -24,7 +24,7 @@ api_keys = Table(
     **_BY_KEY,
 )
 
-# A token is valid unless it is here. A row stays until its token would have expired.
+# A token with a row is revoked. The row is deleted after the token would have expired.
 revoked_tokens = Table(
     "revoked_tokens",
     metadata,
@@ -47,7 +47,7 @@ revoked_users = Table(
     **_BY_KEY,
 )
 
-# The id is that of the link that opened the session: a link whose session exists has been used.
+# The id is that of the link that opened the session. If the row exists, the link has been used.
 admin_sessions = Table(
     "admin_sessions",
     metadata,

@@ -1,10 +1,10 @@
-"""Stored prompts: loaded from files at start, filled with a request's variables.
+"""Stored prompts, which are loaded from files at start and filled with the variables of a request.
 
 folder      loads and checks the files of PROMPTS_DIR
 prompt      Prompt: a system text with placeholders, and settings
 variable    a variable of a prompt, and the values that it accepts
 selection   chooses the system text and the settings of a conversation
-parameters  the types of a model's parameters, which requests have as well
+parameters  types of model parameters, for prompts and requests
 """
 
 from app.prompts.folder import read_prompts

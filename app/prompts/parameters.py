@@ -1,4 +1,4 @@
-"""Types of parameters of the model's answer, with their bounds: prompts and requests have the same."""
+"""Define the types of model parameters, with their bounds, for prompts and requests."""
 
 from __future__ import annotations
 

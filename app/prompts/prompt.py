@@ -1,4 +1,4 @@
-"""A stored prompt: a system text with placeholders for variables, and settings."""
+"""Define a stored prompt: a system text with placeholders for variables, and settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InvalidVariable(InvalidRequest):
 
 @lru_cache(maxsize=64)
 def hash_text(text: str) -> str:
-    """Return a short hash of a text of the site."""
+    """Return a short hash of a system text or prompt."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -83,7 +83,7 @@ class Prompt(BaseModel):
         return hash_text(self.model_dump_json())
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Check values. Variables may be missing.
+        """Check the values of variables. Variables may be missing.
 
         Raises:
             InvalidVariable: a variable does not exist, or its value has the wrong type.

@@ -1,4 +1,4 @@
-"""Select the system text and settings of a conversation: a stored prompt's, the site's, or the client's."""
+"""Select the system text and the settings of a conversation: from a stored prompt, the site, or the client."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ Setting = Literal[
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _get_role = itemgetter("role")
-# Fields that a client may set with any prompt: fewer tokens than the ceiling, and a cached answer.
+# Fields that a client may set with any prompt: the maximum number of tokens, within that of the prompt, and
+# caching.
 _ALWAYS_ALLOWED = {"max_tokens", "may_be_cached"}
-# Settings of a prompt that are fields of ChatCall of the same name.
+# Settings of a prompt that are fields of ChatCall with the same name.
 _PARAMETERS: tuple[Setting, ...] = (
     "temperature",
     "reasoning_effort",
@@ -49,7 +50,8 @@ _PARAMETERS: tuple[Setting, ...] = (
     "seed",
     "parallel_tool_calls",
 )
-# The setting of a prompt that overrides a field. Other fields are free unless the token is tied to the prompt.
+# The setting of a prompt that overrides a field. Clients may set other fields unless the token is tied to the
+# prompt.
 _SETTING_BY_FIELD: dict[str, Setting] = {
     "model": "model",
     "tools": "tools",
@@ -69,11 +71,11 @@ class PromptChoice(Protocol):
 
     @property
     def prompt_name(self) -> str | None:
-        """The prompt's name."""
+        """The name of the prompt."""
 
     @property
     def variables(self) -> dict[str, Any] | None:
-        """The values of its variables."""
+        """The values of the prompt's variables."""
 
 
 class PromptUser(Protocol):
@@ -85,7 +87,7 @@ class PromptUser(Protocol):
 
     @property
     def variables(self) -> Mapping[str, Value]:
-        """The values of its variables that the token sets."""
+        """The values of the prompt's variables that the token sets."""
 
 
 @frozen()
@@ -93,9 +95,12 @@ class Conversation:
     """The conversation of a request.
 
     Attributes:
+        messages: the messages in OpenAI's form.
+        request_id: the id of the request.
+        operation: the operation in the ledger.
         client_prompt: the system text that the client sends.
-        adjusted: what was changed of the client's wishes, by the names of its fields.
-        is_single: whether the client sent one text instead of a conversation.
+        adjusted: the changes to the client's parameters, by field name.
+        is_single: whether the client sent a single text instead of a conversation.
     """
 
     messages: Messages
@@ -107,7 +112,7 @@ class Conversation:
 
     @property
     def is_one_shot(self) -> bool:
-        """Whether the client will hardly continue it."""
+        """Whether the client will probably not continue the conversation."""
         if self.is_single or self.operation == "chat":
             return self.is_single
         return not any(message["role"] == "assistant" for message in self.messages)
@@ -119,11 +124,11 @@ class PromptSelection:
 
     Attributes:
         default: the text of SYSTEM_PROMPT.
-        allows_client_prompt: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
-        service_tiers: those that a client may choose (ALLOWED_SERVICE_TIERS).
+        allows_client_prompt: whether the client may send a system text (ALLOW_CLIENT_SYSTEM_PROMPT).
+        service_tiers: the tiers that a client may choose (ALLOWED_SERVICE_TIERS).
         stored: the stored prompts of PROMPTS_DIR, by name.
         schemas: the schemas that stored prompts name.
-        tied_to: the stored prompt that the token is tied to, which every conversation then uses.
+        tied_to: the name of the stored prompt that the token is tied to. Every conversation then uses it.
         pinned_variables: the values of that prompt's variables that the token sets.
     """
 
@@ -160,7 +165,7 @@ class PromptSelection:
         return self.stored[name] if name is not None else None
 
     def overrides(self, setting: Setting | None, prompt: Prompt | None) -> bool:
-        """Return whether the prompt sets a setting, so that the client may not."""
+        """Return whether the prompt sets a setting, so that the client may not set it."""
         if prompt is None or self.tied_to is not None:
             return prompt is not None
         return setting is not None and getattr(prompt, setting) is not None
@@ -168,7 +173,7 @@ class PromptSelection:
     def apply(
         self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], choice: PromptChoice
     ) -> tuple[Messages, dict[str, Any]]:
-        """Return the messages with their system text before them, and the settings with those of a stored prompt.
+        """Return the messages after their system text, and the settings overridden by those of a stored prompt.
 
         Args:
             prompt: the stored prompt that select() returned.
@@ -177,9 +182,9 @@ class PromptSelection:
             choice: the prompt and the variables of the request.
 
         Raises:
-            InvalidRequest: the client sends a system text or a setting that it may not send, or an invalid variable.
-            Forbidden: the token sets variables that the prompt does not accept any more, or the client chooses a
-                service tier that it may not.
+            InvalidRequest: the client may not send a system text or a setting, or a variable is invalid.
+            Forbidden: the prompt no longer accepts the variables that the token sets, or the client may not choose
+                the service tier.
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
         has_system_message = not _SYSTEM_ROLES.isdisjoint(map(_get_role, messages))

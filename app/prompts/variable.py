@@ -1,4 +1,4 @@
-"""A variable of a stored prompt, and the values that it accepts."""
+"""Define a variable of a stored prompt, and check its values."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Variable(BaseModel):
     """One [variables.NAME] table of a prompt's file.
 
     Attributes:
-        required: whether requests must set it. None: only if it has no default.
-        default: used if the request does not set it. Without one, the placeholder becomes empty.
-        max_length: of a string, in characters.
+        required: whether requests must set it. None means yes if it has no default.
+        default: the value if the request does not set it. Without one, the placeholder is replaced by nothing.
+        max_length: the maximum length of a string, in characters.
         minimum, maximum: inclusive bounds of a number.
     """
 
@@ -43,11 +43,11 @@ class Variable(BaseModel):
 
     @property
     def is_required(self) -> bool:
-        """Whether a request must set it."""
+        """Whether a request must set the variable."""
         return self.default is None if self.required is None else self.required
 
     def find_problem(self, value: object) -> str | None:
-        """Return what is wrong with a value, worded to follow the variable's name; None if it is valid."""
+        """Return why a value is invalid, as a phrase after the variable's name; None if it is valid."""
         if not self._is_of_type(value):
             return f"must be {_TYPE_NAMES[self.type]}"
         if self.choices is not None and value not in self.choices:
@@ -96,7 +96,7 @@ class Variable(BaseModel):
 
 
 def format_value(value: Value) -> str:
-    """Return a value as it appears in the text."""
+    """Return a value as it is inserted into the text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -1,4 +1,4 @@
-"""Deliveries: what is done about each webhook once, however often and to whichever worker it is sent."""
+"""Ensure that each webhook is processed once, even if it is sent several times or to several workers."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from app.problems import Problem
 from app.safety.signatures import TOLERANCE_S
 from app.storage.shared_state import SharedState
 
-# A worker that is killed amid a delivery has not done it: its sender may try again after this time.
+# If a worker is killed while it processes a webhook, the sender may try again after this time.
 _WORK_S = 120.0
-# A copy is refused after TOLERANCE_S by its time, which may lie as far in the future.
+# The signature of a copy expires after TOLERANCE_S, counted from its timestamp, which may be TOLERANCE_S in the
+# future.
 _KEEP_S = 2.0 * TOLERANCE_S + 60.0
 _BEGUN, _DONE = b"begun", b"done"
 
 
 class DeliveryUnderWay(Problem):
-    """`/webhooks/openai`: another worker is at work on the same webhook."""
+    """`/webhooks/openai`: another request is processing the same webhook."""
 
     status = 503
     code = "delivery_under_way"
-    sentence = "This webhook is being taken."
+    sentence = "This webhook is already being processed."
     retry_after_s = 5.0
 
 
 class Deliveries:
-    """Remembers the ids of webhooks, for all workers."""
+    """Stores the ids of processed webhooks, for all workers."""
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
 
     @contextmanager
-    def take(self, webhook_id: str) -> Iterator[bool]:
-        """Enter with whether the webhook is new. It counts as taken unless the block fails.
+    def claim(self, webhook_id: str) -> Iterator[bool]:
+        """Enter a block that processes a webhook, with whether it is new.
+
+        The webhook counts as processed unless the block fails.
 
         Raises:
-            DeliveryUnderWay: another request is in this block for it.
+            DeliveryUnderWay: another request is processing it.
         """
         found: bytes | None = None
 

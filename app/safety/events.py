@@ -1,4 +1,4 @@
-"""SafetyEvents: what the upstream reports of users by webhook, and what follows for them."""
+"""Handle the upstream's reports about users, which arrive by webhook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
-# Of an address or of a site's key, whose visitors are all one user to the upstream, nothing is revoked.
+# Users without tokens: addresses, and keys whose visitors are one user to the upstream.
 _UNNAMED = ("address:", "key:", "session:")
 _RECENT_DAYS = 2
 _MAX_SHOWN = 1_000
@@ -30,7 +30,7 @@ _MAX_SHOWN = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyEvent:
-    """What was reported. A tenant of None: of nobody that the ledger knows."""
+    """A report. The tenant and the user are None if the ledger has no user with the reported identifier."""
 
     webhook_id: str
     received_at: int
@@ -46,7 +46,7 @@ _COLUMNS = name_columns(SafetyEvent)
 
 
 class SafetyEvents:
-    """Takes and lists reports. Every method raises DatabaseUnavailable if the database does not answer."""
+    """Handles and lists reports. Every method raises DatabaseUnavailable if the database does not answer."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class SafetyEvents:
         self._reports = reports
         self._reported_users = reported_users
 
-    def take(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
-        """Find the user of a report, revoke their tokens, end their running calls, and tell the owner."""
+    def handle(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
+        """Find the user of a report, revoke their tokens, end their running calls, and store the report."""
         identifier = data.get("safety_identifier") or data.get("entity_identifier")
         user = self._find_user(identifier) if isinstance(identifier, str) else None
         action = "noted"
@@ -83,11 +83,11 @@ class SafetyEvents:
         )
         insert, row = write_insert("safety_events", _get_values(event))
         with self._database.transaction() as connection:
-            connection.execute(f"{insert} ON CONFLICT DO NOTHING", row)  # another process may have taken it
-        self._tell_owner(event)
+            connection.execute(f"{insert} ON CONFLICT DO NOTHING", row)  # another process may have stored it
+        self._log(event)
 
-    def _tell_owner(self, event: SafetyEvent) -> None:
-        """Write a line for a report. Who it is in clear, `flask usage` and the API's usage say."""
+    def _log(self, event: SafetyEvent) -> None:
+        """Log a report with the user's pseudonym. `flask usage` and the API's usage show the user's id."""
         tenant, user = event.tenant, event.user_id
         fields = {
             "webhook_id": event.webhook_id,
@@ -102,7 +102,10 @@ class SafetyEvents:
         log.warning("safety.reported", extra={name: value for name, value in fields.items() if value is not None})
 
     def list_all(self, *, tenant: str | None, first_day: str, last_day: str) -> Sequence[SafetyEvent]:
-        """Return the reports of some days, both inclusive, oldest first; of all tenants and of nobody if it is None."""
+        """Return the reports of the days from first to last, the oldest first.
+
+        Without a tenant, these are the reports of all tenants, and those without a known user.
+        """
         where = Where({"tenant": tenant})
         where.add("received_at >= ? AND received_at < ?", _to_ms(first_day), _to_ms(last_day, days_more=1))
         query = f"SELECT {_COLUMNS} FROM safety_events {where} ORDER BY received_at LIMIT ?"  # noqa: S608 - its values are bound
@@ -110,7 +113,7 @@ class SafetyEvents:
             return [SafetyEvent(**row) for row in connection.fetch_rows(query, (*where.values, _MAX_SHOWN))]
 
     def _find_user(self, identifier: str) -> tuple[str, str] | None:
-        """Return the tenant and user whose identifier it is, of those in the ledger; first of its latest days."""
+        """Return the tenant and user in the ledger with this identifier. Its latest days are searched first."""
         if not _IDENTIFIER.fullmatch(identifier):
             return None
         since = datetime.fromtimestamp(clock.now(), UTC) - timedelta(days=_RECENT_DAYS)
@@ -125,14 +128,14 @@ class SafetyEvents:
 def _choose_hint(event: SafetyEvent) -> str:
     if event.action == "tokens_revoked":
         return (
-            "the user's tokens are revoked; give them no new one, name them in no X-User-Id, and block them at your "
-            "identity provider"
+            "the user's tokens are revoked; issue no new ones, do not send this user in X-User-Id, and block the "
+            "user at your identity provider"
         )
     if event.user_id is None and event.case_id is not None:
-        return "look the case up in OpenAI's dashboard, or at GET /v1/safety/cases/ of OpenAI's API"
+        return "see the case in OpenAI's dashboard, or at GET /v1/safety/cases/ of OpenAI's API"
     if event.user_id is not None and event.user_id.startswith("key:"):
-        return "the requests of this key name no user: send X-User-Id, so that OpenAI can tell your visitors apart"
-    return "nothing was revoked, as no user with tokens is known by this identifier"
+        return "this key's requests have no user id: send X-User-Id, so that OpenAI can distinguish your visitors"
+    return "nothing was revoked, as no user with tokens has this identifier"
 
 
 def _read_word(data: Mapping[str, Any], name: str) -> str | None:

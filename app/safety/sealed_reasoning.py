@@ -1,4 +1,4 @@
-"""ReasoningSeals: what a model reasoned, as a text that a page keeps between two turns but can neither read nor make."""
+"""Encrypt a model's reasoning, so that a page can store it between turns, but can neither read nor forge it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAX_SEALED_CHARS = 256 * 1024
-"""The longest sealed reasoning. Without it a model reasons afresh, which costs less than sending such a mass."""
+"""The maximum length of sealed reasoning. Beyond it, reasoning again costs less than sending the reasoning."""
 
 _VERSION = "r1."
-# Later the upstream may not know the key any more by which it encrypted its part.
+# Later the upstream may no longer have the key with which it encrypted its part.
 _KEEP_S = 30 * 86_400
 _NONCE_BYTES = 12
-_FAST = 1  # most of it is encrypted, so that only its base64 can be packed
+_FAST = 1  # most of the content is encrypted, so that only its base64 can be compressed
 
 Items = Sequence[dict[str, Any]]
 
 
 class ReasoningOwner(Protocol):
-    """The user whose conversation it is: the Principal of app.auth."""
+    """The user of the conversation: the Principal of app.auth."""
 
     @property
     def tenant(self) -> str:
@@ -38,19 +38,19 @@ class ReasoningOwner(Protocol):
 
     @property
     def user(self) -> str:
-        """Their name there."""
+        """The user's id within the tenant."""
 
     @property
     def is_named(self) -> bool:
-        """Whether a credential says who they are."""
+        """Whether a credential identifies the user."""
 
 
 class NotSealedHere(Exception):
-    """It was made up, altered, sealed with another secret, or for another user."""
+    """The text is forged, changed, sealed with another secret, or for another user."""
 
 
 def is_sealed_here(text: str) -> bool:
-    """Return whether a text claims to be one of seal(), and not what another server encrypted."""
+    """Return whether a text has the prefix of sealed reasoning, unlike reasoning that another server encrypted."""
     return text.startswith(_VERSION)
 
 
@@ -58,8 +58,8 @@ class ReasoningSeals:
     """Seals and opens the reasoning of all users.
 
     Args:
-        secret: SECRET_KEY, or in development without one something else that all processes know and no visitor does.
-        fallbacks: former ones, whose seals are still opened.
+        secret: SECRET_KEY, or in development without one another secret that all processes share.
+        fallbacks: former secrets, whose seals are still opened.
     """
 
     def __init__(self, secret: str, fallbacks: Sequence[str] = ()) -> None:
@@ -67,7 +67,7 @@ class ReasoningSeals:
 
     @functools.cached_property
     def _ciphers(self) -> Sequence[AESGCM]:
-        # Loaded at the first use, which most sites do not have.
+        # Loaded at the first use, as most sites do not need it.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -79,7 +79,7 @@ class ReasoningSeals:
         return [AESGCM(derive(secret)) for secret in self._secrets]
 
     def seal(self, items: Items, owner: ReasoningOwner) -> str | None:
-        """Return items as a text that only their owner can bring back; None if it would be too long."""
+        """Return items as a text that only its owner can return; None if it is too long."""
         content = {"at": int(clock.now()), "tenant": owner.tenant, "user": owner.user, "items": items}
         packed = zlib.compress(orjson.dumps(content), _FAST)
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -88,14 +88,16 @@ class ReasoningSeals:
         return text if len(text) <= MAX_SEALED_CHARS else None
 
     def open(self, text: str, owner: ReasoningOwner) -> Items:
-        """Return the items of a text; none if it is too old, or of a visitor whose name here has changed.
+        """Return the items of a text.
+
+        The list is empty if the text is too old, or if the id of an unnamed visitor has changed.
 
         Raises:
-            NotSealedHere: it is no text of seal(), or of another user.
+            NotSealedHere: the text is not from seal(), or belongs to another user.
         """
         content = self._decrypt(text)
         if content["tenant"] != owner.tenant or content["user"] != owner.user:
-            # Nobody told who the visitor is, so the name is their address or session, which changes as they move.
+            # An unnamed visitor's id is their address, which can change between two turns.
             if owner.is_named or content["tenant"] != owner.tenant:
                 raise NotSealedHere
             return ()

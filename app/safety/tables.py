@@ -1,4 +1,4 @@
-"""The table of what the upstream has reported of users. Times are UTC milliseconds."""
+"""The table of the upstream's reports about users. Times are UTC in milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ safety_events = Table(
     Column("webhook_id", Text, primary_key=True),
     Column("received_at", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),  # such as safety_identifier.blocked
-    Column("tenant", Text),  # null: the identifier is of nobody in the ledger, or there was none
+    Column("tenant", Text),  # null: the report has no identifier of a user in the ledger
     Column("user_id", Text),
     Column("category", Text),
     Column("case_id", Text),

@@ -1,14 +1,14 @@
-"""Tools of this server: Python functions that the model can call. See docs/tools.md.
+"""Server tools: Python functions that the model can call. See docs/tools.md.
 
 declaring    @tool: declares a function as a tool
-parameters   from a signature to the JSON schema of the arguments, and from a model's JSON to arguments
-docstrings   the description of a function and of its arguments
+parameters   derives the JSON schema of the arguments from a signature, and parses the arguments of a call
+docstrings   reads the descriptions of a function and its arguments
 loading      imports the built-in tools and those of TOOLS_DIR
-toolbox      all tools, and those that a request may use
+toolbox      Toolbox: all tools; OfferedTools: those that a request may use
 context      ToolContext: the user for whom a tool runs
 builtin/     the tools that come with Gatehouse
 
-A tool of the site imports from here:
+A tool of the site imports from this package:
 
     from app.tools import ToolContext, ToolError, tool
 """

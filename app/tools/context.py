@@ -1,4 +1,4 @@
-"""ToolContext: the user for whom a tool runs."""
+"""Define ToolContext, the user for whom a tool runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The user for whom a tool runs. It comes from the request's credential, never from the model.
+    """The user for whom a tool runs. The request's credential sets it, never the model.
 
     Attributes:
         tenant: the site.

@@ -27,8 +27,8 @@ class DeclaredTool:
     """A function and its definition for the model.
 
     Attributes:
-        definition: in OpenAI's format.
-        timeout_s: of one call. None: TOOL_TIMEOUT_S.
+        definition: the definition in OpenAI's format.
+        timeout_s: the timeout of one call. None means TOOL_TIMEOUT_S.
     """
 
     name: str
@@ -38,7 +38,7 @@ class DeclaredTool:
     timeout_s: float | None
 
     def run(self, arguments: str, context: ToolContext) -> str:
-        """Call the function and return its result, text unchanged and anything else as JSON.
+        """Call the function and return its result: a text unchanged, other values as JSON.
 
         Raises:
             ToolError: the arguments do not match the parameters, or the function raised it.
@@ -57,11 +57,11 @@ def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
     """Declare a function in a file of TOOLS_DIR as a tool. The function itself does not change.
 
-    The model gets its name, the first paragraph of its docstring, and its parameters with their types.
+    The model sees its name, the first paragraph of its docstring, and its parameters with their types.
 
     Args:
-        function: None when the decorator is called with arguments.
-        timeout_s: of one call. None: TOOL_TIMEOUT_S.
+        function: the function; None when the decorator is called with arguments.
+        timeout_s: the timeout of one call. None means TOOL_TIMEOUT_S.
 
     Raises:
         InvalidTool: the function cannot be a tool.
@@ -75,7 +75,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
 
 def find_tool(value: object) -> DeclaredTool | None:
-    """Return the tool that a function is declared as, if any."""
+    """Return the tool if the value is a function declared as one."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
 
@@ -94,7 +94,7 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
         "parameters": parameters.schema,
     }
     if not find_problems(parameters.schema):
-        definition["strict"] = True  # then OpenAI makes the model write arguments that match
+        definition["strict"] = True  # OpenAI then guarantees arguments that match the schema
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 

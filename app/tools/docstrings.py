@@ -25,7 +25,7 @@ def parse_arguments(docstring: str) -> dict[str, str]:
     """Return the description of each argument on one line, in the order of the docstring.
 
     Args:
-        docstring: as inspect.cleandoc() returns it.
+        docstring: without indentation, as inspect.cleandoc() returns it.
     """
     lines = docstring.splitlines()
     begin = next((number for number, line in enumerate(lines, 1) if _SECTION.match(line)), len(lines))

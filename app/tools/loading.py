@@ -24,7 +24,7 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     """Import the built-in tools and the site's own.
 
     Args:
-        folder: TOOLS_DIR; a missing one counts as empty. Each `*.py` in it is imported, except those whose names begin
+        folder: TOOLS_DIR; a missing folder counts as empty. Each `*.py` file is imported, unless its name begins
             with `_` or a dot.
         allowed: ALLOWED_TOOLS.
 
@@ -32,15 +32,15 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
         all tools, and the names of those that are allowed.
 
     Raises:
-        ConfigError: a file cannot be imported or declares an invalid tool, two tools have the same name, or an allowed
-            tool does not exist. It lists all problems at once.
+        ConfigError: a file cannot be imported or declares an invalid tool, two tools have the same name, or an
+            allowed tool does not exist. It lists all problems at once.
     """
     declared: dict[str, DeclaredTool] = {}
     file_of: dict[str, str] = {}
     problems: list[str] = []
     files = sorted(folder.glob("[!._]*.py"))
     problems += [f"TOOLS_DIR: {file.name}: {_INVALID_NAME}" for file in files if formats.check_name(file.stem)]
-    for file, module_name in (*_iter_built_in(), *_iter_own(files)):
+    for file, module_name in (*_iter_built_in(), *_iter_site_files(files)):
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
@@ -57,13 +57,13 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
 
 
 def _iter_built_in() -> Iterator[tuple[str, str]]:
-    """Yield each file of app/tools/builtin, as problems name it, and the name of its module."""
+    """Yield the path of each file of app/tools/builtin, for error messages, and the name of its module."""
     for found in pkgutil.iter_modules(importlib.import_module(_BUILT_IN).__path__):
         yield f"app/tools/builtin/{found.name}.py", f"{_BUILT_IN}.{found.name}"
 
 
-def _iter_own(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """Yield the same for the files of TOOLS_DIR whose names are valid."""
+def _iter_site_files(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Yield the file for error messages and the module name of each file of TOOLS_DIR with a valid name."""
     for file in files:
         if not formats.check_name(file.stem):
             yield f"TOOLS_DIR: {file.name}", f"{_make_package(file.parent)}.{file.stem}"
@@ -72,7 +72,7 @@ def _iter_own(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
 def _make_package(folder: Path) -> str:
     """Make a package of the folder, so that its files can import each other, and return its name."""
     path = str(folder.resolve())
-    # Derived from the path, so that it is not the name of another package.
+    # Derived from the path, so that it differs from the names of other packages.
     name = f"gatehouse_tools_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
     package = sys.modules.setdefault(name, ModuleType(name, "The site's own tools."))
     package.__path__ = [path]
@@ -89,7 +89,7 @@ def _describe_error(error: BaseException) -> str:
     if isinstance(error, InvalidTool):
         return str(error)
     description = f"cannot be imported: {type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):  # its text has the line
+    if isinstance(error, SyntaxError):  # its text contains the line
         return f"{description}."
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{description} ({where.filename}, line {where.lineno})."

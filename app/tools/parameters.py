@@ -25,7 +25,7 @@ class InvalidTool(ValueError):
 
 
 class _SchemaWithoutTitles(GenerateJsonSchema):
-    """Leaves out titles, which repeat the names and cost tokens."""
+    """Omits titles, which repeat the names and cost tokens."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
@@ -35,7 +35,7 @@ class Parameters:
     """The arguments that the model writes for a function.
 
     Attributes:
-        schema: of the object of arguments.
+        schema: the JSON schema of the object of arguments.
         context: the name of the parameter that receives the ToolContext, if any.
     """
 
@@ -43,8 +43,8 @@ class Parameters:
         """Derive the schema from a signature.
 
         Args:
-            function: must have a type hint for each parameter.
-            descriptions: of the parameters in its docstring, by name.
+            function: the function. It must have a type hint for each parameter.
+            descriptions: the descriptions of the parameters in its docstring, by name.
 
         Raises:
             InvalidTool: the function cannot be a tool.
@@ -66,7 +66,7 @@ class Parameters:
         for other in descriptions:
             if other not in members and other != self.context:
                 raise InvalidTool(f"{name}: the docstring describes {other}, which is not a parameter.")
-        # A TypedDict, since its keys may begin with an underscore. Fields of a pydantic model may not.
+        # A TypedDict, as its keys may begin with an underscore, unlike the fields of a pydantic model.
         arguments = _make_typed_dict(name, members)
         try:
             self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(arguments)
@@ -77,10 +77,10 @@ class Parameters:
         self.schema.pop("title", None)
 
     def parse(self, text: str) -> dict[str, Any]:
-        """Parse and validate arguments, and return them in the types of the signature.
+        """Parse and validate arguments, and return them with the types of the signature.
 
         Raises:
-            ToolError: the text is not JSON or does not match. The message is for the model.
+            ToolError: the text is not JSON or does not match the schema. The message is for the model.
         """
         try:
             return self._adapter.validate_json(text or "{}")

@@ -1,4 +1,4 @@
-"""Toolbox: all tools, and those that a caller may name."""
+"""Define Toolbox, all tools, and OfferedTools, those that a request may use."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class BoundTool:
 
     @property
     def timeout_s(self) -> float | None:
-        """The timeout of one call. None: TOOL_TIMEOUT_S."""
+        """The timeout of one call. None means TOOL_TIMEOUT_S."""
         return self.declared.timeout_s
 
     def run(self, arguments: str) -> str:
-        """Call the function with the model's JSON. Raises ToolError, as DeclaredTool.run() does."""
+        """Call the function with the model's JSON arguments. Raises ToolError: see DeclaredTool.run()."""
         return self.declared.run(arguments, self.context)
 
 
@@ -80,6 +80,6 @@ class OfferedTools:
         return self.resolve(names)
 
     def resolve(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Return the tools of these names without a check of the caller, such as those of a stored prompt."""
+        """Return the tools with these names without checking the caller, for the tools of a stored prompt."""
         context = ToolContext(self.principal.tenant, self.principal.user, self.request_id)
         return tuple(BoundTool(self.toolbox.declared[name], context) for name in dict.fromkeys(names))

@@ -13,7 +13,7 @@ from flask import Blueprint, Request, current_app
 from app.auth.address import client_address
 from app.auth.audit.actors import Actor
 from app.auth.errors import Unauthenticated
-from app.auth.identify import admin_principal
+from app.auth.identify import make_admin_principal
 from app.auth.page_sessions.admin import AdminSession
 from app.auth.principal import SCOPES, Principal
 from app.auth.sessions import SAFE_METHODS
@@ -78,7 +78,7 @@ def needs_admin_session(view: V) -> V:
             token = read_text_form().get("formToken", "")
             if not services().authenticator.admin_sessions.allows_form(session, request, token):
                 raise Forbidden(_FOREIGN_FORM)
-        state.principal = admin_principal(session)
+        state.principal = make_admin_principal(session)
         return view(*args, **values)
 
     return _mark_guard(RouteGuard(scopes=("admin",)))(checked)  # type: ignore[return-value]

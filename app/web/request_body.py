@@ -16,8 +16,8 @@ from app.media.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import MAX_VALUES, check_value_count, count_swelling, split_list
-from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, count_extra_bytes, split_list
+from app.web.schemas.validation import RequestModel, parse_json, prefix_errors, validate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -118,9 +118,9 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
     items: list[RequestModel] = []
     overhead = 0
     for text in in_turns(split_list(data, name, limit)):
-        with prefixed(f"{name}.{len(items)}"):
+        with prefix_errors(f"{name}.{len(items)}"):
             items.append(parse_json(text, item))
-        overhead += count_swelling(text)
+        overhead += count_extra_bytes(text)
         if overhead > _MAX_OVERHEAD_BYTES:
             raise RequestEntityTooLarge
     return validate({name: items}, model)

@@ -11,7 +11,7 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.auth.audit.actors import ITSELF
+from app.auth.audit.actors import SYSTEM_ACTOR
 from app.auth.errors import Unauthenticated
 from app.cli.doctor.files import check_secrets
 from app.config import Config, ConfigError
@@ -108,7 +108,7 @@ def test_the_doctor_of_the_former_secret_still_reads_a_stream(rotated):
 
 def test_links_for_administrators_work_on(make_site, rotated):
     def opens_at(site):
-        token = make_site().auth.admin_sessions.issue_link("anna", by=ITSELF)
+        token = make_site().auth.admin_sessions.issue_link("anna", by=SYSTEM_ACTOR)
         request = Request(EnvironBuilder(base_url="http://localhost").get_environ())
         try:
             return site.auth.admin_sessions.open(token, request, "127.0.0.1").name

@@ -89,7 +89,7 @@ def test_a_token_of_one_origin_counts_at_no_other_nor_without_one(tokens, key, o
     "scopes", [{"structured"}, {"chat", "embeddings"}, {"admin"}, {"chat", "admin"}, {"root"}]
 )
 def test_a_key_cannot_give_away_what_it_has_not_nor_what_no_visitor_may_have(tokens, key, scopes):
-    with pytest.raises(Forbidden, match="scopes: this key cannot give"):
+    with pytest.raises(Forbidden, match="scopes: this key cannot grant"):
         issue(tokens, key, scopes=frozenset(scopes))
 
 

@@ -178,7 +178,7 @@ def test_a_structured_request_that_cannot_be_sent_is_refused(client, upstream, f
 def test_kinds_are_not_mixed(client, upstream):
     vision = {"vision": {"prompt": "Hi", "imageUrl": IMAGE_URL}}
 
-    assert "which is vision here" in send(client, vision, {"chat": {"message": "Hi"}}).json["error"]
+    assert "must be of the kind vision" in send(client, vision, {"chat": {"message": "Hi"}}).json["error"]
     assert "give only one of chat, vision" in send(client, vision | {"chat": {"message": "Hi"}}).json["error"]
     assert "Missing requests.0.chat (or embeddings, vision, structured)." in send(client, {}).json["error"]
 

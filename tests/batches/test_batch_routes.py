@@ -164,7 +164,7 @@ def test_a_batch_of_embeddings(client, upstream, time):
         (
             [{"chat": {"message": "a"}}, {"embeddings": {"input": "b"}}],
             400,
-            "requests.1: all requests of a batch are of one kind, which is chat here.",
+            "requests.1: must be of the kind chat, as the first request of the batch.",
         ),
         (
             [{"chat": {"message": "a"}}, {"chat": {"message": "a", "temperature": 3}}],
@@ -193,12 +193,12 @@ def test_a_batch_of_embeddings(client, upstream, time):
         (
             [{"id": "x", "chat": {"message": "a"}}, {"id": "x", "chat": {"message": "b"}}],
             400,
-            "requests.1.id: is that of requests.0 as well.",
+            "requests.1.id: requests.0 has the same id.",
         ),
         (
             [{"id": "1", "chat": {"message": "a"}}, {"chat": {"message": "b"}}],
             400,
-            "requests.1.id: is that of requests.0 as well.",
+            "requests.1.id: requests.0 has the same id.",
         ),
         (
             [{"chat": {"message": "a"}}, {"chat": {"message": "a", "model": "gpt-6-luna"}}],
@@ -210,7 +210,7 @@ def test_a_batch_of_embeddings(client, upstream, time):
             403,
             "requests.0.chat.model: this model is not offered here.",
         ),
-        ([{"chat": {"message": "a"}}] * 4, 400, "requests: must be at most 3."),
+        ([{"chat": {"message": "a"}}] * 4, 400, "requests: must have at most 3 requests."),
     ],
 )
 @pytest.mark.parametrize("padding", ["", " " * 600])
@@ -703,7 +703,7 @@ def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
     assert upstream.requests()[0]["body"]["messages"] == [last]
     assert (refused.status_code, refused.json["error"]) == (
         400,
-        "requests.1.chat: the conversation is longer than may be sent.",
+        "requests.1.chat: the conversation is too long.",
     )
 
 

@@ -607,7 +607,7 @@ def test_a_visitor_gives_the_variables_that_the_token_leaves_open(site, upstream
 @pytest.mark.parametrize("path", ["/api/embeddings", "/api/embeddings/similarity"])
 def test_a_tied_token_is_for_conversations_only(site, upstream, path):
     answer = site.token_answer(scopes=["chat", "embeddings"], prompt="support")
-    assert refusal_of(answer) == "scopes: embeddings does not go together with prompt."
+    assert refusal_of(answer) == "scopes: embeddings cannot be combined with prompt."
 
     # Not even where a token of another making says so.
     site_key = Principal(kind="key", tenant="acme", user="key", scopes=VISITOR_SCOPES, key_id=site.key[3:11])

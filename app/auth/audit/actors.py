@@ -1,4 +1,4 @@
-"""Name who makes a change."""
+"""Define Actor, who makes a change."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change, and from where.
+    """Who makes a change, and from which address.
 
     Attributes:
-        name: `command:root` for a user of this machine, `key:AbCd1234`, `admin:root` for a session of the pages,
-            `gatehouse` for what happens by itself.
-        address: the network address of the request; None if it was none.
+        name: `command:root` for a user of this machine, `key:AbCd1234` for an API key, `admin:root` for a session
+            of the pages, `gatehouse` for automatic changes.
+        address: the network address of the request; None without a request.
     """
 
     name: str
     address: str | None = None
 
 
-ITSELF = Actor("gatehouse")
-"""This program, without anybody having asked for it."""
+SYSTEM_ACTOR = Actor("gatehouse")
+"""The actor of automatic changes."""

@@ -1,4 +1,7 @@
-"""Write and read the rows of the audit trail. They name keys, users and limits, never a secret or a text of a user."""
+"""Write and read the rows of the audit trail.
+
+They contain ids of keys and users, and limits, but no secrets or content.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.connections.sql import Where, name_columns, write_insert
 from app.storage.database.database import Database
 
-_numbers = itertools.count()  # keeps the rows of one millisecond in order
+_numbers = itertools.count()  # orders the rows of one millisecond
 
 Action = Literal[
     "key.create",
@@ -35,7 +38,7 @@ Action = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """One change. `at` is UTC in milliseconds; `tenant` is None if the change is of no tenant."""
+    """One change. `at` is UTC in milliseconds; `tenant` is None if the change belongs to no tenant."""
 
     id: str
     at: int
@@ -59,7 +62,7 @@ def record(
     tenant: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a row, within the transaction of the change that it tells of: neither is there without the other."""
+    """Write a row in the transaction of the change, so that both are committed or neither."""
     at_ms = clock.now_ms()
     row = {
         "id": f"{at_ms:012x}{next(_numbers) & 0xFFFFFF:06x}{secrets.token_hex(4)}",
@@ -80,12 +83,12 @@ class AuditTrail:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_newest(self, most: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
-        """Return the newest rows first; those of one tenant, or all; those older than the row `before`, if there is one."""
+    def list_newest(self, limit: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
+        """Return at most `limit` rows, the newest first, of one tenant or all, and before a row if given."""
         where = Where({"tenant": tenant})
         if before:
             where.add("id < ?", before)
         query = f"SELECT {_COLUMNS} FROM audit_trail {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            rows = connection.fetch_rows(query, (*where.values, most))
+            rows = connection.fetch_rows(query, (*where.values, limit))
         return [AuditRow(**{**row, "details": orjson.loads(row["details"])}) for row in rows]

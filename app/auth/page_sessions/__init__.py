@@ -1,7 +1,7 @@
-"""The sessions of the pages in production: an administrator's, and that of a caller who looks at their usage.
+"""The sessions of the pages in production: of administrators, and of callers who view their usage.
 
-links.py    the links of administrators: signed, for minutes, made by a command on the server
-admin.py    AdminSessions: opens, finds and ends sessions; the tokens of their forms
-callers.py  CallerSessions: who has signed in with a key or a token, to see their usage
+links.py    the signed sign-in links of administrators, which a command on the server prints; valid for minutes
+admin.py    AdminSessions: opens, finds and ends sessions, and signs their forms
+callers.py  CallerSessions: callers who signed in with a key or a token to view their usage
 cookies.py  the cookies of these and all other sessions
 """

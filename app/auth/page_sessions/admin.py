@@ -1,8 +1,8 @@
 """Open, find and end the sessions of administrators.
 
-A session is a row in the database and a signed cookie with its id. The cookie goes to nobody but this server, is sent
-by its own pages only, and no script can read it. Whatever changes something needs a token of the session as well, which
-only its own pages have.
+A session is a row in the database and a signed cookie with its id. Browsers send the cookie only to this server
+and only from its own pages, and scripts cannot read it. Forms that change something need a token of the session,
+too, which only its own pages contain.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from app.storage.database.connections.sql import name_columns, write_insert
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60
-SESSIONS_KEEP_DAYS = 30
-"""How long the row of a session is kept after its end; its link has expired long before."""
+SESSION_RETENTION_DAYS = 30
+"""How many days the row of a session is stored after its end. Its link expires long before."""
 
-_KEPT_S = SESSIONS_KEEP_DAYS * 24 * 3600
+_RETENTION_S = SESSION_RETENTION_DAYS * 24 * 3600
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
 
 
@@ -48,7 +48,7 @@ class AdminSession:
 
     @property
     def is_running(self) -> bool:
-        """Whether it still lets its administrator in."""
+        """Whether the session is valid now."""
         return self.ended_at is None and clock.now() < self.expires_at
 
 
@@ -60,8 +60,8 @@ class AdminSessions:
 
     Args:
         secret_key: signs links, cookies and the tokens of forms. If it is too short, there are no sessions.
-        fallbacks: former ones, whose signatures are still accepted.
-        store: where the sessions are.
+        fallbacks: former secrets, whose signatures are still accepted.
+        store: the database with the sessions.
         own_hosts: the host names of the pages that have sessions.
     """
 
@@ -81,7 +81,7 @@ class AdminSessions:
 
         Raises:
             AuthUnavailable: there is no SECRET_KEY to sign with.
-            InvalidName: the name has characters that it must not have.
+            InvalidName: the name has characters that are not allowed.
         """
         token = self._require_links().make(name, ttl_s=ttl_s)
         with self._store.transaction() as connection:
@@ -89,10 +89,10 @@ class AdminSessions:
         return token
 
     def open(self, token: str, request: Request, address: str) -> AdminSession:
-        """Open the session of a link, which can be done once.
+        """Open the session of a link. A link can be used once.
 
         Raises:
-            Unauthenticated: the link is not ours, has expired, or was used before.
+            Unauthenticated: the link was not signed here, has expired, or was used before.
             AuthUnavailable: there is no SECRET_KEY.
         """
         link = self._require_links().read(token)
@@ -110,22 +110,22 @@ class AdminSessions:
         values = {name: getattr(session, name) for name in AdminSession.__slots__}
         insert, row = write_insert("admin_sessions", values)
         with self._store.transaction() as connection:
-            connection.execute("DELETE FROM admin_sessions WHERE expires_at < ?", (now - _KEPT_S,))
+            connection.execute("DELETE FROM admin_sessions WHERE expires_at < ?", (now - _RETENTION_S,))
             if not connection.execute(f"{insert} ON CONFLICT DO NOTHING", row).rowcount:
                 raise Unauthenticated("used link")
             record(connection, "admin.sign_in", f"admin:{link.name}", by=Actor(f"admin:{link.name}", address))
         return session
 
     def set_cookie(self, session: AdminSession, request: Request, response: BaseResponse) -> None:
-        """Give the cookie of a session to the browser that opened it."""
+        """Set the cookie of a session."""
         _COOKIE.set(request, response, self._cookies.sign(session.id).decode(), max_age_s=SESSION_S)
 
     def delete_cookie(self, request: Request, response: BaseResponse) -> None:
-        """Take the cookie away from a browser."""
+        """Delete the cookie."""
         _COOKIE.delete(request, response)
 
     def find(self, request: Request) -> AdminSession | None:
-        """Return the session of a request; None without one, or if it has expired or was ended."""
+        """Return the session of a request; None without one, or if it has expired or ended."""
         cookie = _COOKIE.read(request)
         if cookie is None or self._links is None or not self._own_hosts.include(request):
             return None
@@ -139,26 +139,26 @@ class AdminSessions:
         return session if session is not None and session.is_running else None
 
     def make_form_token(self, session: AdminSession) -> str:
-        """Return what a form of a session's page has to send back."""
+        """Return the token that forms on a session's pages must send."""
         return self._forms.get_signature(session.id).decode()
 
     def allows_form(self, session: AdminSession, request: Request, token: str) -> bool:
-        """Return whether a form comes from a page of this session: by its Origin, and by its token."""
+        """Return whether a page of this session sent a form, according to its Origin and its token."""
         origin = request.headers.get("Origin")
         if (
             origin is None
             or not self._own_hosts.is_own_origin(request, origin)
-            or not self._own_hosts.sent(request)
+            or not self._own_hosts.is_same_origin(request)
         ):
             return False
         return self._forms.verify_signature(session.id, token)
 
     def end(self, session: AdminSession, *, by: Actor) -> None:
-        """End a session: its administrator signs out."""
+        """End a session, as its administrator signs out."""
         self._end([session], "admin.sign_out", by=by)
 
     def end_all(self, *, by: Actor) -> Sequence[AdminSession]:
-        """End all sessions, and return those that ran."""
+        """End all sessions, and return those that were running."""
         running = self.list_running()
         self._end(running, "admin.end_sessions", by=by)
         return running

@@ -1,7 +1,7 @@
-"""Let a caller look at their usage in a browser, after they have given their key or token once.
+"""Let callers view their usage in a browser, after they signed in with their key or token.
 
-The cookie of a key has its id only, never the key; a token is for browsers anyhow, and is in the cookie itself. Both are
-checked again with each request, so a session ends with the key or the token.
+For a key, the cookie contains its id only. For a token, which is meant for browsers, it contains the token. Both
+are checked with each request, so a session ends with the key or the token.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.runtime import clock
 SESSION_S = 8 * 3600
 
 _SCOPES = frozenset({"usage", "admin", ALL_TENANTS})
-_MAX_COOKIE_CHARS = 3900  # browsers keep 4,096 bytes with the name and the attributes
+_MAX_COOKIE_CHARS = 3900  # browsers store at most 4,096 bytes, including the name and the attributes
 _COOKIE = SessionCookie("gatehouse-usage", samesite="Strict")
 _KEY, _TOKEN = "key:", "token:"
 
@@ -39,8 +39,8 @@ class CallerSessions:
 
     Args:
         secret_key: signs the cookies. If it is too short, there are no sessions.
-        fallbacks: former ones, whose cookies are still accepted.
-        keys: where the keys are.
+        fallbacks: former secrets, whose cookies are still accepted.
+        keys: the API keys.
         own_hosts: the host names of the pages that have sessions.
     """
 
@@ -49,21 +49,21 @@ class CallerSessions:
     ) -> None:
         secrets = [*reversed(fallbacks), secret_key]  # the last one signs
         self._signer = ClockSigner(secrets, "gatehouse usage session", digest_method=hashlib.sha256)
-        self._is_on = len(secret_key) >= MIN_SECRET_CHARS
+        self._is_enabled = len(secret_key) >= MIN_SECRET_CHARS
         self._keys = keys
         self._own_hosts = own_hosts
 
     def open(self, credential: str, identify: Identify, request: Request, response: BaseResponse) -> None:
-        """Check a key or a token, and give a session's cookie to the browser.
+        """Check a key or a token, and set the cookie of a session.
 
         Raises:
             Unauthenticated, TooManyFailures: the credential is not valid.
-            Forbidden: it may not see usage.
+            Forbidden: the credential may not see usage.
             InvalidRequest: the token is too long for a cookie.
             AuthUnavailable: there is no SECRET_KEY.
         """
-        if not self._is_on or not self._own_hosts.include(request):
-            raise AuthUnavailable(f"To sign in here needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
+        if not self._is_enabled or not self._own_hosts.include(request):
+            raise AuthUnavailable(f"Signing in needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
         principal = identify(credential)
         if not _SCOPES.intersection(principal.scopes):
             raise Forbidden("This credential may not see usage.")
@@ -74,15 +74,15 @@ class CallerSessions:
         _COOKIE.set(request, response, cookie, max_age_s=SESSION_S)
 
     def find(self, request: Request, identify: Identify) -> Principal | None:
-        """Return who has signed in, with the rights to see usage only; None if nobody has, or their time is over.
+        """Return the principal of a session, restricted to the scopes for usage; None without a valid session.
 
-        None as well if a page of another origin reads, whose scripts shall not see it.
+        Also None for requests by pages of other origins, whose scripts must not read the usage.
 
         Raises:
-            DatabaseUnavailable: it cannot be checked now.
+            DatabaseUnavailable: the session cannot be checked now.
         """
         cookie = _COOKIE.read(request)
-        if cookie is None or not self._is_on or not self._own_hosts.include(request):
+        if cookie is None or not self._is_enabled or not self._own_hosts.include(request):
             return None
         if self._own_hosts.is_foreign(request):
             return None
@@ -99,7 +99,7 @@ class CallerSessions:
         return replace(found, scopes=found.scopes & _SCOPES)
 
     def close(self, request: Request, response: BaseResponse) -> None:
-        """Take the cookie away."""
+        """Delete the cookie."""
         _COOKIE.delete(request, response)
 
     def _find_key(self, key_id: str) -> Principal | None:

@@ -1,4 +1,4 @@
-"""The cookies of sessions, and the signer of those that expire."""
+"""Set, read and delete the cookies of sessions, and sign those that expire."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.runtime import clock
 
 
 class SessionCookie:
-    """A cookie that no script can read.
+    """A cookie that scripts cannot read.
 
     Args:
-        name: over plain http. Over https it has a prefix with which a browser accepts it only over https and from this
-            host, so no sibling domain can set it.
-        samesite: whether a browser sends it when another site leads to a page here.
+        name: the name over http. Over https it has the prefix `__Host-`: browsers then accept the cookie only over
+            https and from this host, so that no sibling domain can set it.
+        samesite: whether browsers send the cookie when a user follows a link from another site.
     """
 
     def __init__(self, name: str, *, samesite: Literal["Lax", "Strict"]) -> None:
@@ -25,13 +25,13 @@ class SessionCookie:
         self._samesite = samesite
 
     def read(self, request: Request) -> str | None:
-        """Return the value that a request has; None without one."""
+        """Return the value in a request; None if there is none."""
         if "HTTP_COOKIE" not in request.environ:
             return None
         return request.cookies.get(self._names[request.is_secure])
 
     def set(self, request: Request, response: BaseResponse, value: str, *, max_age_s: int) -> None:
-        """Give it to the browser that sent the request."""
+        """Set the cookie on a response. The request shows whether the connection is secure."""
         response.set_cookie(
             self._names[request.is_secure],
             value,
@@ -43,14 +43,14 @@ class SessionCookie:
         )
 
     def delete(self, request: Request, response: BaseResponse) -> None:
-        """Take it away from the browser that sent the request."""
+        """Delete the cookie by a response. The request shows whether the connection is secure."""
         response.delete_cookie(
             self._names[request.is_secure], secure=request.is_secure, httponly=True, samesite=self._samesite
         )
 
 
 class ClockSigner(TimestampSigner):
-    """Signs with the time of this program's clock."""
+    """Signs with the time of the process's clock, which tests can set."""
 
     def get_timestamp(self) -> int:
         """Return the seconds since 1970."""

@@ -1,4 +1,7 @@
-"""Make and read the links that open an administrator's session. Each has the id of the one session that it can open."""
+"""Create and read the links that open an administrator's session.
+
+Each contains the id of the session that it opens.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 class InvalidName(ValueError):
-    """A session cannot be named so. The message is a sentence."""
+    """The name for a session is not valid. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link says: which session it opens, and whose."""
+    """The content of a link: the id of the session that it opens, and the administrator's name."""
 
     session_id: str
     name: str
@@ -33,7 +36,7 @@ class Links:
     """Signs and reads the tokens of links.
 
     Args:
-        secret_keys: the last one signs, all verify.
+        secret_keys: the last one signs; all of them verify.
     """
 
     def __init__(self, secret_keys: Sequence[str]) -> None:
@@ -51,10 +54,10 @@ class Links:
         return self._signer.sign(text).decode()
 
     def read(self, token: str) -> Link:
-        """Return what a token says.
+        """Return the content of a token.
 
         Raises:
-            Unauthenticated: it is not ours, or has expired.
+            Unauthenticated: it was not signed here, or has expired.
         """
         try:
             session_id, until, name = self._signer.unsign(token).decode().split(":")

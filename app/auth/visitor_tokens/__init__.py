@@ -1,7 +1,7 @@
-"""Tokens that a site's server gets for the visitors of its pages.
+"""Tokens that a site's server requests for the visitors of its pages.
 
 tokens  VisitorTokens: issues, verifies and revokes them
-forms   how the token of a form is written and read
+forms   writes and reads the tokens of forms
 """
 
 from app.auth.visitor_tokens.forms import FormPass

@@ -1,9 +1,9 @@
-"""Issue, verify and revoke visitor tokens, which a site's server gets for the visitors of its pages.
+"""Issue, verify and revoke visitor tokens, which a site's server requests for the visitors of its pages.
 
-They are JWTs, signed by a key that is derived from SECRET_KEY for this purpose only: nothing else that is signed with the
-same secret is accepted as one. Tokens are not stored, only revocations are.
+They are JWTs, signed with a key that is derived from SECRET_KEY for this purpose only. So nothing else that is
+signed with the same secret is accepted as a token. Only revocations are stored, not tokens.
 
-With each comes the token of a form, for a page without scripts: see forms.py.
+Each token is issued together with a form token, for pages without scripts: see forms.py.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.actors import SYSTEM_ACTOR, Actor
 from app.auth.audit.trail import Action, record
 from app.auth.claims import LEEWAY_S, OWN_ALGORITHM, decode_with_any, encode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
 from app.auth.visitor_tokens import forms
-from app.auth.visitor_tokens.forms import FormPass, check_form_origin, undisguise, write_form_token
+from app.auth.visitor_tokens.forms import FormPass, check_form_origin, decode_base32, write_form_token
 from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Forbidden
 from app.runtime import clock
@@ -40,7 +40,7 @@ UNION ALL SELECT 1 FROM revoked_users WHERE tenant = ? AND user_id = ? AND issue
 UNION ALL SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NOT NULL
 LIMIT 1
 """
-"""Whether a token is revoked: by its id, with all of its user's, or with the key that issued it."""
+"""Finds whether a token is revoked: by its id, with all tokens of its user, or with the key that issued it."""
 
 _REVOKED_UNTIL = "SELECT issued_until FROM revoked_users WHERE tenant = ? AND user_id = ?"
 
@@ -61,7 +61,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitorToken:
-    """A token that was just issued. `text` is the whole token, and `form` that of a form; neither is stored."""
+    """A token that was just issued. `text` is the complete token, and `form` the form token; neither is stored."""
 
     id: str
     expires_at: int
@@ -74,10 +74,10 @@ class VisitorTokens:
 
     Args:
         secret_key: the signing key is derived from it. If it is too short, no tokens are issued or accepted.
-        fallbacks: former ones, whose tokens are still accepted.
-        store: where revocations are stored.
-        max_ttl_s: the maximum lifetime of a token. Tokens that would be valid for longer are refused.
-        form_ttl_s: that of a form token: for as long, a form that is sent twice is known.
+        fallbacks: former secrets, whose tokens are still accepted.
+        store: the database with the revocations.
+        max_ttl_s: the maximum lifetime of a token. Tokens with a longer remaining lifetime are refused.
+        form_ttl_s: the maximum lifetime of a form token. For this time, a form that is sent twice is recognized.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class VisitorTokens:
 
         Args:
             grant: what the token allows.
-            by: the API key that requests it. The token belongs to its tenant, and is revoked with it.
+            by: the API key that requests it. The token belongs to the key's tenant, and is revoked with the key.
 
         Raises:
             Forbidden: the key lacks a granted scope, or the scope is not for visitors.
@@ -109,14 +109,14 @@ class VisitorTokens:
         if not self._keys:
             raise AuthUnavailable(f"Visitor tokens need a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
-            raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
+            raise Forbidden(f"this key cannot grant {missing[0]!r}.", field="scopes")
         now = int(clock.now())
         token_id, expires_at = secrets.token_urlsafe(16), now + grant.ttl_s
         claims = {
             "iss": _ISSUER,
             "aud": _AUDIENCE,
             "sub": grant.user,
-            # Later than a revocation of all tokens in this same second.
+            # After a revocation of all tokens in the same second.
             "iat": max(now, self._get_revoked_until(grant.user, by.tenant) + 1),
             "exp": expires_at,
             "jti": token_id,
@@ -145,7 +145,7 @@ class VisitorTokens:
             origin: the Origin header of the request.
 
         Raises:
-            Unauthenticated: the token is not ours, expired or revoked.
+            Unauthenticated: the token was not issued here, has expired or is revoked.
             Forbidden: the token is bound to another origin.
         """
         claims = self._check(token, _AUDIENCE)
@@ -154,18 +154,18 @@ class VisitorTokens:
         return _make_principal(claims)
 
     def verify_form(self, token: str, *, origin: str | None) -> FormPass:
-        """Return what a form token stands for.
+        """Return the content of a form token.
 
         Args:
-            token: the form's.
-            origin: the Origin header of the request. A form that follows another is on this server's own page, so its
-                origin is not compared.
+            token: the encoded form token.
+            origin: the Origin header of the request. It is not checked for a form that follows another, as that is
+                on this server's own page.
 
         Raises:
-            Unauthenticated: the token is not ours, expired, revoked, or that of no form.
-            Forbidden: it is bound to another origin.
+            Unauthenticated: the token was not issued here, has expired, is revoked, or is no form token.
+            Forbidden: the token is bound to another origin.
         """
-        claims = self._check(undisguise(token), forms.AUDIENCE)
+        claims = self._check(decode_base32(token), forms.AUDIENCE)
         check_form_origin(claims, origin)
         return FormPass(
             id=claims["form"],
@@ -174,20 +174,20 @@ class VisitorTokens:
             next=write_form_token(claims, self._keys[0], follows=True),
         )
 
-    def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
-        """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
+    def revoke(self, token_id: str, *, tenant: str, by: Actor = SYSTEM_ACTOR) -> None:
+        """Revoke one token of a tenant. It does not have to exist, as tokens are not stored."""
         which = {"tenant": tenant, "token_id": token_id}
         self._revoke("revoked_tokens", which, {}, ("token.revoke", f"token:{token_id}", by))
 
-    def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
-        """Revoke all tokens that a user has been issued so far, this second included."""
+    def revoke_all(self, user: str, *, tenant: str, by: Actor = SYSTEM_ACTOR) -> None:
+        """Revoke all tokens that were issued for a user so far, including this second."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
         which = {"tenant": tenant, "user_id": user}
         target = f"user:{tenant}/{user}"
         self._revoke("revoked_users", which, {"issued_until": until}, ("tokens.revoke_all", target, by))
 
     def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
-        """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
+        """Return whether revoke_all() revoked tokens of a user that any issuer issued at a time."""
         return issued_at <= self._get_revoked_until(user, tenant)
 
     def _check(self, token: str, audience: str) -> dict[str, Any]:
@@ -212,11 +212,11 @@ class VisitorTokens:
         self, table: str, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
     ) -> None:
         now = int(clock.now())
-        kept_until = now + self._max_ttl_s + LEEWAY_S
+        row_expires_at = now + self._max_ttl_s + LEEWAY_S
         with self._store.transaction() as connection:
             connection.execute("DELETE FROM revoked_tokens WHERE expires_at < ?", (now,))
             connection.execute("DELETE FROM revoked_users WHERE expires_at < ?", (now,))
-            connection.execute(*write_upsert(table, which, {**values, "expires_at": kept_until}))
+            connection.execute(*write_upsert(table, which, {**values, "expires_at": row_expires_at}))
             action, target, by = change
             record(connection, action, target, by=by, tenant=which["tenant"])
 

@@ -19,7 +19,10 @@ from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _PROTOCOL_VERSION = "1.0"
 PADDING = "rawEvent"
-"""The one field of an event that may be anything, and that clients do not keep. They warn of fields that they do not know."""
+"""The field of an event that holds the padding. AG-UI allows any value in it, and clients discard it.
+
+Clients log a warning for fields that they do not know.
+"""
 
 _COUNTS = {
     "inputTokens": "prompt_tokens",
@@ -31,15 +34,17 @@ _COUNTS = {
 
 
 class Agui(PartsEncoder):
-    """Server-sent events of one run. Whatever was started is ended before the run is; an optional field is never null.
+    """Encodes the events of one run as server-sent events.
+
+    Open messages and calls are ended before the run is. Optional fields are omitted instead of null.
 
     Args:
-        run: `threadId` of the conversation and `runId` of the run, by the client.
-        token: part of all ids of messages, so that no two runs have the same ones.
-        call_ids: of the answer's calls.
-        padding: of the events, by the field PADDING.
-        request_id: of the request, for errors.
-        seal: seals the reasoning before calls, for the next run.
+        run: the `threadId` of the conversation and the `runId` of the run, as the client sent them.
+        token: a part of all message ids, which makes them unique to this run.
+        call_ids: assigns the ids of the answer's tool calls.
+        padding: pads the events, in the field PADDING.
+        request_id: the id of the request, for errors.
+        seal: encrypts the reasoning before tool calls, for the next run.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
@@ -62,20 +67,20 @@ class Agui(PartsEncoder):
         self._request_id = request_id
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
-        """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
+        """Returns the cost of the finished call in micro-dollars; None if it is unknown."""
         self._has_started = False
         self._messages = 0
         self._open_id = ""
         self._parent_id: str | None = None
-        """The assistant's message that calls belong to."""
+        """The id of the assistant message that tool calls belong to."""
         self._has_run_tools = False
-        """Whether server tools ran: what the model does next belongs to another message."""
+        """Whether server tools ran since that message; the next tool call then needs a new one."""
         self._calls: dict[int, str] = {}
-        """The ids of the calls that were started and not ended, by position."""
+        """The ids of the open calls, by position."""
         self._with_arguments: set[str] = set()
 
     def encode_event(self, event: Event) -> None:
-        """Append the pieces of an event."""
+        """Append the encoded pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add("RUN_STARTED", **self._run, protocolVersion=_PROTOCOL_VERSION)
@@ -142,7 +147,7 @@ class Agui(PartsEncoder):
 
     def _finish_call(self, position: int, call: ToolCallObject) -> None:
         id_ = self._calls.pop(position, None)
-        if id_ is None:  # its name came after its arguments
+        if id_ is None:  # not started yet, as its name arrived after its arguments
             id_ = self._call_ids.rename(call["id"])
             self._start_call(id_, call["function"]["name"])
         if id_ not in self._with_arguments:
@@ -150,7 +155,7 @@ class Agui(PartsEncoder):
         self._add("TOOL_CALL_END", toolCallId=id_)
 
     def _write_run(self, run: ToolRun) -> None:
-        # Arguments and results stay on the server.
+        # The arguments and results of server tools are not sent to the client.
         id_ = f"{SERVER_CALL_PREFIX}{self._token}_{run.id}"
         if run.status == "running":
             self._start_call(id_, run.name)
@@ -169,7 +174,7 @@ class Agui(PartsEncoder):
         self._end_all()
         pending = [self._call_ids.rename(call["id"]) for call in done.tool_calls]
         if sealed := self._seal(done):
-            # Clients keep it with the call, and send it back with that.
+            # Clients store it with the call, and return it in the next request.
             self._add("REASONING_ENCRYPTED_VALUE", subtype="tool-call", entityId=pending[0], encryptedValue=sealed)
         outcome = {"type": "success", **({"pendingToolCallIds": pending} if pending else {})}
         metadata: dict[str, Any] = {"finishReason": done.finish_reason, "model": done.model, "id": done.id}
@@ -197,7 +202,7 @@ class Agui(PartsEncoder):
 
 
 def _count(model: str, usage: Usage) -> dict[str, Any]:
-    """Return a usage in AG-UI's names, without the counts that are not known."""
+    """Return a usage under AG-UI's names, without unknown counts."""
     counts = {name: getattr(usage, field) for name, field in _COUNTS.items()}
     if usage.prompt_tokens is not None and usage.completion_tokens is not None:
         counts["totalTokens"] = usage.prompt_tokens + usage.completion_tokens

@@ -1,4 +1,4 @@
-"""Define the protocol that each wire format of a stream implements, and what several of them share."""
+"""Define the protocol that each wire format of a stream implements, and the base classes that several share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.web.encoders.padding import Padding
 
 
 class TokenEncoder(Protocol):
-    """The part of an Encoder that tokens need."""
+    """The part of an Encoder that encodes tokens."""
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, if there is nothing else to that, and nothing in it to escape."""
+        """The bytes around the next token, if its text needs no escaping; None if encode() must be called."""
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of these events; b"" if the format has none for them.
+        """Return the events as bytes; b"" if the format does not send them.
 
         Raises:
             BrokenStream: the answer failed, and the format cannot express an error.
@@ -32,7 +32,7 @@ class TokenEncoder(Protocol):
 
 
 class Encoder(TokenEncoder, Protocol):
-    """Turns the events of one answer, in order, into the bytes of one wire format."""
+    """Encodes the events of one answer, in order, in one wire format."""
 
     @property
     def content_type(self) -> str:
@@ -40,23 +40,23 @@ class Encoder(TokenEncoder, Protocol):
 
     @property
     def heartbeat(self) -> bytes:
-        """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
+        """Bytes that clients ignore, sent while the stream is idle; b"" if the format has none."""
 
 
 class PricedEncoder(Encoder, Protocol):
-    """An encoder whose format tells what the answer costs.
+    """An encoder whose format reports the cost of the answer.
 
     Attributes:
-        read_cost: returns the cost of the call, in micro-dollars, once it is done; None if it is not known.
+        read_cost: returns the cost of the finished call in micro-dollars; None if it is unknown.
     """
 
     read_cost: Callable[[], int | None]
 
 
 class BrokenStream(ConnectionResetError):
-    """Breaks the connection, so that the client notices that the answer is incomplete.
+    """Aborts the connection, so that the client notices that the answer is incomplete.
 
-    The server takes it for a connection that the client closed, and logs nothing.
+    The server handles it like a connection that the client closed, and logs nothing.
     """
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class BrokenStream(ConnectionResetError):
 
 
 class JoiningEncoder(ABC):
-    """An encoder whose format makes several pieces of one event, and joins those of the events that come together."""
+    """An encoder whose format has several pieces for one event. Those of all events of one call are joined."""
 
     GROWING: ClassVar[tuple[type, ...]] = (list, dict, set)
-    """The types of attributes that encoding changes in place."""
+    """The types of mutable attributes, which __copy__() copies deeply."""
 
     def __copy__(self) -> Self:
-        """Return an encoder that goes on from here by itself: what either encodes does not change the other."""
+        """Return an independent encoder in the same state."""
         copied = type(self).__new__(type(self))
         for name, value in vars(self).items():
             setattr(copied, name, copy.deepcopy(value) if isinstance(value, self.GROWING) else value)
@@ -78,19 +78,19 @@ class JoiningEncoder(ABC):
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
-        """The pieces that wait to be joined."""
+        """The encoded pieces that join() has not joined yet."""
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, if a frame is all there is to that."""
+        """The bytes before and after the next token, if that is all that it needs; otherwise None."""
         return None
 
     @abstractmethod
     def encode_event(self, event: Event) -> None:
-        """Append the pieces of an event."""
+        """Append the encoded pieces of an event."""
 
     def join(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         for event in events:
             self.encode_event(event)
         encoded = b"".join(self.pieces)
@@ -99,25 +99,28 @@ class JoiningEncoder(ABC):
 
 
 class PartsEncoder(JoiningEncoder):
-    """An encoder whose format begins and ends each text: in between, its pieces differ in nothing but their text."""
+    """An encoder whose format starts and ends each part, a text or reasoning.
+
+    Events within a part differ only in text.
+    """
 
     def __init__(self, padding: Padding) -> None:
         super().__init__()
         self.padding = padding
         self.open_part: Literal["text", "reasoning"] | None = None
-        """The kind of the part that is being written."""
+        """The kind of the open part."""
         self.delta = b""
-        """The event of its next piece, but for the text and the end."""
+        """The template of the part's events, with `%b` for the text. It lacks the end of the event."""
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, within a text."""
+        """The bytes before and after the next token, while a text is open."""
         if self.open_part != "text":
             return None
         return TokenFrame(self.delta.removesuffix(b"%b") + b'"', b'"', self.padding.close)
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         if self.open_part == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self.padding.close(self.delta % orjson.dumps(event.text))
         return self.join(events)

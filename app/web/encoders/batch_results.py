@@ -1,4 +1,4 @@
-"""Encode the results of a batch as JSON, each with the body that the route of its request would have sent."""
+"""Encode the results of a batch as JSON, each with the body that the request's own route would have returned."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from app.openai_service import (
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.runtime.turns import in_turns
 from app.web.errors import api_error, problem_for
-from app.web.schemas.chat import chat_response
-from app.web.schemas.embeddings import embeddings_response
-from app.web.schemas.structured import structured_response
+from app.web.schemas.chat import build_chat_response
+from app.web.schemas.embeddings import build_embeddings_response
+from app.web.schemas.structured import build_structured_response
 
 
 def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
-    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large, then close the answers."""
+    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large.
+
+    Close the answers at the end.
+    """
     encoder = _Encoder(batch, request_id)
     with closing(answers):
         yield b'{"results":['
@@ -45,7 +48,7 @@ class _Encoder:
     def __init__(self, batch: Batch, request_id: str) -> None:
         self._batch = batch
         self._request_id = request_id
-        # Most batches have one format.
+        # Most batches have one answer format.
         self._load_format = lru_cache(maxsize=8)(_load_format)
 
     def encode(self, sent: SentRequest, line: OutputLine | None) -> tuple[int, bytes]:
@@ -67,12 +70,12 @@ class _Encoder:
             raise UpstreamFailed
         record = CallRecord(self._request_id, batch.kind, batch.model)
         if batch.kind == "embeddings":
-            return embeddings_response(parse_embeddings_answer(line, record))
+            return build_embeddings_response(parse_embeddings_answer(line, record))
         if batch.kind == "structured":
             checker, changes = self._load_format(sent.answer_format)
             result = parse_structured_answer(line, record, checker)
-            return orjson.dumps(structured_response(result.data, result, changes))
-        return orjson.dumps(chat_response(parse_chat_answer(line, record)))
+            return orjson.dumps(build_structured_response(result.data, result, changes))
+        return orjson.dumps(build_chat_response(parse_chat_answer(line, record)))
 
 
 def _load_format(text: str) -> tuple[AnswerChecker, Sequence[str] | None]:

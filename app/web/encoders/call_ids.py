@@ -1,4 +1,4 @@
-"""CallIds: tells the calls of an answer apart from those before it in the conversation."""
+"""Give each tool call an id that is unique in its conversation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 
 class CallIds:
-    """Gives each call an id that no earlier call has: some servers begin again with the same ones in each answer.
+    """Replaces ids that earlier calls of the conversation have, as some servers restart their ids in each answer.
 
-    A page finds the part of a message that a result belongs to by this id alone.
+    Clients match a tool's result to its call by this id alone.
+
+    Args:
+        messages: the conversation so far.
     """
 
     def __init__(self, messages: Sequence[dict[str, Any]]) -> None:
@@ -18,7 +21,7 @@ class CallIds:
         self._renamed: dict[str, str] = {}
 
     def rename(self, id_: str) -> str:
-        """Return the id of a call: the model's, unless it is taken."""
+        """Return the id to send for a call: the model's, or a new one if an earlier call has it."""
         if id_ not in self._taken:
             return id_
         return self._renamed.setdefault(id_, f"call_{secrets.token_hex(12)}")

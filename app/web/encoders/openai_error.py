@@ -1,6 +1,6 @@
-"""Write an error as OpenAI's error object, for all URLs below /v1.
+"""Encode an error as OpenAI's error object, for all URLs below /v1.
 
-The official SDKs choose the class of their exception by the status, and fill it from this object.
+The official SDKs choose the exception class by the status, and fill it from this object.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from app.openai_service.errors import ModelNotOffered
 from app.problems import InvalidRequest, Problem
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-# The codes of /api are kept, but for those that programs which know OpenAI look for.
+# Codes of OpenAI that its clients check for. All other errors have the same code as at /api.
 _CODES: dict[type[Problem], str] = {ModelNotOffered: "model_not_found"}
-# Fields of /api with another name at OpenAI; and those that OpenAI does not have, which keep theirs.
+# Fields of /api that have another name at OpenAI. _OWN_NAMES are fields that OpenAI does not have; they stay in
+# camelCase.
 _NAMES = {"schema": "response_format"}
 _NAMES_OF_RESPONSES = {
     "schema": "text.format.schema",
@@ -40,17 +41,17 @@ def openai_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # n
 
 
 def response_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # noqa: ARG001
-    """Return the same with the names that parameters have at /v1/responses."""
+    """Return the same object with the parameter names of /v1/responses."""
     return _build_error(problem, _NAMES_OF_RESPONSES)
 
 
 def _build_error(problem: Problem, names: Mapping[str, str]) -> dict[str, Any]:
     field, message = problem.field, problem.message
-    # Where no field has a name, a few words stand for the place, such as "The body".
+    # An error without a named field describes the location in words, such as "The body".
     param = None if field is None or " " in field else _name_param(problem, field, names)
     code = _CODES.get(type(problem), problem.code)
     if isinstance(problem, InvalidRequest) and problem.fault == "unknown":
-        # The sentence is OpenAI's, before a hint at the field that was meant.
+        # OpenAI's sentence, followed by a hint at the intended field.
         hint = message.removeprefix(f"Unknown field {field}").rstrip(".")
         code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}{hint}"
     elif field is not None and param is not None:
@@ -65,7 +66,7 @@ def _find_type(problem: Problem) -> str:
 
 
 def _name_param(problem: Problem, field: str, names: Mapping[str, str]) -> str:
-    """Return the name of a field as OpenAI writes it: max_tokens, messages[0].content."""
+    """Return the name of a field in OpenAI's spelling: max_tokens, messages[0].content."""
     if not isinstance(problem, InvalidRequest) or problem.fault != "unknown":
         first, dot, rest = field.partition(".")
         first = names.get(first, first)

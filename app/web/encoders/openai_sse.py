@@ -28,10 +28,10 @@ _END = b"data: [DONE]\n\n"
 
 
 class OpenAISse:
-    """Server-sent events of `data: ` and a `chat.completion.chunk`, padded, then `data: [DONE]`; an error ends it instead.
+    """Encodes padded server-sent events: `chat.completion.chunk` objects, then `data: [DONE]` or an error.
 
     Attributes:
-        record: of the call, which knows the model that answers once the first events have come.
+        record: the record of the call. Its model is known when the first events arrive.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
@@ -54,17 +54,17 @@ class OpenAISse:
         self._seal = seal
         self._begin_chunk = self._begin_text = self._end_text = b""
         self._calls: dict[int, bool] = {}
-        """The calls of tools so far, by position, and whether any of their arguments were sent."""
+        """The tool calls so far, by position, and whether any of their arguments were sent."""
 
     @property
     def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, once the first chunk is."""
+        """The bytes before and after the next token; None before the first chunk."""
         if not self._begin_text:
             return None
         return TokenFrame(self._begin_text + b'"', b'"' + self._end_text, self._padding.close)
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         if len(events) == 1 and type(event := events[0]) is Token and self._begin_text:  # nearly always
             return self._padding.close(self._begin_text + orjson.dumps(event.text) + self._end_text)
         return b"".join([self._encode_event(event) for event in events])
@@ -75,10 +75,10 @@ class OpenAISse:
         if isinstance(event, Token | Refusal | Reasoning | ToolCallDelta | Done):
             first = b"" if self._begin_chunk else self._begin()
             return first + (self._encode_end(event) if isinstance(event, Done) else self._encode_delta(event))
-        return b""  # of tools that are run here, only the answer is sent
+        return b""  # rounds of server tools are not shown
 
     def _begin(self) -> bytes:
-        """Return the first chunk, and prepare what is the same in all others."""
+        """Return the first chunk, and prepare the constant bytes of the other ones."""
         frame = orjson.dumps({**self._frame, "model": self.record.model, "system_fingerprint": None})
         self._begin_chunk = b"data: " + frame.removesuffix(b"}")
         self._begin_text = self._begin_chunk + b',"choices":[{"index":0,"delta":{"content":'
@@ -92,9 +92,9 @@ class OpenAISse:
         if isinstance(event, Refusal):
             return self._encode_choice({"refusal": event.text})
         if isinstance(event, Reasoning):
-            # OpenAI shows none here. Servers that do, and the programs that read it, call it so.
+            # OpenAI sends no reasoning in this format. Servers that do, and their clients, use this name.
             return self._encode_choice({"reasoning_content": event.text})
-        return self._encode_choice({"tool_calls": [self._tool_call(event)]})
+        return self._encode_choice({"tool_calls": [self._build_call_delta(event)]})
 
     def _encode_choice(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -106,40 +106,40 @@ class OpenAISse:
             rest["usage"] = usage
         return self._padding.close(b"%b,%b" % (self._begin_chunk, orjson.dumps(rest)[1:-1]))
 
-    def _tool_call(self, event: ToolCallDelta) -> dict[str, Any]:
-        place = event.position
-        self._calls[place] = self._calls.get(place, False) or bool(event.arguments)
-        call: dict[str, Any] = {"index": place}
+    def _build_call_delta(self, event: ToolCallDelta) -> dict[str, Any]:
+        index = event.position
+        self._calls[index] = self._calls.get(index, False) or bool(event.arguments)
+        call: dict[str, Any] = {"index": index}
         if event.id:
             call |= {"id": event.id, "type": event.type}
         named = {"name": event.name} if event.name else {}
         return call | _build_called(event.type, named, event.arguments)
 
     def _encode_end(self, done: Done) -> bytes:
-        if tier := read_service_tier(self.record):  # which is known from now on
+        if tier := read_service_tier(self.record):  # known once the answer is complete
             self._begin_chunk += b',"service_tier":%b' % orjson.dumps(tier)
         chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
         if done.reasoning_items and (details := build_details(self._seal(done))):
             chunks.append(self._encode_choice(details))
-        chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
+        chunks.append(self._encode_choice({}, map_finish_reason(done.finish_reason, bool(done.tool_calls))))
         if self._includes_usage:
             chunks.append(self._encode_chunk([], None if done.usage is None else done.usage.raw))
         return b"".join([*chunks, _END])
 
     def _list_unsent(self, done: Done) -> list[dict[str, Any]]:
-        """Return the calls of a cached answer, which has no pieces of them, and the arguments `{}` of calls without any."""
+        """Return what was not streamed: calls of a cached answer, or the arguments `{}` of calls without any."""
         if not self._calls:
-            return [{"index": place, **build_tool_call(call)} for place, call in enumerate(done.tool_calls)]
-        untold = [place for place, has_arguments in self._calls.items() if not has_arguments]
-        calls = {place: done.tool_calls[place] for place in untold if place < len(done.tool_calls)}
+            return [{"index": index, **build_tool_call(call)} for index, call in enumerate(done.tool_calls)]
+        unsent = [index for index, has_arguments in self._calls.items() if not has_arguments]
+        calls = {index: done.tool_calls[index] for index in unsent if index < len(done.tool_calls)}
         return [
-            {"index": place, **_build_called(call["type"], {}, call["function"]["arguments"])}
-            for place, call in calls.items()
+            {"index": index, **_build_called(call["type"], {}, call["function"]["arguments"])}
+            for index, call in calls.items()
         ]
 
 
 def build_tool_call(call: ToolCallObject) -> dict[str, Any]:
-    """Return a call as OpenAI's chat has it: that of a tool which takes a text is `custom`."""
+    """Return a call as in OpenAI's chat completions: of type `custom` if the tool's input is a text."""
     called = call["function"]
     return {
         "id": call["id"],
@@ -155,12 +155,12 @@ def _build_called(kind: str, named: dict[str, str], arguments: str) -> dict[str,
 
 
 def read_service_tier(record: CallRecord) -> str | None:
-    """Return the tier that a complete answer had, if the upstream tells it."""
+    """Return the service tier of a complete answer; None if the upstream does not report it."""
     return record.attempt_log[-1].service_tier if record.attempt_log else None
 
 
-def name_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:
-    """Return one of OpenAI's reasons. An answer without one that anybody knows is complete all the same."""
+def map_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:
+    """Return one of OpenAI's finish reasons. An answer with an unknown reason counts as complete."""
     if finish_reason == "unknown":
         return "tool_calls" if has_tool_calls else "stop"
     return finish_reason

@@ -1,6 +1,7 @@
-"""Padding: makes the events of a stream lengths that tell little of the tokens in them.
+"""Pad the events of a stream, so that their lengths reveal little about the tokens in them.
 
-Encryption hides what is sent, not how long it is, and from the lengths of an answer's tokens its text can be guessed.
+Encryption hides the content of an event, not its length. The text of an answer can be guessed from the lengths of
+its tokens.
 
 Source: https://arxiv.org/abs/2511.03675 (Whisper Leak), https://arxiv.org/abs/2403.09751
 """
@@ -12,7 +13,7 @@ from functools import lru_cache
 from random import getrandbits
 
 _END = b"}\n\n"
-# So many ends are prepared for each length; of each 16 of them, one is longer by a block than it has to be.
+# 2 ** _VARIANTS_BITS ends are prepared for each length. One of each 16 is a block longer than necessary.
 _VARIANTS_BITS = 6
 _LONGER_EACH = 16
 
@@ -20,13 +21,13 @@ _LONGER_EACH = 16
 class Padding:
     """Pads events to multiples of a block.
 
-    A field of random characters is added at the end of an event's JSON, which does not compress as spaces would.
-    Where it has no room, as for most words of six to twelve letters, there are spaces: the field alone would
-    cost such an event another block. A field that is longer than a block is always there.
+    The padding is a field of random characters at the end of the event's JSON. Unlike spaces, it does not
+    compress. Where the field does not fit, as for most words of six to twelve letters, spaces are added instead:
+    the field would cost such an event another block. A field that is longer than a block is always added.
 
     Args:
-        block: in bytes; 0 for no padding.
-        field: the name, which readers of the format ignore; "" for spaces alone, where they may not ignore any.
+        block: the size of a block in bytes; 0 disables padding.
+        field: the name of a field that clients of the format ignore; "" pads with spaces only.
     """
 
     def __init__(self, block: int, field: str = "p") -> None:
@@ -34,23 +35,26 @@ class Padding:
         self._ends = [_make_ends(missing, block, field) for missing in range(self._block)]
 
     def close(self, event: bytes) -> bytes:
-        """Return an event that lacks the end of its JSON object, `}` and what follows, with it and the padding."""
-        # getrandbits() is seeded anew in each process, and takes a tenth of what a secure number does.
+        """Add the padding and the end, `}` and a blank line, to an event that lacks the end of its JSON object."""
+        # getrandbits() is seeded in each process, and takes a tenth of the time of a secure random number.
         return event + self._ends[-(len(event) + 3) % self._block][getrandbits(_VARIANTS_BITS)]
 
     def align(self, event: bytes) -> bytes:
-        """Return a complete JSON event, without its blank line, with it after spaces: of what has few lengths anyway."""
+        """Add spaces and the blank line to a complete JSON event.
+
+        This suffices for events of few distinct lengths.
+        """
         return b"%b%b\n\n" % (event, b" " * (-(len(event) + 2) % self._block))
 
 
 @lru_cache
 def get_padding(block: int, field: str = "p") -> Padding:
-    """Return the padding of a process for this block and field."""
+    """Return the padding for this block and field, which is made once a process."""
     return Padding(block, field)
 
 
 def _make_ends(missing: int, block: int, field: str) -> list[bytes]:
-    """Return the ends for an event that lacks so many bytes to the next multiple of a block."""
+    """Return the variants of the end of an event that is `missing` bytes short of a multiple of a block."""
     longer = [block if number % _LONGER_EACH == 0 else 0 for number in range(2**_VARIANTS_BITS)]
     return [_make_end(missing + more, block, field) for more in longer]
 

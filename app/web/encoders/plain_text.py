@@ -9,7 +9,7 @@ from app.web.encoders.base import BrokenStream
 
 
 class PlainText:
-    """Plain text. The format has no heartbeats, and an error breaks the connection."""
+    """Encodes an answer as plain text. The format has no heartbeats; an error aborts the connection."""
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""

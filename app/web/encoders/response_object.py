@@ -30,40 +30,43 @@ HOSTED_PREFIXES = {
     "mcp_list_tools": "mcpl",
     "image_generation_call": "ig",
 }
-"""Begin the ids of the items of tools that run at OpenAI, by their type."""
+"""The prefixes of the ids of hosted tools' items, by type."""
 _UNFINISHED = ("in_progress", "searching", "interpreting", "calling", "generating")
 
 CALL_PREFIXES = {"function": "fc", "custom": "ctc", "computer": "cu"}
-"""Begin the ids of the items of calls, by their type."""
+"""The prefixes of the ids of calls' items, by type."""
 CALL_INPUTS = {
     "function": ("response.function_call_arguments", "arguments"),
     "custom": ("response.custom_tool_call_input", "input"),
 }
-"""How the names of the events of a call begin, and the field that grows; that of a computer comes whole."""
+"""The prefix of a call's event names and its streamed field, by type.
+
+The call of a computer is not streamed in pieces.
+"""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
-    """Return OpenAI's word for why an answer is not complete; None if it is."""
+    """Return OpenAI's reason why an answer is incomplete; None if it is complete."""
     return _INCOMPLETE_REASONS.get(finish_reason)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFrame:
-    """What a response says from its begin to its end.
+    """The fields of a response that do not change while it is streamed.
 
     Attributes:
-        request_id: from which the ids are made.
+        request_id: the id of the request, from which the ids of the response and its items are derived.
         created_at: in seconds since 1970.
-        described: what it repeats of its request.
+        described: the parameters of the request that the response repeats.
     """
 
     request_id: str
     created_at: int
     described: dict[str, Any]
 
-    def name_item(self, kind: str, place: int) -> str:
-        """Return the id of an item of the output."""
-        return f"{kind}_{self.request_id}_{place}"
+    def name_item(self, kind: str, index: int) -> str:
+        """Return the id of the item at an index of the output."""
+        return f"{kind}_{self.request_id}_{index}"
 
     def build(
         self,
@@ -75,7 +78,7 @@ class ResponseFrame:
         tier: str | None = None,
         incomplete_reason: str | None = None,
     ) -> dict[str, Any]:
-        """Return OpenAI's `response`, with all fields that its readers need."""
+        """Return OpenAI's `response` object, with all fields that its clients require."""
         return {
             "id": f"resp_{self.request_id}",
             "object": "response",
@@ -97,9 +100,9 @@ class ResponseFrame:
 
 @dataclass(slots=True)
 class GrowingMessage:
-    """A message that is being written."""
+    """A message that is being streamed."""
 
-    place: int
+    index: int
     id: str
     content: list[dict[str, Any]] = field(default_factory=list)
     """Its complete parts."""
@@ -107,49 +110,53 @@ class GrowingMessage:
 
 @dataclass(slots=True)
 class GrowingCall:
-    """A call that is being written. It has its place in the output once its name is known."""
+    """A call that is being streamed. Its index in the output is set once its name is known."""
 
     id: str = ""
     name: str = ""
     type: str = "function"
-    place: int | None = None
-    waiting: list[str] = field(default_factory=list)
-    """Arguments that came before the name."""
+    index: int | None = None
+    pending: list[str] = field(default_factory=list)
+    """Arguments that arrived before the name."""
     sent: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class GrowingThoughts:
-    """What the model reasons while it answers: told at once where the client asked for it, else before the next call.
+class GrowingReasoning:
+    """The model's reasoning that is being streamed.
+
+    It is sent at once if the client requested it, otherwise before the next tool call.
 
     Attributes:
-        waiting: what has not been told.
-        told: what was, by the place of its item.
+        seal: encrypts reasoning items.
+        is_requested: whether the client requested reasoning.
+        pending: the items that have not been sent.
+        sent: the items that have been sent, by the index in the output.
     """
 
     seal: SealItems = seal_nothing
-    is_asked_for: bool = False
-    waiting: list[dict[str, Any]] = field(default_factory=list)
-    told: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    is_requested: bool = False
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    sent: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def tell(self, place: int) -> str | None:
-        """Return what waits, sealed, as the item at a place; None if there is nothing to tell."""
-        items, self.waiting = self.waiting, []
+    def seal_pending(self, index: int) -> str | None:
+        """Return the pending items, sealed, and record them as sent at an index; None if there are none."""
+        items, self.pending = self.pending, []
         sealed = self.seal(items) if items else None
         if sealed is not None:
-            self.told[place] = items
+            self.sent[index] = items
         return sealed
 
-    def tell_again(self, done: Done) -> Iterator[tuple[int, str]]:
-        """Yield the place of what was told, and it once more with its number of tokens, which the end tells.
+    def reseal_sent(self, done: Done) -> Iterator[tuple[int, str]]:
+        """Yield the index of sent items, and the items sealed again with their token counts from `done`.
 
-        By them the next turn is held for, and not by its bytes.
+        With the counts, the hold of the next turn is computed from tokens instead of bytes.
         """
-        for place, told in self.told.items():
-            known = [entry["item"] for entry in told]
+        for index, sent in self.sent.items():
+            known = [entry["item"] for entry in sent]
             items = [entry for entry in done.reasoning_items if entry["item"] in known]
             if items and (sealed := self.seal(items)) is not None:
-                yield place, sealed
+                yield index, sealed
 
 
 def build_response(
@@ -157,24 +164,25 @@ def build_response(
     result: ChatResult,
     seal: SealItems = seal_nothing,
     *,
-    thoughts_are_asked_for: bool = False,
+    is_reasoning_requested: bool = False,
 ) -> dict[str, Any]:
-    """Return the response of a complete answer, with what the model reasoned, sealed.
+    """Return the response of a complete answer, with the model's reasoning, sealed.
 
-    It is in its place where the client asked for it, else right before the calls that it belongs to.
+    If the client requested reasoning, each item is where the model wrote it, otherwise right before its tool
+    calls.
     """
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
     output: list[dict[str, Any]] = []
-    thoughts = {at: [*entries] for at, entries in groupby(result.reasoning_items, itemgetter("at"))}
+    reasoning = {at: [*entries] for at, entries in groupby(result.reasoning_items, itemgetter("at"))}
 
-    def add_thoughts(until: float) -> None:
-        items = [entry for at in [*thoughts] if at <= until for entry in thoughts.pop(at)]
+    def add_reasoning(until: float) -> None:
+        items = [entry for at in [*reasoning] if at <= until for entry in reasoning.pop(at)]
         if items and (sealed := seal(items)) is not None:
             output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
 
-    if thoughts_are_asked_for:
-        add_thoughts(0)
+    if is_reasoning_requested:
+        add_reasoning(0)
     for item in result.hosted_items:
         output.append(build_hosted(frame, len(output), item))
     texts = [build_text(result.text, result.annotations)] if result.text or not result.refusal else []
@@ -182,49 +190,49 @@ def build_response(
     if result.text or result.refusal or not (result.tool_calls or result.hosted_items):
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
     for at, call in enumerate(result.tool_calls, start=bool(result.text)):
-        add_thoughts(at)
+        add_reasoning(at)
         output.append(build_call(frame, len(output), call, status))
-    if thoughts_are_asked_for:
-        add_thoughts(math.inf)
+    if is_reasoning_requested:
+        add_reasoning(math.inf)
     tier = read_service_tier(result.record)
     return frame.build(status, result.model, output, usage=result.usage, tier=tier, incomplete_reason=reason)
 
 
 def build_message(id_: str, content: Sequence[dict[str, Any]], status: Status) -> dict[str, Any]:
-    """Return the item of a text."""
+    """Return the item of a message."""
     return {"id": id_, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
-def build_call(frame: ResponseFrame, place: int, call: ToolCallObject, status: Status) -> dict[str, Any]:
-    """Return the item of a call of what the client runs."""
+def build_call(frame: ResponseFrame, index: int, call: ToolCallObject, status: Status) -> dict[str, Any]:
+    """Return the item of a tool call that the client runs."""
     kind, called = call["type"], call["function"]
-    item = {"id": frame.name_item(CALL_PREFIXES[kind], place), "status": status, "call_id": call["id"]}
+    item = {"id": frame.name_item(CALL_PREFIXES[kind], index), "status": status, "call_id": call["id"]}
     if kind == "custom":
         return {**item, "type": "custom_tool_call", "name": called["name"], "input": called["arguments"]}
     if kind == "computer":
-        told = {"pending_safety_checks": [], **orjson.loads(called["arguments"])}
-        return {**item, "type": "computer_call", **told}
+        fields = {"pending_safety_checks": [], **orjson.loads(called["arguments"])}
+        return {**item, "type": "computer_call", **fields}
     return {**item, "type": "function_call", "name": called["name"], "arguments": called["arguments"]}
 
 
-def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:
-    """Return the item of a tool that ran at OpenAI, with an id of ours."""
+def build_hosted(frame: ResponseFrame, index: int, item: dict[str, Any]) -> dict[str, Any]:
+    """Return the item of a hosted tool, with an id of this response."""
     kind = item["type"]
-    return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), place)}
+    return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), index)}
 
 
 def fail_hosted(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the item of a tool that ran at OpenAI as it is if its answer broke off."""
+    """Return the item of a hosted tool in a failed response, with the status `failed` if it had not finished."""
     return {**item, "status": "failed"} if item.get("status") in _UNFINISHED else item
 
 
 def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return the part of a message that is its text."""
+    """Return the content part of a text."""
     return {"type": "output_text", "text": text, "annotations": list(annotations), "logprobs": []}
 
 
 def build_refusal(text: str) -> dict[str, Any]:
-    """Return the part of a message in which the model refuses."""
+    """Return the content part of a refusal."""
     return {"type": "refusal", "refusal": text}
 
 

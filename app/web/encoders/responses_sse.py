@@ -29,7 +29,7 @@ from app.web.encoders.response_object import (
     CALL_INPUTS,
     GrowingCall,
     GrowingMessage,
-    GrowingThoughts,
+    GrowingReasoning,
     ResponseFrame,
     Status,
     build_call,
@@ -44,17 +44,17 @@ from app.web.errors import problem_for
 from app.web.schemas.kept_reasoning import build_reasoning_item
 
 _PartKind = Literal["output_text", "refusal"]
-_Told = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotation | Done | Failed
+_EncodedEvent = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotation | Done | Failed
 
 
 class ResponsesSse(JoiningEncoder):
-    """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
+    """Encodes typed and numbered server-sent events that build one response: its items and their parts.
 
-    Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
-    is sealed, and of tools that are run here, only the answer is sent.
+    Clients fail at a delta of an item or part that was not started, so each is started first. Reasoning is sealed,
+    and rounds of server tools are not shown.
 
     Attributes:
-        record: of the call, which knows the model that answers once the first events have come.
+        record: the record of the call. Its model is known when the first events arrive.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
@@ -63,30 +63,30 @@ class ResponsesSse(JoiningEncoder):
 
     record: CallRecord
 
-    def __init__(self, frame: ResponseFrame, padding: Padding, thoughts: GrowingThoughts | None = None) -> None:
+    def __init__(self, frame: ResponseFrame, padding: Padding, reasoning: GrowingReasoning | None = None) -> None:
         super().__init__()
         self._frame = frame
         self._padding = padding
-        self._thoughts = thoughts or GrowingThoughts()
+        self._reasoning = reasoning or GrowingReasoning()
         self._number = 0
-        """Of the next event."""
+        """The sequence number of the next event."""
         self._output: list[dict[str, Any]] = []
-        """The items by their place, those that are not complete as they began."""
+        """The items by index. Open ones are as they were when they started."""
         self._message: GrowingMessage | None = None
         self._part: _PartKind | None = None
-        """The kind of the part of the message that is being written."""
+        """The kind of the message's open part."""
         self._pieces: list[str] = []
-        """Of the text of that part."""
+        """The pieces of the open part's text."""
         self._delta = b""
-        """The event of its next piece, but for the number, the text and the end."""
+        """The template of the part's delta events, without the number, the text and the end."""
         self._annotations: list[dict[str, Any]] = []
-        """On the text of that part."""
+        """The annotations of the open part's text."""
         self._calls: dict[int, GrowingCall] = {}
         self._hosted: dict[int, int] = {}
-        """The places of the items of tools that run at OpenAI, by their position."""
+        """The indexes of hosted tools' items, by position."""
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         if len(events) == 1 and type(event := events[0]) is Token and self._part == "output_text":  # nearly always
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
@@ -94,8 +94,8 @@ class ResponsesSse(JoiningEncoder):
         return self.join(events)
 
     def encode_event(self, event: Event) -> None:
-        """Append the pieces of an event."""
-        if not isinstance(event, _Told):
+        """Append the encoded pieces of an event."""
+        if not isinstance(event, _EncodedEvent):
             return
         if not self._number:
             begun = self._frame.build("in_progress", self.record.model)
@@ -106,9 +106,9 @@ class ResponsesSse(JoiningEncoder):
         elif isinstance(event, Refusal):
             self._write("refusal", event.text)
         elif isinstance(event, Thought):
-            self._thoughts.waiting += event.items
-            if self._thoughts.is_asked_for:
-                self._tell_thoughts()
+            self._reasoning.pending += event.items
+            if self._reasoning.is_requested:
+                self._send_reasoning()
         elif isinstance(event, ToolCallDelta):
             self._write_call(event)
         elif isinstance(event, HostedStep):
@@ -129,9 +129,9 @@ class ResponsesSse(JoiningEncoder):
         self._add("response.output_item.added", output_index=len(self._output), item=item)
         self._output.append(item)
 
-    def _end_item(self, place: int, item: dict[str, Any]) -> None:
-        self._output[place] = item
-        self._add("response.output_item.done", output_index=place, item=item)
+    def _end_item(self, index: int, item: dict[str, Any]) -> None:
+        self._output[index] = item
+        self._add("response.output_item.done", output_index=index, item=item)
 
     def _write(self, kind: _PartKind, text: str) -> None:
         if not text:
@@ -154,15 +154,15 @@ class ResponsesSse(JoiningEncoder):
         self._delta = b'event: %b\ndata: %b,"sequence_number":%%d,"delta":%%b' % (name.encode(), data)
 
     def _begin_message(self) -> GrowingMessage:
-        place = len(self._output)
-        self._message = GrowingMessage(place, self._frame.name_item("msg", place))
+        index = len(self._output)
+        self._message = GrowingMessage(index, self._frame.name_item("msg", index))
         self._add_item(build_message(self._message.id, [], "in_progress"))
         return self._message
 
     def _locate_part(self, message: GrowingMessage) -> dict[str, Any]:
         return {
             "item_id": message.id,
-            "output_index": message.place,
+            "output_index": message.index,
             "content_index": len(message.content),
         }
 
@@ -193,85 +193,85 @@ class ResponsesSse(JoiningEncoder):
             return
         self._end_part(message)
         self._message = None
-        self._end_item(message.place, build_message(message.id, message.content, status))
+        self._end_item(message.index, build_message(message.id, message.content, status))
 
-    def _tell_thoughts(self) -> None:
-        place = len(self._output)
-        if (sealed := self._thoughts.tell(place)) is None:
+    def _send_reasoning(self) -> None:
+        index = len(self._output)
+        if (sealed := self._reasoning.seal_pending(index)) is None:
             return
         self._end_message("completed")
-        item = build_reasoning_item(self._frame.name_item("rs", place), sealed)
-        self._add_item({**item, "encrypted_content": ""})  # as OpenAI, which tells it whole at the end
-        self._end_item(place, item)
+        item = build_reasoning_item(self._frame.name_item("rs", index), sealed)
+        self._add_item({**item, "encrypted_content": ""})  # like OpenAI, which sends it complete at the end
+        self._end_item(index, item)
 
     def _write_step(self, step: HostedStep) -> None:
         if step.kind == "added":
             self._end_message("completed")
-            place = self._hosted[step.position] = len(self._output)
-            self._add_item(build_hosted(self._frame, place, step.fields))
+            index = self._hosted[step.position] = len(self._output)
+            self._add_item(build_hosted(self._frame, index, step.fields))
             return
-        place = self._hosted[step.position]
+        index = self._hosted[step.position]
         if step.kind == "done":
-            self._end_item(place, build_hosted(self._frame, place, step.fields))
+            self._end_item(index, build_hosted(self._frame, index, step.fields))
         else:
-            self._add(step.kind, item_id=self._output[place]["id"], output_index=place, **step.fields)
+            self._add(step.kind, item_id=self._output[index]["id"], output_index=index, **step.fields)
 
     def _write_call(self, delta: ToolCallDelta) -> None:
         call = self._calls.setdefault(delta.position, GrowingCall(type=delta.type))
         call.id, call.name = call.id or delta.id, call.name or delta.name
         if delta.arguments:
-            call.waiting.append(delta.arguments)
+            call.pending.append(delta.arguments)
         if call.id and call.name and call.type in CALL_INPUTS:
             self._begin_call(call, "")
-        if call.place is not None:
-            self._send_arguments(call, "".join(call.waiting))
-            call.waiting.clear()
+        if call.index is not None:
+            self._send_arguments(call, "".join(call.pending))
+            call.pending.clear()
 
     def _begin_call(self, call: GrowingCall, arguments: str) -> int:
-        """Begin a call that has not begun, and return its place."""
-        if call.place is None:
-            self._tell_thoughts()
+        """Start the item of a call if it is not started, and return its index."""
+        if call.index is None:
+            self._send_reasoning()
             self._end_message("completed")
-            call.place = len(self._output)
+            call.index = len(self._output)
             begun = {"id": call.id, "type": call.type, "function": {"name": call.name, "arguments": arguments}}
-            self._add_item(build_call(self._frame, call.place, begun, "in_progress"))
-        return call.place
+            self._add_item(build_call(self._frame, call.index, begun, "in_progress"))
+        return call.index
 
     def _send_arguments(self, call: GrowingCall, piece: str) -> None:
-        if not piece or call.place is None:
+        if not piece or call.index is None:
             return
         call.sent.append(piece)
         name = f"{CALL_INPUTS[call.type][0]}.delta"
-        data = {"type": name, "item_id": self._output[call.place]["id"], "output_index": call.place}
+        data = {"type": name, "item_id": self._output[call.index]["id"], "output_index": call.index}
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
         self.pieces.append(self._padding.close(b"event: %b\ndata: %b" % (name.encode(), orjson.dumps(data)[:-1])))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
-        """End a call; one of a cached answer has not begun, nor has one of a computer, which comes whole."""
+        """End the item of a call, and start it first for a call of a cached answer or of a computer."""
         name, arguments = complete["function"]["name"], complete["function"]["arguments"]
         call = self._calls.setdefault(position, GrowingCall(complete["id"], name, complete["type"]))
-        place = self._begin_call(call, "" if call.type in CALL_INPUTS else arguments)
-        item = build_call(self._frame, place, complete, status)
+        index = self._begin_call(call, "" if call.type in CALL_INPUTS else arguments)
+        item = build_call(self._frame, index, complete, status)
         if call.type in CALL_INPUTS:
             sent = "".join(call.sent)
-            if arguments.startswith(sent):  # `{}` for a call without any
+            if arguments.startswith(sent):  # `{}` for a call without arguments
                 self._send_arguments(call, arguments.removeprefix(sent))
             event, field = CALL_INPUTS[call.type]
             named = {"name": name} if call.type == "function" else {}
-            self._add(f"{event}.done", item_id=item["id"], output_index=place, **named, **{field: arguments})
-        self._end_item(place, item)
+            self._add(f"{event}.done", item_id=item["id"], output_index=index, **named, **{field: arguments})
+        self._end_item(index, item)
 
     def _finish(self, done: Done) -> None:
         reason = find_incomplete_reason(done.finish_reason)
         status: Status = "incomplete" if reason else "completed"
-        if len(self._output) == len(self._thoughts.told) and not done.tool_calls:
-            self._begin_part("output_text")  # an answer is a turn of the conversation, also an empty one
+        if len(self._output) == len(self._reasoning.sent) and not done.tool_calls:
+            self._begin_part("output_text")  # an empty answer is a turn of the conversation, too
         self._end_message(status)
         for position, call in enumerate(done.tool_calls):
             self._end_call(position, call, status)
-        for place, sealed in self._thoughts.tell_again(done):
-            self._output[place] = {**self._output[place], "encrypted_content": sealed}
+        for index, sealed in self._reasoning.reseal_sent(done):
+            self._output[index] = {**self._output[index], "encrypted_content": sealed}
         tier = read_service_tier(self.record)
         end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}
         self._add(f"response.{status}", response=self._frame.build(status, done.model, self._output, **end))
@@ -279,12 +279,12 @@ class ResponsesSse(JoiningEncoder):
     def _fail(self, error: Exception) -> None:
         described = response_error(problem_for(error))["error"]
         self._end_message("incomplete")
-        for call in self._calls.values():  # they are not ended, so that nobody runs them
-            if call.place is not None:
+        for call in self._calls.values():  # their items are not ended, so that clients do not run them
+            if call.index is not None:
                 field = CALL_INPUTS[call.type][1]
-                self._output[call.place] |= {"status": "incomplete", field: "".join(call.sent)}
-        for place in self._hosted.values():
-            self._output[place] = fail_hosted(self._output[place])
+                self._output[call.index] |= {"status": "incomplete", field: "".join(call.sent)}
+        for index in self._hosted.values():
+            self._output[index] = fail_hosted(self._output[index])
         response = self._frame.build(
             "failed",
             self.record.model,

@@ -1,4 +1,4 @@
-"""Encode a structured stream as `data: {"partial": …}` events, then one with `"done": true` and the data."""
+"""Encode a structured stream as `data: {"partial": …}` events, then the data with `"done": true`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic_core import to_json
 from app.openai_service import Done, Events, Failed, Parsed, PartialParsed
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
-from app.web.schemas.structured import StructuredCall, structured_response
+from app.web.schemas.structured import StructuredCall, build_structured_response
 
 
 class StructuredSse:
-    """Server-sent events of `data: ` and JSON on one line, padded, for /api/structured/stream."""
+    """Encodes padded server-sent events of `data: ` and JSON on one line, for /api/structured/stream."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
@@ -27,17 +27,17 @@ class StructuredSse:
         self._data: Any = None
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         lines = []
         for event in events:
             if isinstance(event, PartialParsed):
-                # Not orjson: the value is not checked yet, and may have a number that is too large for it.
+                # orjson does not support large numbers, which a value that is not checked yet may contain.
                 partial = to_json(event.data, inf_nan_mode="null")
                 lines.append(self._padding.close(b'data: {"partial":%b' % partial))
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                end = structured_response(self._data, event, self._call.normalized)
+                end = build_structured_response(self._data, event, self._call.normalized)
                 lines.append(self._encode({"done": True, **end}))
             elif isinstance(event, Failed):
                 lines.append(self._encode(api_error(problem_for(event.error), self._request_id)))

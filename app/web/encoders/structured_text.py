@@ -1,4 +1,4 @@
-"""Encode a structured stream as the bare JSON text, for `useObject` at /api/structured/stream."""
+"""Encode a structured stream as plain JSON text, for `useObject` at /api/structured/stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from app.web.encoders.base import BrokenStream
 
 
 class StructuredText:
-    """The JSON as the model writes it. There are no heartbeats, and an error breaks the connection."""
+    """Encodes the JSON text as the model writes it.
+
+    The format has no heartbeats; an error aborts the connection.
+    """
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""
@@ -29,6 +32,6 @@ class StructuredText:
             if isinstance(event, Token):
                 text += event.text.encode()
             elif isinstance(event, Parsed) and not (text or self._has_text):
-                text = orjson.dumps(event.data)  # of a cached answer, which was not written now
+                text = orjson.dumps(event.data)  # a cached answer has no tokens
         self._has_text = self._has_text or bool(text)
         return text

@@ -1,4 +1,4 @@
-"""Encode a stream as `data: {"token": …}` events, then one with `"done": true`."""
+"""Encode a stream as `data: {"token": …}` events, then one event with `"done": true`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from app.openai_service import Done, Event, Events, Failed, Refusal, Token, Tool
 from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
-from app.web.schemas.chat import tool_run
+from app.web.schemas.chat import describe_tool_run
 from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 
 class TokenSse:
-    """Server-sent events of `data: ` and JSON on one line, padded. No other field: many clients cannot read one."""
+    """Encodes padded server-sent events of `data: ` and JSON on one line.
+
+    The events have no other field, such as `event:`, as many clients cannot read one.
+    """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
@@ -27,7 +30,7 @@ class TokenSse:
         self.token_frame = TokenFrame(b'data: {"token":"', b'"', padding.close)
 
     def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
+        """Return the events as bytes."""
         if len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(b'data: {"token":%b' % orjson.dumps(event.text))
         return b"".join([self._encode_event(event) for event in events])
@@ -59,5 +62,5 @@ class TokenSse:
         if isinstance(event, Failed):
             return api_error(problem_for(event.error), self._request_id)
         if isinstance(event, ToolRun):
-            return {"tool": tool_run(event)}
-        return None  # reasoning, and parts of tool calls: `done` has the complete ones
+            return {"tool": describe_tool_run(event)}
+        return None  # reasoning, and the pieces of tool calls: the `done` event has the complete calls

@@ -1,4 +1,4 @@
-"""Encode a stream as the AI SDK's UI message stream, version 1, as `useChat` of ai 5, 6 and 7 reads it."""
+"""Encode a stream as the AI SDK's UI message stream, version 1, for `useChat` of ai 5, 6 and 7."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _NOT_JSON = "The model's input for this tool is not valid JSON."
 
 
 class UIMessageStream(PartsEncoder):
-    """Server-sent events that build one message: its steps, and in each the parts of text, reasoning and tools.
+    """Encodes server-sent events that build one message: its steps, and their parts of text, reasoning and tools.
 
-    A reader fails at a type that it does not know, and at a piece of a part that was not started. So only types that
-    all three versions know are sent, each in its order.
+    Clients fail at an unknown type, and at a delta of a part that was not started. So only types that all three
+    versions know are sent, and each part is started first.
 
     Args:
-        message_id: of the message.
-        call_ids: of the answer's calls.
-        padding: of the events.
-        request_id: of the request, for errors.
-        seal: seals what the model reasoned.
+        message_id: the id of the message.
+        call_ids: assigns the ids of the answer's tool calls.
+        padding: pads the events.
+        request_id: the id of the request, for errors.
+        seal: encrypts the model's reasoning.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
@@ -58,18 +58,18 @@ class UIMessageStream(PartsEncoder):
         self._request_id = request_id
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
-        """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
+        """Returns the cost of the finished call in micro-dollars; None if it is unknown."""
         self._has_started = False
         self._parts = 0
         self._running: set[str] = set()
-        """The ids of the server tools that run."""
+        """The ids of the running server tools."""
         self._has_run_tools = False
-        """Whether server tools ran in this step: what the model writes next is another one."""
+        """Whether server tools ran in this step; the model's next output then begins another step."""
         self._calls: dict[int, str] = {}
-        """The ids of the calls that were started, by position."""
+        """The ids of the started calls, by position."""
 
     def encode_event(self, event: Event) -> None:
-        """Append the pieces of an event."""
+        """Append the encoded pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add({"type": "start", "messageId": self._message_id})
@@ -129,7 +129,8 @@ class UIMessageStream(PartsEncoder):
             self._add({"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": delta.arguments})
 
     def _write_run(self, run: ToolRun) -> None:
-        # Arguments and results stay on the server. `dynamic`: the page need not know the tool.
+        # The arguments and results of server tools are not sent. `dynamic`: the page does not have to declare the
+        # tool.
         chunk = {"toolCallId": self._call_ids.rename(run.id), "providerExecuted": True, "dynamic": True}
         if run.status == "running":
             self._begin_step_after_tools()
@@ -161,7 +162,7 @@ class UIMessageStream(PartsEncoder):
         if done.is_cached:
             metadata["cached"] = True
         if sealed := self._seal(done):
-            # By call, as the SDK merges the metadata of all answers that continue one message.
+            # Keyed by call, as the SDK merges the metadata of all answers that continue one message.
             metadata["reasoning"] = {self._call_ids.rename(done.tool_calls[0]["id"]): sealed}
         reason = _FINISH_REASONS.get(done.finish_reason, "other")
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": metadata})
@@ -179,12 +180,12 @@ class UIMessageStream(PartsEncoder):
 
     def _fail(self, error: Exception) -> None:
         self._end_part()
-        if isinstance(error, StreamStopped):  # what its user wanted
+        if isinstance(error, StreamStopped):  # by its user, so it is no error
             self._add({"type": "abort"})
             self.pieces.append(b"data: [DONE]\n\n")
             return
         problem = problem_for(error)
-        # Readers show the text; the other two fields are for the page's own code.
+        # Clients show errorText; the other two fields are for the page's own code.
         self._add(
             {
                 "type": "error",

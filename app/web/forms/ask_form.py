@@ -18,7 +18,7 @@ from app.web.forms.bodies import read_text_form
 from app.web.forms.fields import read_fields
 from app.web.request_id import current_request, current_state
 from app.web.schemas.chat import ChatRequest
-from app.web.schemas.validation import parse_object, prefixed, validate
+from app.web.schemas.validation import parse_object, prefix_errors, validate
 
 # Fields of the form itself. All other fields are those of /api/chat.
 _FORM_ONLY = ("formToken", "once", "fragment", "history")
@@ -138,7 +138,7 @@ def dump_history(turns: list[dict[str, Any]]) -> str:
 def _parse_history(text: str | None) -> list[dict[str, Any]]:
     if text is None:
         return []
-    with prefixed("history"):
+    with prefix_errors("history"):
         messages = parse_object(text.encode("utf-8", "replace")).get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise InvalidRequest("must have a list of messages.", field="history")

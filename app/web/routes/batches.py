@@ -32,8 +32,8 @@ from app.web.schemas.batches import (
     BatchItem,
     CreateBatchRequest,
     Submitter,
-    batch_owner,
-    batch_response,
+    build_batch_response,
+    find_batch_owner,
     parse_list_query,
 )
 
@@ -66,12 +66,12 @@ def create() -> Response:
         raise Forbidden
     address = client_address(request)
     if g.idempotent is not None:
-        g.idempotent.note_sent(silent_s=settings.timeout_s)  # sending it shows nothing in between
-    with _counted(built, principal, address, new):
+        g.idempotent.note_sent(silent_s=settings.timeout_s)  # there is no progress to report until it is sent
+    with _count_requests(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)
         )
-    response = _json_response(batch_response(batch, principal), status=201)
+    response = _json_response(build_batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(build_adjusted_headers(adjusted))
     return response
@@ -87,14 +87,14 @@ def show_all() -> Response:
     page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
-    return _json_response({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
+    return _json_response({"batches": [build_batch_response(batch, principal) for batch in shown], "next": more})
 
 
 @bp.get("/<batch_id>")
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Show the status of a batch."""
-    return _json_response(batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
+    return _json_response(build_batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
@@ -116,13 +116,13 @@ def results(batch_id: str) -> Response:
 @bp.post("/<batch_id>/cancel")
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
-    """Cancel a batch. Results so far are stored, and billed."""
-    return _json_response(batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
+    """Cancel a batch. Results so far remain available, and are billed."""
+    return _json_response(build_batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
 @contextmanager
-def _counted(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
-    """Count each request of a batch in the rates of its accounts, unless it is not submitted."""
+def _count_requests(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
+    """Count each request of a batch in the rate limits of its accounts. If the block fails, nothing is counted."""
     try:
         with counted_batch(
             built.rate_limiter,
@@ -142,12 +142,12 @@ def _check_may_submit(principal: Principal, settings: BatchSettings) -> None:
     if settings.submitters == "off":
         raise BatchesNotOffered
     if settings.submitters == "keys" and principal.kind != "key":
-        raise Forbidden("Only a site's own server may send batches, with its key.")
+        raise Forbidden("Only the site's own server may send batches, with an API key.")
 
 
 def _find_batch(batch_id: str) -> Batch:
     principal = _require_principal()
-    batch = services().batches.get(batch_id, batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    batch = services().batches.get(batch_id, find_batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
         abort(404)
     if not _may_see(principal, batch.kind):
@@ -156,7 +156,10 @@ def _find_batch(batch_id: str) -> Batch:
 
 
 def _require_principal() -> Principal:
-    """Return the principal. Callers without a credential and a token that is tied to a prompt are refused."""
+    """Return the principal.
+
+    Raises Unauthenticated without a credential, and Forbidden for a token tied to a prompt.
+    """
     principal: Principal = g.principal
     if not principal.is_named:
         raise Unauthenticated("no credential for batches")

@@ -31,14 +31,14 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 @needs("chat")
 @error_format(chat_error)
 def create() -> Response:
-    """Answer a conversation in one response; in a stream of its own if the AI SDK asks."""
+    """Answer a conversation in one response, or in a UI message stream if the request is from the AI SDK."""
     body, media = read_chat_body()
     if isinstance(body, UIMessagesRequest):
         return stream_ui_messages(body, build_call(body, media))
     body.refuse_to_resume()
     call = build_call(body, media)
     result = services().openai_service.chat(call, caller=billed_context())
-    return json_response(body.response(result, seal_reasoning(result)), result.record)
+    return json_response(body.build_response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")
@@ -60,7 +60,7 @@ def stream_text() -> Response:
 
 
 def build_call(body: ChatFields | OpenAIChatRequest, media: MediaIntake | None = None) -> ChatCall:
-    """Build the call of a body, with the prompts and the tools that this caller may use."""
+    """Build the call to the service from a body, with the prompts and tools that the caller may use."""
     state, built = current_state(), services()
     media = media or MediaIntake(begin_work)
     tools = built.toolbox.offer_to(state.principal, state.request_id)

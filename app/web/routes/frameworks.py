@@ -1,4 +1,4 @@
-"""Serve frameworks for pages at the addresses that they ask by default: /api/completion, /api/agui."""
+"""Serve front-end frameworks at their default URLs: /api/completion and /api/agui."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.web.schemas.kept_reasoning import make_seal, open_encrypted_values
 from app.web.streaming import padding, stream_chat_response, stream_priced
 
 bp = Blueprint("frameworks", __name__)
-# The ledger enters a call under the name of its blueprint.
+# The name of the blueprint is the call's operation in the ledger.
 _chat = Blueprint("chat", __name__)
 
 

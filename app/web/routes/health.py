@@ -20,21 +20,21 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @public
 def alive() -> Response:
-    """Report that the process answers."""
+    """Report that the process is running."""
     return _status("alive")
 
 
 @bp.get("/readyz")
 @public
 def ready() -> Response:
-    """Report whether the server can serve: it is not stopping, and the ledger can be written."""
+    """Report whether the server is ready: it is not stopping, and the ledger can be written."""
     built = services()
     if built.lifecycle.is_refusing:
         return _status("draining", 503)
     try:
         built.database.check()
     except Contended:
-        pass  # other writers are busy with it, so it can be written
+        pass  # other transactions are writing, so the database can be written
     except DatabaseUnavailable as error:
         return _status("store_unavailable", 503, error.advice)
     return _status("ready")
@@ -43,7 +43,7 @@ def ready() -> Response:
 @bp.get(doctor_probe.PATH)
 @public
 def stream() -> Response:
-    """Stream a few events over one second, so that `flask doctor` sees whether they arrive one by one."""
+    """Stream a few events over one second, so that `flask doctor` can check that proxies do not buffer them."""
     config = services().config
     secrets = [*config.secret_key_fallbacks, config.secret_key]
     if not config.secret_key or not doctor_probe.is_signed(request.headers.get(doctor_probe.HEADER, ""), secrets):

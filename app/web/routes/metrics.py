@@ -1,4 +1,4 @@
-"""Count requests and calls, and serve /metrics to those networks that METRICS_ALLOW names."""
+"""Count requests and calls, and serve /metrics to the networks in METRICS_ALLOW."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from app.web.request_id import current_request, current_state
 
 _NO_ROUTE = "none"
 _MAX_LOGGED_CHARS = 200
-_HINT = "if Prometheus asks under this name, add it to TRUSTED_HOSTS"
+_HINT = "if Prometheus uses this host name, add it to TRUSTED_HOSTS"
 
 log = logging.getLogger(__name__)
 
 
 def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
-    """Count every request when its answer, or its stream, begins, and add the route.
+    """Count every request when its response or stream begins, and add the route /metrics.
 
     Args:
         app: the application.
-        metrics: where it is counted.
-        allowed: networks and addresses that may read it. To others, there is nothing at this URL.
+        metrics: counts the requests.
+        allowed: the networks and addresses that may read the metrics. Other clients get a 404.
     """
     note_request = metrics.counters.note_request
     throttle = LogThrottle()
@@ -47,7 +47,7 @@ def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
         address = exact_address(request)
         if address is None or not any(address in network for network in networks):
             raise NotFound
-        # A browser in these networks shows pages of strangers, too.
+        # Browsers in these networks load pages of other sites, too, which may use DNS rebinding.
         if services().own_hosts.can_be_rebound(request):
             if throttle.allows(name := read_host(request)[:_MAX_LOGGED_CHARS]):
                 log.warning("host.refused", extra={"host": name, "method": request.method, "hint": _HINT})
@@ -71,7 +71,7 @@ def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
 
 
 def build_listener(metrics: Metrics) -> Callable[[CallRecord], None]:
-    """Return the listener that counts calls. It comes after the one that settles them."""
+    """Return the listener that counts calls. It must run after the listener that settles them."""
 
     def count_call(record: CallRecord) -> None:
         caller = record.caller

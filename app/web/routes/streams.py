@@ -1,4 +1,4 @@
-"""Serve streams again: resume one, or stop it."""
+"""Resume and stop resumable streams."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MAX_DIGITS = 9
 @bp.get("/stream/<stream_id>")
 @needs("chat", "vision", "structured")
 def resume(stream_id: str) -> Response:
-    """Send a resumable stream from after the event that `Last-Event-ID` or `after` names."""
+    """Resume a stream after the event in `Last-Event-ID` or `after`."""
     return _resume(stream_id, after=_read_position())
 
 
 @bp.get("/<chat_id>/stream")
 @needs("chat", "vision", "structured")
 def resume_chat(chat_id: str) -> Response:
-    """Send the latest resumable stream of a conversation from its beginning, if it still runs."""
+    """Send the latest resumable stream of a conversation from its beginning, if it is still running."""
     answers = services().answers
     stream_id = answers.look_up(name_current_user(), chat_id)
     if stream_id is None:
@@ -52,7 +52,7 @@ def stop(stream_id: str) -> Response:
 
 
 def accept_token_in_url(api: Blueprint) -> None:
-    """Take the credential of a resumed stream from `access_token` as well: an EventSource can send no header."""
+    """Accept the credential of a resumed stream in `access_token`, too, as an EventSource cannot send headers."""
     endpoint = f"{api.name}.{bp.name}.resume"
 
     def read_token() -> None:
@@ -60,7 +60,7 @@ def accept_token_in_url(api: Blueprint) -> None:
         if not request.query_string or request.endpoint != endpoint:
             return
         token = request.args.get("access_token")
-        # An API key has no place in a URL, and would be good for more than this.
+        # API keys are refused: URLs are logged, and a key allows more than this.
         if token and not token.startswith(KEY_PREFIX) and "HTTP_AUTHORIZATION" not in request.environ:
             request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
@@ -71,7 +71,7 @@ def _resume(stream_id: str, *, after: int) -> Response:
     reader, head = services().answers.find(name_current_user(), stream_id, after=after)
     if head.state == "dropped":
         raise StreamNotFound
-    # Events are counted only where they have numbers.
+    # Only numbered events are counted.
     has_all = after >= head.events if head.events else not head.pages
     if has_all and not head.is_running:
         return no_content()
@@ -79,7 +79,7 @@ def _resume(stream_id: str, *, after: int) -> Response:
 
 
 def _read_position() -> int:
-    """Return the number of the last event that the client has."""
+    """Return the number of the last event that the client has received."""
     text = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
     if not text.isascii() or not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise InvalidRequest("must be the number of an event.", field="Last-Event-ID")

@@ -17,7 +17,7 @@ from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
-from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
+from app.web.schemas.structured import StructuredCall, StructuredRequest, build_structured_response
 from app.web.streaming import padding, stream_response
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
@@ -31,7 +31,7 @@ def create() -> Response:
     body.refuse_to_resume()
     structured = _build_call(body, media)
     result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
-    return json_response(structured_response(result.data, result, structured.normalized), result.record)
+    return json_response(build_structured_response(result.data, result, structured.normalized), result.record)
 
 
 def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
@@ -42,7 +42,7 @@ def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 @needs("structured")
 @error_format(_stream_error)
 def stream() -> Response:
-    """Stream data that matches a JSON schema, as far as the model has written it."""
+    """Stream data that matches a JSON schema, while the model writes it."""
     _check_format()
     body, media = read_conversation(StructuredRequest)
     if as_text := _wants_text():
@@ -64,9 +64,9 @@ def _check_format() -> None:
 
 
 def _wants_text() -> bool:
-    """Return whether the client asks for the bare JSON text.
+    """Return whether the client requests plain JSON text.
 
-    Some clients name `text/plain` among all that they accept, and mean nothing by it.
+    `text/plain` must be preferred to events, as some clients list it among all types that they accept.
     """
     accepted = request.accept_mimetypes
     return request.args.get("format") == "text" or accepted["text/plain"] > accepted["text/event-stream"]

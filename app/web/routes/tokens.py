@@ -1,4 +1,4 @@
-"""Serve /api/tokens: a site's server issues and revokes the tokens of its visitors."""
+"""Serve /api/tokens: a site's server issues and revokes tokens for its visitors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.services import services
 from app.web.guards import identify_actor, needs_key
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
-from app.web.schemas.tokens import TokenRequest, token_response
+from app.web.schemas.tokens import TokenRequest, build_token_response
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-# Who can issue tokens that do something. A key that only reads usage takes nothing from anybody.
+# Keys that can issue tokens for calls. A key that only reads usage may not revoke the tokens of others.
 _MAY_REVOKE = SCOPES - {"usage", ALL_TENANTS}
 
 
@@ -31,7 +31,7 @@ def create() -> Response:
     grant = read_json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.stored)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
     return Response(
-        orjson.dumps(token_response(token)),
+        orjson.dumps(build_token_response(token)),
         status=201,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
@@ -63,10 +63,10 @@ def revoke_all() -> Response:
 
 
 def _find_tenant(*others: str) -> str:
-    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants that of the query.
+    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants the query's.
 
     Args:
-        others: the names that the query may have besides.
+        others: the names of other parameters of the query.
     """
     principal: Principal = g.principal
     if not any(map(principal.may, _MAY_REVOKE)):

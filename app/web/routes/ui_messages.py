@@ -1,4 +1,4 @@
-"""The AI SDK's side of POST /api/chat: its bodies, its streams, and errors that it shows as they are."""
+"""Serve the AI SDK at POST /api/chat: its bodies, its streams, and errors as plain sentences, which it shows."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from app.web.schemas.kept_reasoning import make_seal, open_reasoning, open_seale
 from app.web.schemas.validation import parse_json, parse_object, validate
 from app.web.streaming import padding, stream_priced
 
-# A quote within a text is escaped, so this can only be the name of a field.
+# Quotes within a string are escaped, so this can only match the name of a field.
 _FIELD = re.compile(rb'"(?:parts|trigger)"\s*:')
-# The first message is nearly always within these. Of a request that is refused unread, no more is waited for.
+# The part of a body that is read if the request is refused before. It nearly always contains the first message.
 _START_BYTES = 16 * 1024
 _MAX_CHAT_ID_CHARS = 200
 
 
 def read_chat_body() -> tuple[ChatRequest | UIMessagesRequest, MediaIntake]:
-    """Read the body of POST /api/chat. Returns and raises as read_conversation() does."""
+    """Read the body of POST /api/chat. Returns and Raises are those of read_conversation()."""
     body, embedded = read_json_and_media(_parse_chat_body, _list_urls)
     return body, MediaIntake(begin_work, embedded)
 
@@ -46,7 +46,7 @@ def _list_urls(body: ChatRequest | UIMessagesRequest) -> list[str]:
 
 def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
     state = current_state()
-    # Most bodies have neither word, which takes less time to see than to look for a field.
+    # Most bodies have neither word, and searching for words is faster than for fields.
     state.is_ui_request = (has_word(data, b'"parts"') or has_word(data, b'"trigger"')) and _FIELD.search(
         data
     ) is not None
@@ -69,10 +69,10 @@ def _open_chat(body: ChatRequest, data: bytes) -> ChatRequest:
 
 
 def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
-    """Return the sentence alone to the AI SDK, and the format of /api to others.
+    """Return the error as a sentence for the AI SDK, and in the format of /api for other clients.
 
-    The SDK's requests have no header of their own, so a request that is refused before its body was read shows only
-    in the body whose it is.
+    The SDK's requests have no header that identifies them. If a request is refused before its body was read, the
+    start of the body is read to find out.
     """
     is_ui_request = current_state().is_ui_request
     if is_ui_request is None:
@@ -81,7 +81,7 @@ def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 
 
 def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
-    """Stream the answer as a UI message. Raises as stream_response() does."""
+    """Stream the answer as a UI message. Raises the errors of stream_response()."""
     message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
     encoder = UIMessageStream(
         message_id,
@@ -94,7 +94,7 @@ def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
 
 
 def _find_resumption(body: UIMessagesRequest) -> Resumption | None:
-    """Return how the stream can be resumed: by the id of its chat, as `useChat({resume: true})` does after a reload."""
+    """Return how the stream can be resumed. `useChat({resume: true})` resumes it by its chat id after a reload."""
     if body.resumable is False:
         return None
     chat_id = body.id if isinstance(body.id, str) and 0 < len(body.id) <= _MAX_CHAT_ID_CHARS else None

@@ -1,4 +1,4 @@
-"""Serve /api/usage: what was used, and what is left."""
+"""Serve /api/usage: usage and remaining limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from app.auth.address import client_address
 from app.limits.standing import find_standing
 from app.services import services
 from app.web.guards import needs
-from app.web.schemas.usage import format_safety_event, parse_usage_query, read_rows, usage_csv, usage_response
+from app.web.schemas.usage import (
+    build_usage_response,
+    format_safety_event,
+    parse_usage_query,
+    read_rows,
+    write_usage_csv,
+)
 
 bp = Blueprint("usage", __name__, url_prefix="/usage")
 
@@ -22,9 +28,9 @@ def show() -> Response:
     query = parse_usage_query(request.args, g.principal)
     rows, savings = read_rows(query, built.reports, built.prices)
     if query.is_csv:
-        return Response(usage_csv(query, rows, savings), mimetype="text/csv")
+        return Response(write_usage_csv(query, rows, savings), mimetype="text/csv")
     standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
-    answer = usage_response(query, rows, savings, standing)
+    answer = build_usage_response(query, rows, savings, standing)
     if g.principal.may("admin"):
         events = built.safety_events.list_all(
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day

@@ -11,7 +11,7 @@ from app.web.encoders.token_sse import TokenSse
 from app.web.guards import needs
 from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
-from app.web.schemas.chat import chat_response
+from app.web.schemas.chat import build_chat_response
 from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
 from app.web.schemas.vision import VisionFields, read_vision_call
 from app.web.streaming import padding, stream_chat_response
@@ -25,7 +25,7 @@ def create() -> Response:
     """Answer a question about images in one response."""
     _, call = _read_call(is_streamed=False)
     result = services().openai_service.chat(call, caller=billed_context())
-    return json_response(chat_response(result, seal_reasoning(result)), result.record)
+    return json_response(build_chat_response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")

@@ -1,4 +1,4 @@
-"""Serve /webhooks/openai: what OpenAI reports of users and of batches."""
+"""Serve /webhooks/openai: OpenAI's events about users and batches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _MAX_BYTES = 64 * 1024
 @bp.post("/openai")
 @public
 def take() -> Response:
-    """Take a webhook that OpenAI has signed, once. Events of other kinds are acknowledged and ignored."""
+    """Process a webhook that OpenAI has signed, once. Events of other types are acknowledged and ignored."""
     built, headers = services(), request.headers
     if built.webhook_key is None:
         raise NotFound
     if built.lifecycle.is_refusing:
-        raise Draining  # it is sent again
+        raise Draining  # OpenAI sends it again
     body = read_json_text(_MAX_BYTES)
     webhook_id, signatures = headers.get("webhook-id", ""), headers.get("webhook-signature", "")
     try:
@@ -44,9 +44,9 @@ def take() -> Response:
         built.authenticator.failures.count(client_address(request), f"webhook {signatures}")
         raise
     kind, data = _read_event(body)
-    with built.deliveries.take(webhook_id) as is_new:
+    with built.deliveries.claim(webhook_id) as is_new:
         if is_new and kind.startswith("safety"):
-            built.safety_events.take(webhook_id, kind, data)
+            built.safety_events.handle(webhook_id, kind, data)
         elif is_new and kind.startswith("batch.") and isinstance(batch_id := data.get("id"), str):
             built.batches.settle_reported(batch_id)
     return no_content()
@@ -58,6 +58,6 @@ def _read_event(body: bytes) -> tuple[str, dict[str, object]]:
     except orjson.JSONDecodeError:
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise InvalidRequest("This is no event.")
+        raise InvalidRequest("The body must be an event: a JSON object with a type.")
     data = event.get("data")
     return event["type"][:100], data if isinstance(data, dict) else {}

@@ -1,9 +1,10 @@
 """Request models and response bodies, one file per route.
 
 - Routes: `chat`, `openai_chat`, `vision`, `structured`, `embeddings`, `batches`, `tokens`, `usage`.
-- `v1/`: those below /v1, as OpenAI has them.
-- `frameworks/`: bodies as frameworks for pages send them. `admin/`: those of administration.
+- `v1/`: the OpenAI-compatible routes below /v1.
+- `frameworks/`: the bodies of front-end frameworks. `admin/`: the administration API.
 - Shared: `messages`, `tools`, `fields`.
-- `validation`: parse and validate a body, with one sentence per error. `json_values`: look into it before it is parsed.
-- `kept_reasoning`: what a model reasoned, sealed into an answer and opened in the next turn.
+- `validation`: parses and validates a body, with one sentence per error. `json_values`: checks a JSON text before
+  it is parsed.
+- `kept_reasoning`: a model's reasoning, which an answer contains sealed and the next request returns.
 """

@@ -40,14 +40,14 @@ BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
 _MAX_REQUESTS = 50_000
 _MAX_TEXTS = 50_000
 MAX_VALUES_PER_REQUEST = 100
-"""Of the JSON of a batch, on average."""
+"""The maximum number of JSON values, on average over the requests of a batch."""
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
 _OTHER_KINDS = ", ".join(KINDS[1:])
 
 
 class BatchItem(RequestModel):
-    """One request of a batch: the JSON body of a route, under the name of its kind."""
+    """One request of a batch: the JSON body of a route, in the field with the name of its kind."""
 
     id: Name | None = None
     chat: ChatRequest | None = None
@@ -56,7 +56,7 @@ class BatchItem(RequestModel):
     structured: StructuredRequest | None = None
 
     def list_urls(self) -> list[str]:
-        """Return the URLs of its images, and the data of its files."""
+        """Return the URLs of the images, and the data of the files."""
         conversation = self.chat or self.structured
         if conversation is not None:
             return list_urls(conversation.messages)
@@ -65,11 +65,11 @@ class BatchItem(RequestModel):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Whose batch it is.
+    """The caller who submits a batch.
 
     Attributes:
-        max_tokens: their own ceiling for each answer, if any.
-        pseudonym: their name at the upstream.
+        max_tokens: the caller's maximum number of tokens of an answer; None for no maximum.
+        pseudonym: the caller's identifier at the upstream.
     """
 
     max_tokens: int | None
@@ -97,27 +97,28 @@ class CreateBatchRequest(RequestModel):
         """Return the batch, with each request as its own route would send it, and the adjusted parameters.
 
         Args:
-            settings: limits of batches.
+            settings: the limits of batches.
             upstream: builds the requests.
             prompts: the stored prompts that this user may use.
             media: prepares the images and files.
-            schemas: the site's own, by name.
-            submitter: whose batch it is.
+            schemas: the site's named schemas.
+            submitter: the caller.
 
         Raises:
-            InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or they cannot be in one batch.
+            InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or the requests cannot be in
+                one batch.
             Forbidden: a model is not offered.
         """
         if len(self.requests) > settings.max_requests:
-            raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
+            raise InvalidRequest(f"must have at most {settings.max_requests} requests.", field="requests")
         kind = _check_kind(self.requests)
         ids = _assign_ids(self.requests)
         builder = _Builder(upstream, prompts, media, schemas, submitter)
         requests: list[BatchRequest] = []
         model: str | None = None
         texts = 0
-        for place, item in enumerate(in_turns(self.requests)):
-            where = f"requests.{place}.{kind}"
+        for index, item in enumerate(in_turns(self.requests)):
+            where = f"requests.{index}.{kind}"
             try:
                 built = builder.build(item)
             except (InvalidRequest, Forbidden, InvalidImageInput, SchemaNotUsable) as error:
@@ -125,14 +126,14 @@ class CreateBatchRequest(RequestModel):
             except InvalidSchema as error:
                 raise prefix_error(SchemaNotUsable(str(error)), where) from None
             except InputTooLong:
-                raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
+                raise InvalidRequest("the conversation is too long.", field=where) from None
             except ModelNotOffered:
                 raise Forbidden("this model is not offered here.", field=f"{where}.model") from None
             if model not in (None, built.model):
                 raise InvalidRequest("must be the same for all requests of a batch.", field=f"{where}.model")
             model = built.model
             texts += len(built.body.get("input", ()))
-            requests.append(BatchRequest(ids[place], built.body, built.answer_format))
+            requests.append(BatchRequest(ids[index], built.body, built.answer_format))
         if texts > _MAX_TEXTS:
             raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
         path = PATHS[kind]
@@ -145,7 +146,7 @@ class CreateBatchRequest(RequestModel):
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """One request as it is sent, and the format of its answer."""
+    """The body of one request as it is sent, and the format of its answer."""
 
     model: str
     body: dict[str, Any]
@@ -175,7 +176,7 @@ class _Builder:
             texts = item.embeddings
             return _Built(
                 *self._upstream.build_embeddings_request(
-                    texts.texts(), model=texts.model, dimensions=texts.dimensions
+                    texts.list_texts(), model=texts.model, dimensions=texts.dimensions
                 )
             )
         if (given := item.structured or item.chat) is not None:
@@ -187,7 +188,7 @@ class _Builder:
             )
             call = structured.call
             answer_format = AnswerFormat(call.response_format, structured.original, structured.normalized)
-            answer_format.make_checker()  # what cannot be checked is not sent
+            answer_format.make_checker()  # raises for a schema that cannot be checked
             return self._build_chat(call, answer_format.dump())
         conversation = item.vision or item.chat
         assert conversation is not None, "_check_kind() has checked it"
@@ -211,29 +212,29 @@ class _Builder:
 
 def _check_kind(items: Sequence[BatchItem]) -> Kind:
     first: Kind | None = None
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         kinds = [kind for kind in KINDS if getattr(item, kind) is not None]
         if not kinds:
-            raise InvalidRequest(f"Missing requests.{place}.chat (or {_OTHER_KINDS}).")
+            raise InvalidRequest(f"Missing requests.{index}.chat (or {_OTHER_KINDS}).")
         if len(kinds) > 1:
-            raise InvalidRequest(f"give only one of {', '.join(kinds)}.", field=f"requests.{place}")
+            raise InvalidRequest(f"give only one of {', '.join(kinds)}.", field=f"requests.{index}")
         first = first or kinds[0]
         if kinds[0] != first:
             raise InvalidRequest(
-                f"all requests of a batch are of one kind, which is {first} here.", field=f"requests.{place}"
+                f"must be of the kind {first}, as the first request of the batch.", field=f"requests.{index}"
             )
     assert first is not None, "a batch has requests"
     return first
 
 
 def _assign_ids(items: Sequence[BatchItem]) -> list[str]:
-    """Return the ids of the requests: the given one, or else the index."""
+    """Return the ids of the requests: the given id, or the index of the request."""
     ids: dict[str, int] = {}
-    for place, item in enumerate(items):
-        name = str(place) if item.id is None else item.id
+    for index, item in enumerate(items):
+        name = str(index) if item.id is None else item.id
         if name in ids:
-            raise InvalidRequest(f"is that of requests.{ids[name]} as well.", field=f"requests.{place}.id")
-        ids[name] = place
+            raise InvalidRequest(f"requests.{ids[name]} has the same id.", field=f"requests.{index}.id")
+        ids[name] = index
     return list(ids)
 
 
@@ -246,8 +247,8 @@ class ListQuery:
     before: str | None
 
 
-def batch_owner(principal: Principal) -> BatchOwner:
-    """Return the owner of the batches that a principal may see: the user, or for an `admin` the tenant or everyone."""
+def find_batch_owner(principal: Principal) -> BatchOwner:
+    """Return the owner of the batches that a principal may see: the user, or for an admin the tenant or all."""
     if principal.administers_all:
         return BatchOwner(None, None)
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
@@ -259,11 +260,11 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
     Raises:
         InvalidRequest: a parameter is not valid.
     """
-    owner = batch_owner(principal)
+    owner = find_batch_owner(principal)
     filters = (*(("tenant",) if owner.tenant is None else ()), *(("user",) if owner.user is None else ()))
     for name in args:
         if name not in ("limit", "before", *filters):
-            raise InvalidRequest("is not known here.", field=name[:50])
+            raise InvalidRequest("is not a parameter of this route.", field=name[:50])
     for name in filters:
         if "\0" in args.get(name, ""):
             raise InvalidRequest("must not contain the character NUL.", field=name)
@@ -276,7 +277,7 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
     return ListQuery(owner, int(limit), before)
 
 
-def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
+def build_batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
     """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}.
 
     An admin also gets the "user", and one of all tenants the "tenant".

@@ -15,7 +15,10 @@ from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Too
 
 
 def build_messages(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
-    """Return the messages, or one for a text. Raises InvalidRequest if the turns are inconsistent."""
+    """Return the messages in OpenAI's form; for a text, one user message.
+
+    Raises InvalidRequest if turns are inconsistent.
+    """
     if messages is None:
         return [{"role": "user", "content": text}]
     return build_turns(messages)  # type: ignore[arg-type]
@@ -28,17 +31,17 @@ def build_chat_call(
     prompts: PromptSelection,
     server_tools: OfferedTools | None = None,
 ) -> ChatCall:
-    """Build the service's call from the client's settings and those of a stored prompt.
+    """Build the call to the service from the client's settings and those of a stored prompt.
 
     Args:
         conversation: the client's messages.
-        settings: the client's, by the names of ChatCall's fields.
-        fields: select a stored prompt.
+        settings: the client's settings, by the names of ChatCall's fields.
+        fields: the fields that select a stored prompt.
         prompts: the prompts that this user may use.
         server_tools: the tools that a prompt may use; None if server tools are not available.
 
     Raises:
-        InvalidRequest, Forbidden: as PromptSelection.select() and apply() do.
+        InvalidRequest, Forbidden: see PromptSelection.select() and apply().
     """
     prompt = prompts.select(fields)
     messages, values = prompts.apply(prompt, conversation, settings, fields)
@@ -78,13 +81,13 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
         Args:
             prompts: the stored prompts that this user may use.
             media: prepares the images.
-            request_id: of this request.
-            server_tools: None if server tools are not available here.
+            request_id: the id of this request.
+            server_tools: the server tools that this caller may use; None if the route does not offer any.
 
         Raises:
             InvalidRequest: the fields contradict each other.
             Forbidden: the token is tied to another prompt, or a tool is not allowed.
-            the errors of MediaIntake.prepare().
+            Other errors: see MediaIntake.prepare().
         """
         self._check_tools()
         self._prepare_media(media, prompts)
@@ -113,7 +116,8 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:
-            # OpenAI expects the results of all calls at once; with both, neither side would have all.
+            # OpenAI expects the results of all calls at once. With both kinds of tools, neither side has all
+            # results.
             raise InvalidRequest("give either tools or serverTools.", field="serverTools")
         names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
         if self.tool_choice is not None and not names:
@@ -122,10 +126,10 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
-        """Prepare the images of the conversation. Raises as MediaIntake.prepare() does."""
+        """Prepare the images of the conversation. Raises the errors of MediaIntake.prepare()."""
 
     def _is_single(self) -> bool:
-        """Return whether the body is one text rather than a conversation."""
+        """Return whether the body is a single text instead of a conversation."""
         return False
 
     def _build_messages(self) -> list[dict[str, Any]]:
@@ -134,7 +138,7 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
 
 
 class ChatRequest(ChatFields, ConversationRequest):
-    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+    """A conversation in `messages`, or a single text in `message` or `userMessage`, which many pages send."""
 
     message: NonEmptyText | None = None
     user_message: NonEmptyText | None = None
@@ -153,9 +157,12 @@ class ChatRequest(ChatFields, ConversationRequest):
             raise InvalidRequest("Give only one of messages, message and userMessage.")
         return build_messages(self.messages, self.message or self.user_message)
 
-    def response(self, result: ChatResult, reasoning: str | None) -> dict[str, Any]:
-        """Return the response body, with the sealed reasoning if there is any. The request's text field decides under which other names the reply is repeated."""
-        body = chat_response(result, reasoning)
+    def build_response(self, result: ChatResult, reasoning: str | None) -> dict[str, Any]:
+        """Return the response body, with the sealed reasoning if there is any.
+
+        The reply is repeated in `text` if the request has `userMessage`, and in `content` if it has `message`.
+        """
+        body = build_chat_response(result, reasoning)
         if self.user_message is not None:
             body["text"] = body["reply"]
         if self.message is not None:
@@ -163,8 +170,8 @@ class ChatRequest(ChatFields, ConversationRequest):
         return body
 
 
-def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
-    """Return {"reply", "finishReason", "usage", "model", "id"}; and "toolCalls", "reasoning", "trimmed" and so on if any."""
+def build_chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
+    """Return {"reply", "finishReason", "usage", "model", "id"}, and if any "toolCalls", "reasoning" and so on."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
@@ -177,7 +184,7 @@ def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str,
     if reasoning:
         body["reasoning"] = reasoning
     if result.tool_runs:
-        body["toolRuns"] = [tool_run(run) for run in result.tool_runs]
+        body["toolRuns"] = [describe_tool_run(run) for run in result.tool_runs]
     if result.trimmed:
         body["trimmed"] = result.trimmed
     if result.is_cached:
@@ -185,7 +192,7 @@ def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str,
     return body
 
 
-def tool_run(run: ToolRun) -> dict[str, Any]:
-    """Return {"id", "name", "status"}, and "ms" once it ended. Arguments and results stay on the server."""
+def describe_tool_run(run: ToolRun) -> dict[str, Any]:
+    """Return {"id", "name", "status"}, and "ms" if the run has ended. Arguments and results are not sent."""
     body: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
     return body if run.ms is None else body | {"ms": run.ms}

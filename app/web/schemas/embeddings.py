@@ -35,25 +35,25 @@ class EmbeddingsRequest(RequestModel):
     model: ModelName | None = None
     dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
 
-    def texts(self) -> list[str]:
+    def list_texts(self) -> list[str]:
         """Return the input as a list."""
         return [self.input] if isinstance(self.input, str) else self.input
 
 
-def embeddings_response(result: EmbeddingResult) -> bytes:
-    """Return {"embeddings": [[float]], "model", "usage"} as JSON. Numbers keep their digits.
+def build_embeddings_response(result: EmbeddingResult) -> bytes:
+    """Return {"embeddings": [[float]], "model", "usage"} as JSON. Numbers have the digits that the upstream sent.
 
-    "cached" counts the vectors that came from the cache, if any.
+    "cached" is the number of vectors from the cache, if any.
     """
-    return b"".join([_BEGIN, b",".join(result.vectors), _end(result)])
+    return b"".join([_BEGIN, b",".join(result.vectors), _build_end(result)])
 
 
-def embeddings_body(result: EmbeddingResult) -> bytes | JsonPieces:
-    """Return the same, in pieces if it is large."""
-    vectors, end = result.vectors, _end(result)
+def build_embeddings_body(result: EmbeddingResult) -> bytes | JsonPieces:
+    """Return the body of build_embeddings_response(), in pieces if it is large."""
+    vectors, end = result.vectors, _build_end(result)
     length = len(_BEGIN) + sum(map(len, vectors)) + len(vectors) - 1 + len(end)
     if length <= SPOOL_BYTES:
-        return embeddings_response(result)
+        return build_embeddings_response(result)
     return JsonPieces(_iter_pieces(vectors, end), length)
 
 
@@ -66,7 +66,7 @@ def _iter_pieces(vectors: Sequence[VectorJson], end: bytes) -> Iterator[bytes]:
     yield end
 
 
-def _end(result: EmbeddingResult) -> bytes:
+def _build_end(result: EmbeddingResult) -> bytes:
     return b'],"model":%b,"usage":%b%b}' % (
         orjson.dumps(result.model),
         orjson.dumps(result.usage and result.usage.raw),
@@ -86,11 +86,11 @@ class SimilarityRequest(RequestModel):
     top_k: Annotated[int, Field(ge=1)] | None = None
     model: ModelName | None = None
 
-    def texts(self) -> list[str]:
-        """Return the texts to embed; the first is compared with the others.
+    def list_texts(self) -> list[str]:
+        """Return the texts to embed. The first is compared with the others.
 
         Raises:
-            InvalidRequest: neither pair is complete, or both are mixed.
+            InvalidRequest: neither pair of fields is complete, or fields of both are given.
         """
         pair, search = (self.a, self.b), (self.query, self.documents)
         if any(part is not None for part in pair) and any(part is not None for part in (*search, self.top_k)):
@@ -107,10 +107,10 @@ class SimilarityRequest(RequestModel):
             raise InvalidRequest.missing("b")
         return [self.a, self.b]
 
-    def response(self, result: EmbeddingResult) -> dict[str, Any]:
-        """Return {"similarity"}, or {"results": [{"index", "similarity", "document"}]} best first.
+    def build_response(self, result: EmbeddingResult) -> dict[str, Any]:
+        """Return {"similarity"}, or {"results": [{"index", "similarity", "document"}]}, the most similar first.
 
-        "cached" as in embeddings_response().
+        "cached" is as in build_embeddings_response().
         """
         body = self._compare(result)
         return {**body, "cached": result.cached} if result.cached else body

@@ -51,12 +51,12 @@ def _refuse_true(value: Any) -> Any:
 
 
 JsonValue = Annotated[Any, AfterValidator(_check_writable)]
-"""Any JSON that the model is told of."""
+"""Any JSON value that is sent to the model."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 
 class AnswerFields(RequestModel):
-    """The fields that decide how the model answers, in every body with a conversation."""
+    """The model's parameters, in every body with a conversation."""
 
     model: ModelName | None = None
     temperature: Temperature | None = None
@@ -68,11 +68,11 @@ class AnswerFields(RequestModel):
     top_p: TopP | None = None
     seed: Seed | None = None
     parallel_tool_calls: bool | None = None
-    # Accepted as other clients send it, and not passed on.
+    # Accepted because OpenAI's clients send it; not sent to the model.
     n: Annotated[Literal[1], BeforeValidator(_refuse_true)] | None = None
 
     def list_values(self) -> dict[str, Any]:
-        """Return the fields of ChatCall of the same names."""
+        """Return the values by name, which are fields of ChatCall."""
         return dict(zip(_ANSWER_FIELDS, _get_values(self), strict=True))
 
 
@@ -81,12 +81,12 @@ _get_values = attrgetter(*_ANSWER_FIELDS)
 
 
 class StreamFields(RequestModel):
-    """The field of each body that can be answered with a stream of events."""
+    """The field of every body whose answer can be a stream of events."""
 
     resumable: bool | None = None
 
     def refuse_to_resume(self) -> None:
-        """Check that the caller does not ask to resume an answer in another form. Raises InvalidRequest."""
+        """Raise InvalidRequest if the client requests a resumable answer that is not a stream of events."""
         if self.resumable:
             raise InvalidRequest("only a stream of events can be resumed.", field="resumable")
 

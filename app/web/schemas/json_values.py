@@ -1,4 +1,4 @@
-"""Look into a JSON text before it is parsed: bound its values, as `[]` takes 64 bytes in memory, and split a long list."""
+"""Bound the number of values of a JSON text before it is parsed, as `[]` takes 64 bytes of memory; split lists."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ from app.runtime.turns import give_turn
 MAX_VALUES = 50_000
 """A conversation of 2,000 messages with tool calls, or a schema of 5,000 properties, has fewer."""
 
-# A smaller text has no room for too many values.
-_FEW_BYTES = 32_768
+# A smaller text cannot contain too many values.
+_MIN_CHECKED_BYTES = 32_768
 # Each value but the first begins an object or a list, or has a comma before it.
 _BEFORE_VALUES = b"[{,"
 _ALL_BYTES = bytes(range(256))
 _NOT_BEFORE_VALUES = bytes(set(_ALL_BYTES) - set(_BEFORE_VALUES))
 _NOT_SPECIAL = bytes(set(_ALL_BYTES) - set(_BEFORE_VALUES + b"\\"))
-# In a text of the caller's these characters mean nothing, so it may hold many. Looking for the ends of texts with
-# more would take too long.
+# Strings may contain many of these characters, which separate no values there. Skipping the strings of a text with
+# more of them would take too long.
 _MAX_SPECIAL = 2_000_000
 
-# A string, or a character that begins, ends or separates values. No part is tried twice.
+# A string, or a character that begins, ends or separates values. Possessive, so that it never backtracks.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
 
 
 def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
-    """Yield the text of each item of an object that has one member, a list. Each has at most `max_bytes`.
+    """Yield the text of each item of the list in an object that has only this member.
+
+    Args:
+        data: the JSON text of the object.
+        name: the name of the member.
+        max_bytes: the maximum length of an item.
 
     Raises:
-        InvalidRequest: it is no such object, or an item is longer.
+        InvalidRequest: the text is no such object, or an item is longer.
     """
     begin = re.match(rb'\s*{\s*"%b"\s*:\s*\[' % name.encode(), data)
     if begin is None:
@@ -60,15 +65,15 @@ def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
 
 
 def has_word(data: bytes, word: bytes) -> bool:
-    """Return whether a few bytes are somewhere in a text."""
-    # From its end, as that takes less than half the time of `in`: Python prepares to search long texts for long ones.
+    """Return whether a text contains a few bytes."""
+    # rfind() takes less than half the time of `in`, which first builds a table for searching long texts.
     return data.rfind(word) >= 0
 
 
-def count_swelling(data: bytes) -> int:
-    """Return how many bytes more than in JSON its texts take once they are parsed.
+def count_extra_bytes(data: bytes) -> int:
+    """Return how many more bytes the strings of a JSON text take once they are parsed.
 
-    A text with one letter beyond the Basic Multilingual Plane, as an emoji is, takes four bytes for each of its letters.
+    A Python string takes four bytes a character if one is outside the Basic Multilingual Plane, such as an emoji.
     """
     if not _WIDE.search(data):
         return 0
@@ -77,12 +82,12 @@ def count_swelling(data: bytes) -> int:
 
 
 def check_value_count(data: bytes, max_values: int) -> None:
-    """Refuse a JSON text that holds too many values, in time linear in its length.
+    """Refuse a JSON text that contains too many values, in time linear in its length.
 
     Raises:
-        InvalidRequest: it holds more than `max_values` lists, objects and members of them, names included.
+        InvalidRequest: it contains more than `max_values` lists, objects and members of them, names included.
     """
-    if len(data) <= _FEW_BYTES:
+    if len(data) <= _MIN_CHECKED_BYTES:
         return
     special = len(data.translate(None, _NOT_SPECIAL))
     if special <= max_values:
@@ -93,11 +98,12 @@ def check_value_count(data: bytes, max_values: int) -> None:
 
 
 def _count_outside_strings(data: bytes, max_values: int) -> float:
-    """Return the number of values; infinity if it is clear without counting that they are too many."""
-    # JSON has no backslash outside of strings, so a parser stops where this would be wrong.
+    """Return the number of values; infinity if the number of quotes already shows that there are too many."""
+    # Valid JSON has no backslash outside of strings. For other texts the count may be wrong, but parsing them
+    # fails.
     for escape in (b"\\\\", b'\\"'):
         data = data.replace(escape, b"")
         give_turn()
-    if data.count(b'"') > 4 * max_values + 2:  # each value, and each name of one, has at most two
+    if data.count(b'"') > 4 * max_values + 2:  # each value and each name has at most two
         return math.inf
     return len(b"".join(data.split(b'"')[::2]).translate(None, _NOT_BEFORE_VALUES))

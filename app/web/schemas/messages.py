@@ -1,4 +1,7 @@
-"""Define the messages of a conversation, and turn them into OpenAI's form: every answer given here is valid history."""
+"""Define the messages of a conversation, and convert them to OpenAI's form.
+
+Every answer of the API is a valid message.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 def _name_aliases(schema: dict[str, Any]) -> None:
-    """Add to a JSON schema the names of OpenAI's that are accepted for our own."""
+    """Add OpenAI's names, which are accepted as aliases, to a JSON schema."""
     fields, required = schema["properties"], schema.get("required", [])
     for ours, theirs in (("toolCalls", "tool_calls"), ("toolCallId", "tool_call_id")):
         if ours not in fields:
@@ -43,7 +46,10 @@ _ALIASED = ConfigDict(extra="forbid", strict=True, json_schema_extra=_name_alias
 
 
 class FunctionCall(TypedDict):
-    """The name and the JSON arguments of a call, in the model's words. The SDK's `parse()` adds the parsed ones."""
+    """The name and the JSON arguments of a call, as the model wrote them.
+
+    The SDK's `parse()` adds parsed arguments.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -53,7 +59,7 @@ class FunctionCall(TypedDict):
 
 
 class ToolCall(TypedDict):
-    """A tool call by the model; one that was put together from a stream may still have its index."""
+    """A tool call by the model. If the client assembled it from a stream, it may have an index."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -82,10 +88,10 @@ class SystemMessage(TypedDict):
 
 
 class AssistantMessage(TypedDict):
-    """A turn of the model, exactly as it was answered: with a text, tool calls, both or neither.
+    """A turn of the model: a text, tool calls, both or neither.
 
-    OpenAI's spelling is accepted too, and whole answers, also those of /v1 and of its SDK's helpers, of which only the text, the tool calls and the reasoning before
-    them go back to the model.
+    OpenAI's field names and complete response bodies are accepted, including those of /v1 and of the SDK's
+    helpers. Only the text, the tool calls and their reasoning are sent to the model.
     """
 
     __pydantic_config__ = _ALIASED  # type: ignore[misc]
@@ -150,7 +156,7 @@ class _SystemText(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system"]
-    # With a word: what is blank is not the same everywhere, and either refused or left out.
+    # Must contain a word character: a blank text is refused on some routes and omitted on others.
     content: Annotated[str, Field(max_length=MAX_TEXT_CHARS, pattern=r"\w")]
 
 
@@ -169,9 +175,9 @@ def _validate_texts_first(messages: Any, validate: Callable[[Any], Any]) -> Any:
 
 
 TEXTS_FIRST = WrapValidator(_validate_texts_first)
-"""Validates messages that are all plain texts, as most are, without a call of Python for each; others as declared.
+"""Tries to validate messages as plain texts first, which most are. This runs no Python code for each message.
 
-What these texts are allowed to be, each list of messages allows as well, with the same result.
+Every list of messages that uses it accepts such texts, with the same result.
 """
 
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), TEXTS_FIRST]
@@ -181,26 +187,26 @@ class ConversationRequest(PromptFields):
     """A body with a conversation, which may have images."""
 
     takes_reasoning: ClassVar[bool] = True
-    """Whether `reasoning` of a message was sealed here; elsewhere it is another server's, and is left out."""
+    """Whether `reasoning` of a message is this server's sealed reasoning; if not, it is ignored."""
 
     messages: Messages | None = None
 
 
 def _are_plain(messages: Sequence[dict[str, Any]]) -> bool:
-    """Return whether all messages are a role and a text that are sent as they are. Long conversations consist of these."""
-    # Without a step of Python for each message: a loop takes several times as long.
+    """Return whether all messages are a role and a text that are sent unchanged, as in most long conversations."""
+    # A Python loop over the messages would take several times as long.
     if set(map(len, messages)) != {2} or not _PLAIN_ROLES.issuperset(map(_get_role, messages)):
         return False
     try:
         return all(map(_get_content, messages))
-    except KeyError:  # an answer of tool calls alone
+    except KeyError:  # an answer with tool calls only
         return False
 
 
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages in OpenAI's form, with a result right after each tool call: OpenAI refuses a call without one.
+    """Return the messages in OpenAI's form, with a result right after each tool call, as OpenAI requires.
 
-    An empty system text says nothing, and is left out.
+    Empty system texts are omitted.
 
     Raises:
         InvalidRequest: a tool result belongs to no earlier call.
@@ -219,7 +225,9 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         role = message["role"]
         if role == "tool":
             if message["tool_call_id"] not in calls:
-                raise InvalidRequest("answers no tool call before it.", field=f"messages.{index}.toolCallId")
+                raise InvalidRequest(
+                    "is not the id of an earlier tool call.", field=f"messages.{index}.toolCallId"
+                )
             late[message["tool_call_id"]].pop()
             if id(message) in moved:
                 continue
@@ -230,11 +238,11 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             turns += results
             open_calls = {}
         if role == "assistant":
-            is_plain = len(message) == 2 and message.get("content")  # as in most, which need no call each
+            is_plain = len(message) == 2 and message.get("content")  # most are, so this saves a call for each
             turn = message if is_plain else _restore_answer(message)
         elif role in ("user", "tool"):
             turn = message
-        elif message["content"]:  # `developer` has the same meaning, and many servers know `system` only
+        elif message["content"]:  # `developer` has the same meaning, and many servers accept only `system`
             turn = {**message, "role": "system"}
         else:
             continue
@@ -246,7 +254,7 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _find_results(calls: Iterable[str], late: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return results of calls after which something else came: those that come later, else that there are none."""
+    """Return the results of calls that were not answered at once: a later result, or a text that there is none."""
     return [
         late[id_][-1] if late.get(id_) else {"role": "tool", "tool_call_id": id_, "content": _NO_RESULT}
         for id_ in calls
@@ -254,27 +262,27 @@ def _find_results(calls: Iterable[str], late: Mapping[str, list[dict[str, Any]]]
 
 
 def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
-    """Return an assistant turn with its text, its tool calls and what the model reasoned before them.
+    """Return an assistant turn with its text, its tool calls and their reasoning.
 
-    An empty turn (all tokens went into reasoning, a filter, a stop before the first token) keeps an empty text: OpenAI
-    refuses null there, and without the turn two of the user's would follow each other.
+    An empty turn (all tokens were reasoning, a filter, a stop before the first token) gets an empty text. OpenAI
+    refuses null there, and without the turn two user turns would follow each other.
     """
     text = message.get("content") or message.get("reply") or message.get("refusal") or ""
     if not text and message.get("data") is not None:
         text = orjson.dumps(message["data"]).decode()
     if calls := message.get("tool_calls"):
         turn = {"role": "assistant", "content": text or None, "tool_calls": [strip_call(call) for call in calls]}
-        if kept := message.get(KEPT_REASONING):
-            turn[KEPT_REASONING] = kept
+        if reasoning := message.get(KEPT_REASONING):
+            turn[KEPT_REASONING] = reasoning
         return turn
     return {"role": "assistant", "content": text}
 
 
 def strip_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool call without what only an SDK added to it."""
+    """Return a tool call without the fields that only SDKs add."""
     if "function" not in call:
         kind = call["type"]
         return {"id": call["id"], "type": kind, kind: call[kind]}
     function = call["function"]
-    kept = {"name": function["name"], "arguments": function["arguments"]}
-    return {"id": call["id"], "type": "function", "function": kept}
+    stripped = {"name": function["name"], "arguments": function["arguments"]}
+    return {"id": call["id"], "type": "function", "function": stripped}

@@ -1,4 +1,4 @@
-"""Define the request body of POST /api/chat/openai, as open-source chat pages send it."""
+"""Define the request body of POST /api/chat/openai, which open-source chat pages send."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ChatSettings(AnswerFields):
 
 
 class OpenAIChatRequest(ConversationRequest):
-    """The body of POST /api/chat/openai: settings apart from messages."""
+    """The body of POST /api/chat/openai: settings and messages."""
 
     chat_settings: ChatSettings
     messages: Messages
-    custom_model_id: Any = None  # of chatbot-ui's own models; accepted and ignored
+    custom_model_id: Any = None  # chatbot-ui sends it for custom models; accepted and ignored
 
     def to_call(
         self,
@@ -38,7 +38,7 @@ class OpenAIChatRequest(ConversationRequest):
         request_id: str,
         server_tools: OfferedTools | None = None,
     ) -> ChatCall:
-        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        """Build the call to the service. Args and Raises are those of ChatRequest.to_call()."""
         media.prepare(self, "chat", self.chat_settings.model, prompts)
         conversation = Conversation(build_messages(self.messages, None), request_id, adjusted=media.adjusted)
         return build_chat_call(conversation, self.chat_settings.list_values(), self, prompts, server_tools)

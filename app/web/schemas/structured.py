@@ -41,8 +41,8 @@ class StructuredCall:
     """A structured call to the service.
 
     Attributes:
-        original: the schema that the answer must match, if it is not the one that is sent.
-        normalized: how the schema was changed; None if normalization was not requested.
+        original: the schema that the answer must match, if another one is sent to the model.
+        normalized: the changes of normalization; None if it was not requested.
     """
 
     call: ChatCall
@@ -75,7 +75,7 @@ class StructuredRequest(AnswerFields, ConversationRequest, StreamFields):
 
         Raises:
             InvalidRequest, InvalidSchema: the fields contradict each other, or the schema cannot be used.
-            the errors of MediaIntake.prepare().
+            Other errors: see MediaIntake.prepare().
         """
         if self.messages is None and self.prompt is None:
             raise InvalidRequest("Missing prompt (or messages).")
@@ -140,15 +140,16 @@ class StructuredRequest(AnswerFields, ConversationRequest, StreamFields):
             return Normalized(schema)
         normalized = normalize(schema, exact=not self.normalize)
         if normalized.unresolved:
-            can_be_mended = not self.normalize and not normalize(schema).unresolved
-            raise InvalidSchema(normalized.unresolved, _NORMALIZE_HINT if can_be_mended else "")
+            can_be_normalized = not self.normalize and not normalize(schema).unresolved
+            raise InvalidSchema(normalized.unresolved, _NORMALIZE_HINT if can_be_normalized else "")
         return normalized
 
 
 def unwrap_response_format(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body with the schema alone, where it has a whole `response_format` of OpenAI's, as its SDKs make them.
+    """Return the body with the schema only, if its `schema` is a complete `response_format` of OpenAI's SDKs.
 
-    That of the Responses API has the same members one level higher. The body's own fields come before those in it.
+    The Responses API's format has the same members one level higher. Fields of the body override members of the
+    format.
     """
     given = body.get("schema")
     if not isinstance(given, dict):
@@ -164,16 +165,16 @@ def unwrap_response_format(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
+    """Add a system text that mentions JSON, if no message does. OpenAI requires it for JSON mode."""
     if any("json" in text.lower() for text in list_texts(messages)):
         return messages
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(
+def build_structured_response(
     data: Any, end: StructuredResult | Done, normalized: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
+    """Return {"data", "finishReason", "usage", "model", "id"}, and if any "cached", "normalized", "trimmed"."""
     body = {
         "data": data,
         "finishReason": end.finish_reason,

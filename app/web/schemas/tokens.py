@@ -18,7 +18,7 @@ from app.runtime.times import format_iso
 from app.web.schemas.fields import MaxTokens, Name
 from app.web.schemas.validation import RequestModel
 
-# A token is sent in one header, and servers and proxies accept about 8,000 bytes.
+# A token is sent in one header, of which servers and proxies accept about 8,000 bytes.
 _MAX_VARIABLES_CHARS = 3_000
 
 
@@ -38,7 +38,7 @@ class TokenRequest(RequestModel):
         """Return what the token grants.
 
         Args:
-            settings: limits of tokens.
+            settings: the limits of tokens.
             prompts: the prompts that the token can be tied to.
 
         Raises:
@@ -68,7 +68,7 @@ class TokenRequest(RequestModel):
         if self.prompt not in prompts:
             raise InvalidRequest("there is no such prompt.", field="prompt")
         if others := sorted(set(self.scopes) - CONVERSATION_SCOPES):
-            raise InvalidRequest(f"{others[0]} does not go together with prompt.", field="scopes")
+            raise InvalidRequest(f"{others[0]} cannot be combined with prompt.", field="scopes")
         if self.variables is None:
             return
         prompts[self.prompt].check(self.variables)
@@ -78,7 +78,7 @@ class TokenRequest(RequestModel):
             )
 
 
-def token_response(token: VisitorToken) -> dict[str, Any]:
+def build_token_response(token: VisitorToken) -> dict[str, Any]:
     """Return {"token", "tokenId", "formToken", "expiresAt"}."""
     expires_at = format_iso(token.expires_at)
     return {"token": token.text, "tokenId": token.id, "formToken": token.form, "expiresAt": expires_at}

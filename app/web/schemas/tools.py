@@ -1,4 +1,4 @@
-"""Define the tools of a conversation: the client's own in OpenAI's form, or server tools by name."""
+"""Define the tools of a conversation: the client's tools in OpenAI's form, or server tools by name."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ ToolChoice = Annotated[
 
 
 def make_strict_tools(tools: Sequence[Any]) -> list[Any]:
-    """Return the tools, with the parameters of functions with `strict` as strict models take them.
+    """Return the tools, with the parameters of `strict` functions normalized to OpenAI's strict subset.
 
     Raises:
-        InvalidSchema: parameters are not within OpenAI's subset, which would refuse them too.
+        InvalidSchema: parameters are outside of the subset, so that OpenAI would refuse them.
     """
     steps = WorkBudget(MAX_STEPS)
     made: list[Any] = []

@@ -33,7 +33,7 @@ _SUMS = {name: to_camel(name) for name in SUMS}
 _SAVED = "cacheSavedMicroUsd"
 
 Savings = Mapping[tuple[str, ...], int]
-"""What the upstream's prompt cache saved, in micro-dollars, by the group of a row."""
+"""The savings by the upstream's prompt cache in micro-dollars, by the group of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class UsageQuery:
     is_csv: bool
 
     def read(self, reports: Reports, by: Sequence[Grouping], most: int | None = None) -> list[Total]:
-        """Return the totals of what the query is about, by other groups than its own. Raises DatabaseUnavailable."""
+        """Return the totals of the query's user, tenant and days, by other groups. Raises DatabaseUnavailable."""
         return reports.totals(
             by,
             tenant=self.tenant,
@@ -60,22 +60,22 @@ class UsageQuery:
 
 
 def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
-    """Parse the query. Users see their own usage; with the scope `admin`, that of their tenant, or of all tenants.
+    """Parse the query. Users see their own usage; admins see that of their tenant, or of all tenants.
 
     Raises:
         InvalidRequest: a parameter is not valid.
-        Forbidden: the tenant is not the caller's.
+        Forbidden: the caller may not see the tenant.
     """
     is_admin = principal.may("admin")
     known = ("from", "to", "by", "format", *(("user", "tenant") if is_admin else ()))
     for name in args:
         if name not in known:
-            raise InvalidRequest("is not known here.", field=name[:50])
+            raise InvalidRequest("is not a parameter of this route.", field=name[:50])
         if "\0" in args[name]:
             raise InvalidRequest("must not contain the character NUL.", field=name)
     tenant = args.get("tenant", None if principal.administers_all else principal.tenant)
     if not principal.administers_all and tenant != principal.tenant:
-        raise Forbidden("this key sees its own tenant only.", field="tenant")
+        raise Forbidden("this key can only see its own tenant.", field="tenant")
     today = datetime.now(UTC).date()
     first = _parse_day(args, "from", today.replace(day=1))
     last = _parse_day(args, "to", today)
@@ -95,8 +95,8 @@ def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQue
 
 
 def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[list[Total], Savings]:
-    """Return the rows of a query and what the prompt cache saved in each. Raises DatabaseUnavailable."""
-    # What was saved depends on the model, and to add up is quicker than to read twice.
+    """Return the rows of a query, and the savings by the prompt cache in each. Raises DatabaseUnavailable."""
+    # Savings depend on the model. Adding up the rows of the models is faster than a second query.
     by_model = query.read(reports, query.by if "model" in query.by else (*query.by, "model"))
     size, model_at = len(query.by), (*query.by, "model").index("model")
     savings: Counter[tuple[str, ...]] = Counter()
@@ -111,7 +111,7 @@ def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[l
     return [add_totals(group, members) for group, members in in_turns(parts.items())], savings
 
 
-def usage_response(
+def build_usage_response(
     query: UsageQuery, rows: Sequence[Total], savings: Savings, standing: Standing
 ) -> dict[str, Any]:
     """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
@@ -147,8 +147,8 @@ def format_safety_event(event: SafetyEvent) -> dict[str, Any]:
     }
 
 
-def usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str:
-    """Return one CSV line per row, with the names of the JSON answer."""
+def write_usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str:
+    """Return one CSV line per row, with the field names of the JSON response."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*query.by, *_SUMS.values(), _SAVED])
@@ -211,5 +211,5 @@ def _parse_groupings(text: str | None) -> tuple[Grouping, ...]:
     known = get_args(Grouping)
     for name in names:
         if name not in known:
-            raise InvalidRequest(f"must be some of {', '.join(known)}, comma-separated.", field="by")
+            raise InvalidRequest(f"must be a comma-separated list of some of {', '.join(known)}.", field="by")
     return names  # type: ignore[return-value]

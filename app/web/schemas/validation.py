@@ -1,4 +1,4 @@
-"""Parse and validate a body, or describe its first error in one sentence."""
+"""Parse and validate a request body, and describe its first error in one sentence."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from app.runtime.turns import give_turn, in_turns
 from app.web.hints.field_names import choose_error, describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
-# The tags of a union's branches begin alike, so that they can be left out of an error's path.
+# The tags of a union's branches have a common prefix, by which they are removed from an error's path.
 _TAG = "(as "
 AS_TEXT, AS_OTHER, AS_HOSTED = f"{_TAG}text)", f"{_TAG}other)", f"{_TAG}hosted)"
 _ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system", "developer"}
 _PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
-_OF_ANSWERS = ("function_call", "custom_tool_call", "computer_call", "reasoning")
-ITEM_TYPES = (*_OF_ANSWERS, *(f"{call}_output" for call in _OF_ANSWERS[:-1]))
-"""The items of /v1/responses that are no messages."""
-# Tags of unions, which pydantic adds behind the index of an item.
+_MODEL_ITEM_TYPES = ("function_call", "custom_tool_call", "computer_call", "reasoning")
+ITEM_TYPES = (*_MODEL_ITEM_TYPES, *(f"{call}_output" for call in _MODEL_ITEM_TYPES[:-1]))
+"""The types of items of /v1/responses other than messages."""
+# Tags of unions, which pydantic adds to an error's path after the index of an item.
 _TAGS = _ROLES | _PART_TYPES | {*ITEM_TYPES}
 
 NOT_BLANK_PATTERN = r"\S"
@@ -40,26 +40,26 @@ _PATTERN_SENTENCES = {
     NAME_PATTERN: "must be 1 to 64 letters, digits, underscores or hyphens",
 }
 
-# Objects in a body have about ten members. Thousands of unknown ones would make a very long list of errors; smaller
-# bodies have no room for that.
+# Objects in a body have about ten members. Thousands of unknown members would produce a very long list of errors.
 MAX_MEMBERS = 64
-_MANY_BYTES = 32_768
-# Parsing a larger body a second time, only to explain what is wrong with it, would take long.
-_EXPLAINED_BYTES = 1024 * 1024
-_SLOW_BYTES = 256 * 1024
+# A smaller body cannot have so many.
+_MIN_CHECKED_BYTES = 32_768
+# Parsing a larger body a second time, only to explain its error, would take too long.
+_MAX_EXPLAINED_BYTES = 1024 * 1024
+_MIN_YIELDING_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
-# Asked of each message of a conversation: to make `list | dict` each time would take longer than the test.
+# For isinstance() with each message of a conversation: building `list | dict` takes longer than the check.
 _CONTAINERS = (list, dict)
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
-# What is in these is not listed in errors: it may be anything, or is ignored where it is unknown.
+# Fields whose members may be anything, or are ignored if unknown, so that they cause no errors.
 _FREE_FORM = ("schema", "parameters", "parts", "metadata", "state", "forwardedProps")
 
 _Path = tuple[Any, int | str] | None
-"""The location of a value: the path of its container, and its name or index there."""
+"""The location of a value: the path of its container, and its name or index in it."""
 
 
 class RequestModel(BaseModel):
-    """A body in camelCase, validated strictly: no unknown fields, no "1" for 1."""
+    """A body in camelCase. Validation is strict: no unknown fields, no "1" for 1."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -67,7 +67,7 @@ class RequestModel(BaseModel):
         strict=True,
         frozen=True,
         hide_input_in_errors=True,
-        defer_build=True,  # until the first such body: a worker starts with 0.1 s less
+        defer_build=True,  # until the first such body, which makes the start of a worker 0.1 s faster
     )
 
 
@@ -78,16 +78,16 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
     """Parse and validate a body.
 
     Raises:
-        InvalidRequest: as parse_object() does; or a field is missing, unknown, of the wrong type or out of bounds.
+        InvalidRequest: see parse_object(); or a field is missing, unknown, of the wrong type or out of bounds.
     """
     return validate(parse_object(data, max_values), model)
 
 
 def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
-    """Parse a body that is not validated yet.
+    """Parse a body without validating its fields.
 
     Raises:
-        InvalidRequest: it is not a JSON object, or holds more than `max_values` values.
+        InvalidRequest: it is not a JSON object, contains NUL, or contains more than `max_values` values.
     """
     data = data.removeprefix(codecs.BOM_UTF8)  # Windows tools write it, and RFC 8259 lets a parser ignore it
     check_value_count(data, max_values)
@@ -98,12 +98,12 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
         raise _explain_invalid_json(data) from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
-    if b"\\" in data and b"\\u0000" in data:  # a search for one byte is far quicker, and mostly enough
+    # An escaped NUL is valid JSON, but databases and logs may truncate a text at it.
+    if b"\\" in data and b"\\u0000" in data:  # searching for one byte is far faster, and usually enough
         for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value and not _is_answer(body, path):
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
-    if len(data) > _MANY_BYTES:
+    if len(data) > _MIN_CHECKED_BYTES:
         _give_turn(data)
         _check_members(body)
     _give_turn(data)
@@ -111,7 +111,7 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
 
 
 def _is_answer(body: dict[str, Any], path: _Path) -> bool:
-    """Return whether a value is in a turn of the model, which comes back as the model wrote it."""
+    """Return whether a value is in a turn of the model, which the client returns as the model wrote it."""
     steps: list[int | str] = []
     while path is not None:
         path, step = path
@@ -119,12 +119,12 @@ def _is_answer(body: dict[str, Any], path: _Path) -> bool:
     if len(steps) < 3 or steps[-1] not in ("messages", "input") or not isinstance(steps[-2], int):
         return False
     turn = body[steps[-1]][steps[-2]]
-    return isinstance(turn, dict) and (turn.get("role") == "assistant" or turn.get("type") in _OF_ANSWERS)
+    return isinstance(turn, dict) and (turn.get("role") == "assistant" or turn.get("type") in _MODEL_ITEM_TYPES)
 
 
 def _give_turn(data: bytes) -> None:
     """Let other requests of this worker run, between two steps over a large body."""
-    if len(data) > _SLOW_BYTES:
+    if len(data) > _MIN_YIELDING_BYTES:
         give_turn()
 
 
@@ -132,7 +132,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     """Validate a parsed body.
 
     Raises:
-        InvalidRequest: as parse_json() does.
+        InvalidRequest: a field is missing, unknown, of the wrong type or out of bounds.
     """
     try:
         return model.model_validate(body)
@@ -141,8 +141,8 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
 
 
 @contextmanager
-def prefixed(where: str) -> Iterator[None]:
-    """Prefix the path of what is refused in the block."""
+def prefix_errors(where: str) -> Iterator[None]:
+    """Prefix the field of an InvalidRequest that is raised in the block."""
     try:
         yield
     except InvalidRequest as error:
@@ -150,7 +150,7 @@ def prefixed(where: str) -> Iterator[None]:
 
 
 def prefix_error(error: Problem, where: str) -> Problem:
-    """Return the error with the path of what it is about as prefix."""
+    """Return the error with a path as prefix of its field."""
     sentence = str(error)
     for begin in ("Missing ", "Unknown field "):
         if sentence.startswith(begin):
@@ -164,12 +164,12 @@ def prefix_error(error: Problem, where: str) -> Problem:
 
 
 def get_union_tag(value: Any) -> str:
-    """Return the tag of the union branch that a value belongs to, so that only its errors are reported."""
+    """Return the tag of the union branch for a value, so that only the errors of this branch are reported."""
     return AS_OTHER if isinstance(value, _CONTAINERS) else AS_TEXT
 
 
 def _check_members(body: dict[str, Any]) -> None:
-    """Refuse objects with so many members that listing their errors would take long."""
+    """Refuse objects with so many members that listing their errors would take too long."""
     for path, value in in_turns(_iter_containers(body)):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
             raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_join_path(path))
@@ -201,7 +201,7 @@ def check_depth(value: Any) -> Any:
 
 
 def _describe_first(errors: ValidationError, model: type[BaseModel]) -> InvalidRequest:
-    """Return the error to tell, without the input, which may be of any size."""
+    """Return the first error to report, without the input, which may be of any size."""
     error = choose_error(errors.errors(include_url=False, include_context=True, include_input=False))
     path = _format_path(error["loc"])
     kind, message = error["type"], error["msg"]
@@ -238,9 +238,9 @@ def _refuse_tag(error: Any, path: str) -> InvalidRequest:
 
 
 def _format_path(location: tuple[int | str, ...]) -> str:
-    """Format an error's location as the client wrote it.
+    """Return an error's location as a path in the client's body.
 
-    Pydantic adds a message's role or a part's type behind its index, and the branch of a union; both are left out.
+    Pydantic adds a message's role or a part's type after its index, and the branch of a union; both are removed.
     """
     parts = [
         str(part)
@@ -255,8 +255,8 @@ def _make_printable(text: str) -> str:
 
 
 def _explain_invalid_json(data: bytes) -> InvalidRequest:
-    """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
-    if len(data) > _EXPLAINED_BYTES:
+    """Return the error for invalid JSON, naming a field with a lone surrogate, NaN or Infinity."""
+    if len(data) > _MAX_EXPLAINED_BYTES:
         return InvalidRequest(_INVALID_JSON)
     try:
         body = json.loads(data)
@@ -266,7 +266,7 @@ def _explain_invalid_json(data: bytes) -> InvalidRequest:
         if isinstance(value, float) and not math.isfinite(value):
             return InvalidRequest("must be a finite number.", field=_join_path(path))
         if isinstance(value, str) and not _is_unicode(value):
-            return InvalidRequest("must not contain half of a surrogate pair.", field=_join_path(path))
+            return InvalidRequest("must not contain a lone surrogate.", field=_join_path(path))
     return InvalidRequest(_INVALID_JSON)
 
 
@@ -279,7 +279,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _iter_leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Yield each name and each scalar value with its location."""
+    """Yield each member name and each scalar value, with its location."""
     if not isinstance(body, dict | list):
         yield None, body
         return

@@ -1,4 +1,4 @@
-"""Read the requests of POST /api/vision and /api/vision/stream: JSON, or a form with files."""
+"""Read the requests of POST /api/vision and /api/vision/stream, as JSON or as a form with files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.validation import validate
 
-# Each part of a form costs work before any of its fields can be checked.
+# Each part of a form takes time to parse before any field can be checked.
 MAX_FORM_PARTS = 64
 
 
 class VisionFields(AnswerFields, PromptFields, StreamFields):
-    """The fields that JSON and form have in common."""
+    """The common fields of the JSON body and the form."""
 
     prompt: NonEmptyText
     detail: Detail = "auto"
 
     @property
-    def asked_detail(self) -> str | None:
-        """The detail that the client asks for; None if it leaves that out."""
+    def requested_detail(self) -> str | None:
+        """The detail that the client requests; None if the field is missing."""
         return self.detail if "detail" in self.model_fields_set else None
 
 
@@ -53,7 +53,7 @@ class VisionRequest(VisionFields):
 
         Raises:
             InvalidRequest, InvalidImageInput: the fields contradict each other, or an image cannot be used.
-            the other errors of MediaIntake.prepare().
+            Other errors: see MediaIntake.prepare().
         """
         if self.images is not None and self.image_url is not None:
             raise InvalidRequest("Give only one of imageUrl and images.")
@@ -62,7 +62,7 @@ class VisionRequest(VisionFields):
         preparation = media.begin(self, "vision", self.model, prompts)
         images = [
             preparation.prepare_image(
-                url, self.asked_detail, "imageUrl" if self.images is None else f"images.{index}"
+                url, self.requested_detail, "imageUrl" if self.images is None else f"images.{index}"
             )
             for index, url in enumerate(self.list_urls())
         ]
@@ -75,9 +75,9 @@ def read_vision_call(
     """Read the current request, JSON or form, and build the call.
 
     Raises:
-        InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is not valid.
-        ImagesBusy: other images took too long.
-        CallerGone, Draining: the client has disconnected meanwhile, or the server has to stop.
+        InvalidRequest, InvalidImageInput, UnsupportedMediaType: the request is not valid.
+        ImagesBusy: the images of other requests took too long.
+        CallerGone, Draining: the client has disconnected, or the server is stopping.
     """
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
@@ -127,7 +127,7 @@ def _build_form_call(
     media = MediaIntake(begin_work)
     preparation = media.begin(body, "vision", body.model, prompts)
     images = [
-        preparation.prepare_upload(file.read(), body.asked_detail, f"image.{index}")
+        preparation.prepare_upload(file.read(), body.requested_detail, f"image.{index}")
         for index, file in enumerate(files)
     ]
     return _build_call(body, images, prompts, media, request_id)

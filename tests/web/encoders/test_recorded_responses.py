@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from app.openai_service import CallRecord, ChatResult, Done, Refusal, Thought, Token, ToolCallDelta
 from app.web.encoders.padding import get_padding
-from app.web.encoders.response_object import GrowingThoughts, ResponseFrame, build_response
+from app.web.encoders.response_object import GrowingReasoning, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
 from tests.fakes.wire.encoding import encode, fails
@@ -242,7 +242,7 @@ def test_openais_client_reads_what_was_reasoned(is_asked_for):
         [ToolCallDelta(0, "call_0", "f", "{}")],
         [done("tool_calls", tool_calls=[call(0, "f", "{}")], reasoning_items=[{**thought, "tokens": 7}])],
     ]
-    thoughts = GrowingThoughts(lambda items: f"r1.{items[0].get('tokens')}", is_asked_for)
+    thoughts = GrowingReasoning(lambda items: f"r1.{items[0].get('tokens')}", is_asked_for)
 
     told = read(encode(make_encoder(thoughts=thoughts), events))
 

@@ -262,7 +262,7 @@ def test_a_report_and_an_address_that_cannot_be_read_name_nobody(upstream, tmp_p
         client.post("/api/chat", json={"message": "Hi"}, headers={"X-Forwarded-For": f"203.0.113.77 {CANARY}"})
         user = _find_user(built)
         identifier = built.pseudonyms.identify("default", user)
-        built.safety_events.take("wh_1", "safety_identifier.blocked", {"safety_identifier": identifier})
+        built.safety_events.handle("wh_1", "safety_identifier.blocked", {"safety_identifier": identifier})
 
     lines = [str(vars(record)) for record in caplog.records]
     assert {"address.unreadable", "safety.reported"} <= {record.message for record in caplog.records}

@@ -167,7 +167,7 @@ def test_a_key_cannot_give_away_more_than_it_has(site):
     answer = site.token_answer(site.new_key("chat"), scopes=["chat", "usage"])
 
     assert code_of(answer) == (403, "forbidden")
-    assert answer.json["error"] == "scopes: this key cannot give 'usage'."
+    assert answer.json["error"] == "scopes: this key cannot grant 'usage'."
 
 
 @pytest.mark.parametrize("credential", ["token", "provided"])

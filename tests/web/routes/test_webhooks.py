@@ -150,7 +150,7 @@ def test_what_failed_is_taken_when_it_comes_again(hooked, upstream, clock, monke
         raise OSError
 
     with monkeypatch.context() as broken:
-        broken.setattr(type(events), "take", fail)
+        broken.setattr(type(events), "handle", fail)
         assert send(hooked, clock, body).status_code == 500
     assert send(hooked, clock, body).status_code == 204
     assert hooked.chat(token).status_code == 401

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.auth.page_sessions.admin import SESSIONS_KEEP_DAYS
+from app.auth.page_sessions.admin import SESSION_RETENTION_DAYS
 from app.config import Config
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
 
@@ -32,7 +32,7 @@ def list_rules(config: Config, now_ms: int) -> Iterator[Rule]:
     now_s = now_ms // 1000
     yield Rule("revoked_tokens", ("tenant", "token_id"), "expires_at < ?", now_s)
     yield Rule("revoked_users", ("tenant", "user_id"), "expires_at < ?", now_s)
-    yield Rule("admin_sessions", ("id",), "expires_at < ?", (now_ms - SESSIONS_KEEP_DAYS * DAY_MS) // 1000)
+    yield Rule("admin_sessions", ("id",), "expires_at < ?", (now_ms - SESSION_RETENTION_DAYS * DAY_MS) // 1000)
     first_period = get_day(now_ms - _ACCOUNTS_KEEP_DAYS * DAY_MS)
     yield Rule("accounts", ("key", "period"), f"{_IS_FREE} AND period < ?", first_period)
     if config.entries_keep_days:

@@ -1,4 +1,4 @@
-"""The views of administration in the API, for keys with the scope `admin`.
+"""The views of the administration API, for keys with the scope `admin`.
 
 limits.py  /api/limits
 """

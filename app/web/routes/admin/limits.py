@@ -1,4 +1,4 @@
-"""Serve /api/limits: what a single tenant, key or user may use."""
+"""Serve /api/limits: the limits of individual tenants, keys and users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.web.errors import NotFound
 from app.web.guards import identify_actor, needs
 from app.web.request_body import read_json_body
 from app.web.responses import no_content
-from app.web.schemas.admin.limits import LimitsRequest, limits_response
+from app.web.schemas.admin.limits import LimitsRequest, build_limits_response
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 
@@ -25,7 +25,7 @@ bp = Blueprint("limits", __name__, url_prefix="/limits")
 @bp.get("")
 @needs("admin")
 def list_limits() -> Response:
-    """List the accounts that have limits of their own."""
+    """List the accounts with individual limits."""
     tenant = _read_tenant()
     found = services().stored_limits.list_all(tenant)
     return _respond({"limits": [_describe(each.account, each.limits) for each in found]})
@@ -34,7 +34,7 @@ def list_limits() -> Response:
 @bp.get("/<kind>/<path:name>")
 @needs("admin")
 def show(kind: str, name: str) -> Response:
-    """Show the limits that a tenant, a key or a user has of its own, and those that it has otherwise."""
+    """Show the individual limits of a tenant, a key or a user, and the default limits."""
     account = _find(kind, name)
     return _respond(_describe(account, services().stored_limits.get(account)))
 
@@ -42,8 +42,8 @@ def show(kind: str, name: str) -> Response:
 @bp.put("/<kind>/<path:name>")
 @needs("admin")
 def replace(kind: str, name: str) -> Response:
-    """Replace the limits that a tenant, a key or a user has of its own."""
-    account = _find_to_change(kind, name)
+    """Replace the individual limits of a tenant, a key or a user."""
+    account = _find_changeable(kind, name)
     limits = read_json_body(LimitsRequest).to_limits()
     services().stored_limits.set(account, limits, by=identify_actor())
     return _respond(_describe(account, limits))
@@ -52,21 +52,21 @@ def replace(kind: str, name: str) -> Response:
 @bp.delete("/<kind>/<path:name>")
 @needs("admin")
 def clear(kind: str, name: str) -> Response:
-    """Give a tenant, a key or a user the limits of the settings again."""
-    services().stored_limits.clear(_find_to_change(kind, name), by=identify_actor())
+    """Remove the individual limits of a tenant, a key or a user, so that the settings' limits apply again."""
+    services().stored_limits.clear(_find_changeable(kind, name), by=identify_actor())
     return no_content()
 
 
-def _find_to_change(kind: str, name: str) -> AccountName:
-    """Return the account, if the caller may change its limits: no key lifts what it is itself bound by."""
+def _find_changeable(kind: str, name: str) -> AccountName:
+    """Return the account if the caller may change its limits. A key may not change limits that apply to itself."""
     account, principal = _find(kind, name), _get_principal()
     if not principal.administers_all:
         if account.kind == "tenant":
             raise Forbidden("Only a key for all tenants may change the limits of a tenant.")
-        # Requests of a key that names no user are those of a user with the key's name.
+        # Requests of a key without a user count for a user named after the key.
         if account.id == (principal.key_id if account.kind == "key" else f"key:{principal.key_id}"):
             raise Forbidden("Only a key for all tenants may change its own limits.")
-        # Else two of them could lift each other's, or one that of the key that replaces it.
+        # Otherwise two admin keys could change each other's limits, or a key those of the key that replaces it.
         key = services().authenticator.keys.find(account.id) if account.kind == "key" else None
         if key is not None and "admin" in key.scopes:
             raise Forbidden("Only a key for all tenants may change the limits of a key with the scope admin.")
@@ -76,7 +76,7 @@ def _find_to_change(kind: str, name: str) -> AccountName:
 def _find(kind: str, name: str) -> AccountName:
     tenant, principal = _read_tenant(), _get_principal()
     if kind == "tenant" and not principal.administers_all and name != tenant:
-        raise Forbidden("This key sees its own tenant only.")
+        raise Forbidden("This key can only see its own tenant.")
     try:
         return find_account(services().authenticator.keys, kind, name, tenant=tenant)
     except UnknownKey:
@@ -86,11 +86,13 @@ def _find(kind: str, name: str) -> AccountName:
 
 
 def _read_tenant() -> str | None:
-    """Return the tenant that the query names, else the caller's own, or None for an admin of all tenants."""
+    """Return the tenant in the query; without one the caller's own, or None for an admin of all tenants."""
     principal = _get_principal()
     for name in request.args:
         if name != "tenant" or not principal.administers_all or len(request.args.getlist(name)) > 1:
-            raise InvalidRequest("is not known here, or given twice.", field=ascii(name[:50]).strip("'"))
+            raise InvalidRequest(
+                "is not a parameter of this route, or is given twice.", field=ascii(name[:50]).strip("'")
+            )
     tenant = request.args.get("tenant", None if principal.administers_all else principal.tenant)
     if tenant is not None and "\0" in tenant:
         raise InvalidRequest("must not contain the character NUL.", field="tenant")
@@ -103,7 +105,7 @@ def _get_principal() -> Principal:
 
 
 def _describe(account: AccountName, own: OwnLimits) -> dict[str, Any]:
-    return limits_response(account, own, services().limits.describe_defaults(account.kind))
+    return build_limits_response(account, own, services().limits.describe_defaults(account.kind))
 
 
 def _respond(body: dict[str, Any]) -> Response:

@@ -1,13 +1,13 @@
-"""The views of the pages that people open. `app/web/pages/` has what stands behind them.
+"""The views of the pages for browsers. `app/web/pages/` has their logic.
 
 ask.py            /embed/ask, the form of a page without scripts
-console.py        / for the owner: try the API; and what everybody else gets there
-console_facts.py  /console: facts that only the owner's console shows
-admin.py          /admin: the way in and out, the board, the audit trail
+console.py        /: the owner's console to try the API, and an introduction for everybody else
+console_facts.py  /console: data that only the owner's console shows
+admin.py          /admin: sign-in and sign-out, the board, the audit trail
 admin_keys.py     /admin/keys
 admin_limits.py   /admin/limits
 usage.py          /usage and /usage.csv
-static_files.py   /static, what browsers load
+static_files.py   /static: scripts, styles and images
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Serve /admin: the way in and out, the board, and who changed what."""
+"""Serve /admin: sign-in and sign-out, the board, and the audit trail."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from app.web.pages.board import collect_board
 
 _ROWS = 100
 _ROW_ID = re.compile("[0-9a-f]{1,64}")
-_NOT_USABLE = "This link was used before, or its time is over. Let the command print another one."
+_NOT_USABLE = "This link was used before, or has expired. Run `flask admin login-url` to get another one."
 
 
 def add_admin(bp: Blueprint) -> None:
-    """Add the views, and how pages show moments."""
+    """Add the views, and the template filter that formats times."""
     bp.add_app_template_filter(format_minute, "minute")
 
     @bp.get("/admin")
@@ -51,7 +51,7 @@ def add_admin(bp: Blueprint) -> None:
     @bp.get("/admin/sign-in")
     @public
     def admin_sign_in() -> Response:
-        # Only the form of this page uses the link up: programs that look at links before people do send no forms.
+        # Only submitting this page's form uses up the link, as link scanners open URLs, but send no forms.
         return sign_in_page(link=request.args.get("link", "")[:500])
 
     @bp.post("/admin/sign-in")
@@ -61,7 +61,7 @@ def add_admin(bp: Blueprint) -> None:
         token, authenticator = read_text_form().get("link", "")[:500], services().authenticator
         origin = request.headers.get("Origin")
         if origin is None or not authenticator.own_hosts.is_own_origin(request, origin):
-            raise Forbidden("A link is used by this server's own page only.")
+            raise Forbidden("A sign-in link can only be used on this server's own page.")
         address = client_address(request)
         try:
             session = authenticator.admin_sessions.open(token, request, address)

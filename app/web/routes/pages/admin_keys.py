@@ -1,4 +1,4 @@
-"""Serve /admin/keys: keys are created, rotated and revoked there, and the tokens of a user revoked."""
+"""Serve /admin/keys: create, rotate and revoke keys, and revoke the tokens of a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve /admin/limits: what single tenants, keys and users may use is shown, set and cleared there."""
+"""Serve /admin/limits: show, set and clear the limits of individual tenants, keys and users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.web.guards import identify_actor, needs_admin_session
 from app.web.pages.administration import admin_page, read_field, show_admin_problem
 
 _ROWS = 100
-_DONE = {"set": "The limits are set.", "cleared": "The limits of the settings hold again."}
+_DONE = {"set": "The limits are set.", "cleared": "The limits of the settings apply again."}
 
 
 class _Field(NamedTuple):
@@ -37,8 +37,8 @@ _FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
-    """What the form shows: the account and the limits that somebody has chosen to change."""
+class _FormValues:
+    """The values in the form: the account, and the texts of its limits."""
 
     kind: str
     tenant: str
@@ -59,15 +59,15 @@ def add_admin_limits(bp: Blueprint) -> None:
             try:
                 texts = services().stored_limits.get(_find(kind, name, tenant)).to_texts()
             except InvalidAccount as error:
-                return _show(_Chosen(kind, tenant, name, texts), fault=str(error), status=404)
-        return _show(_Chosen(kind, tenant, name, texts), notice=_DONE.get(request.args.get("done", ""), ""))
+                return _show(_FormValues(kind, tenant, name, texts), fault=str(error), status=404)
+        return _show(_FormValues(kind, tenant, name, texts), notice=_DONE.get(request.args.get("done", ""), ""))
 
     @bp.post("/admin/limits/set")
     @needs_admin_session
     @error_format(show_admin_problem)
     def admin_limits_set() -> Response | Redirection:
         given = {field.name: read_field(field.name) or None for field in _FIELDS}
-        chosen = _Chosen(read_field("kind"), read_field("tenant"), read_field("id"), given)
+        chosen = _FormValues(read_field("kind"), read_field("tenant"), read_field("id"), given)
         try:
             account, limits = _find(chosen.kind, chosen.id, chosen.tenant), OwnLimits.parse(given)
         except InvalidAccount as error:
@@ -85,7 +85,7 @@ def add_admin_limits(bp: Blueprint) -> None:
         try:
             account = _find(read_field("kind"), read_field("id"), read_field("tenant"))
         except InvalidAccount as error:
-            return _show(_Chosen("", "", "", OwnLimits().to_texts()), fault=str(error), status=400)
+            return _show(_FormValues("", "", "", OwnLimits().to_texts()), fault=str(error), status=400)
         services().stored_limits.clear(account, by=identify_actor())
         return redirect(url_for("pages.admin_limits", done="cleared"), 303)
 
@@ -95,7 +95,7 @@ def _find(kind: str, name: str, tenant: str) -> AccountName:
 
 
 def _show(
-    chosen: _Chosen, *, notice: str = "", fault: str = "", fault_field: str = "", status: int = 200
+    chosen: _FormValues, *, notice: str = "", fault: str = "", fault_field: str = "", status: int = 200
 ) -> Response:
     built, after = services(), request.args.get("after", "")[:300]
     stored = built.stored_limits.list_all(after=after.replace("\0", ""), most=_ROWS)

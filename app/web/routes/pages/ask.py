@@ -1,4 +1,4 @@
-"""Serve /embed/ask, which answers the form of a page without scripts with a page, or a part of one."""
+"""Serve /embed/ask, which answers the form of a page without scripts with a page or a part of a page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.web.guards import needs
 from app.web.pages.conversation import show_answer, show_problem
 from app.web.routes.chat import build_call
 
-bp = Blueprint("chat", __name__)  # the ledger calls the operation so
+bp = Blueprint("chat", __name__)  # the name is the operation in the ledger
 
 
 @bp.post("/ask")
 @needs("chat")
 @error_format(show_problem)
 def ask() -> Response:
-    """Answer a question that a form asks."""
+    """Answer the question in a form."""
     form = read_form()
     result = services().openai_service.chat(build_call(form.to_body()), caller=billed_context())
     return show_answer(form, result)

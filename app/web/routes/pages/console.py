@@ -1,4 +1,4 @@
-"""Serve /: the console to try the API with for the owner, and what this is for everybody else."""
+"""Serve /: a console to try the API for the owner, and an introduction for everybody else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def add_console(bp: Blueprint) -> None:
         if not accepts_page(request):
             document = url_for("openapi.show", _external=True)
             return _vary(
-                jsonify(name="Gatehouse", description="Web sites ask AI models through it.", api=document)
+                jsonify(
+                    name="Gatehouse", description="A backend through which web sites use AI models.", api=document
+                )
             )
         if not is_owner():
             return _vary(page_response("about.html"))

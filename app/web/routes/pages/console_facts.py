@@ -1,4 +1,4 @@
-"""Serve /console: facts that only the owner's console shows, and that no answer of the API has."""
+"""Serve /console: data that only the owner's console shows, and that the API does not return."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ bp = Blueprint("facts", __name__)
 
 @bp.before_request
 def check_owner() -> None:
-    """Let only the owner in."""
+    """Raise NotFound unless the owner sends the request."""
     if not is_owner():
         raise NotFound
 
@@ -34,7 +34,7 @@ def check_owner() -> None:
 @bp.get("/calls/<request_id>")
 @needs(*CONVERSATION_SCOPES, "embeddings")
 def show_call(request_id: str) -> dict[str, Any]:
-    """Show what a request has cost, once it is settled."""
+    """Show the cost of a request, once it is settled."""
     cost = find_cost(services().database, request_id) if is_request_id(request_id) else None
     if cost is None:
         return {"isSettled": False}
@@ -44,14 +44,14 @@ def show_call(request_id: str) -> dict[str, Any]:
 @bp.get("/fault")
 @needs(*CONVERSATION_SCOPES, "embeddings")
 def show_fault() -> dict[str, Any]:
-    """Show what only the owner can mend, if something has failed because of it."""
+    """Show the latest failure that only the owner can fix, if any."""
     return {"fault": services().owner_faults.find_hint()}
 
 
 @bp.post("/image")
 @needs("vision")
 def show_intake() -> dict[str, Any]:
-    """Show what becomes of an image before a model gets it."""
+    """Show an image's size and type as uploaded, and as it is sent to a model."""
     form, files = read_form_body()
     upload = files.get("image")
     if upload is None:

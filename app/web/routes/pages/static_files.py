@@ -1,7 +1,8 @@
-"""Serve `app/web/static/`: what this server's pages load, and the pages of allowed origins with them.
+"""Serve `app/web/static/`, the files that this server's pages and pages of allowed origins load.
 
-A URL with `?v=` and the file's ETag may be kept for ever: if the file changes, so does the URL. `url_for` adds it. A module
-that imports others is kept for minutes all the same, or it would be run with those of a later release.
+A URL with `?v=` and the file's ETag, which `url_for` adds, is cached without a limit: if the file changes, so does
+the URL. A module that imports others is cached for minutes only, or it could be run with modules of a later
+release.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from app.web.guards import public
 from app.web.responses import no_content
 
 _FOLDER = Path(__file__).parents[2] / "static"
-# By our own list: those of the machine may differ, and nothing else is meant to be served.
-_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".ts": "text/plain"}
-_FOR_EVER = "public, max-age=31536000, immutable"
-_FOR_MINUTES = "public, max-age=300"
+# Not from `mimetypes`, which depends on the machine. Files of other types are not served.
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".ts": "text/plain"}
+_CACHE_FOREVER = "public, max-age=31536000, immutable"
+_CACHE_FOR_MINUTES = "public, max-age=300"
 _IMPORTS = re.compile(rb"""(?:\bfrom|\bimport)[ (]*["'`]\.""")
 
 
@@ -31,16 +32,16 @@ def add_static_files(bp: Blueprint) -> None:
     @bp.get("/static/<path:filename>")
     @public
     def static(filename: str) -> Response:
-        # Not Flask's own static route, which could not be marked as public.
+        # Instead of Flask's static route, which cannot be marked as public.
         content = _read(filename)
         if content is None:
             abort(404)
-        response = Response(content, mimetype=_find_kind(filename))
+        response = Response(content, mimetype=_find_media_type(filename))
         etag = _hash(content)
         is_fixed = request.args.get("v") == etag and not _IMPORTS.search(content)
-        response.headers["Cache-Control"] = _FOR_EVER if is_fixed else _FOR_MINUTES
-        # For pages that load nothing from elsewhere without it (Cross-Origin-Embedder-Policy). Whose scripts may read
-        # the file, CORS decides; there is nothing secret in it.
+        response.headers["Cache-Control"] = _CACHE_FOREVER if is_fixed else _CACHE_FOR_MINUTES
+        # Required by pages with a Cross-Origin-Embedder-Policy. CORS decides whose scripts may read the file, and
+        # its content is public.
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.set_etag(etag)
         response.make_conditional(request)
@@ -54,17 +55,17 @@ def add_static_files(bp: Blueprint) -> None:
     @bp.get("/favicon.ico")
     @public
     def no_icon() -> Response:
-        # Browsers request it on their own, and a 404 in the console would look like an error of the page.
+        # Browsers request it automatically, and a 404 in their console would look like an error of the page.
         return no_content()
 
 
 def _read(filename: str) -> bytes | None:
-    """Return the content of a file; None if there is none of this name, or it is not meant for browsers."""
+    """Return the content of a file; None if it does not exist, or is not for browsers."""
     name = PurePosixPath(filename)
     path = safe_join(str(_FOLDER), filename)
     if path is None or str(name) != filename or any(part.startswith(".") for part in name.parts):
         return None
-    if _find_kind(filename) is None:
+    if _find_media_type(filename) is None:
         return None
     try:
         return Path(path).read_bytes()
@@ -72,10 +73,10 @@ def _read(filename: str) -> bytes | None:
         return None
 
 
-def _find_kind(filename: str) -> str | None:
-    return _KINDS.get(PurePosixPath(filename).suffix)
+def _find_media_type(filename: str) -> str | None:
+    return _MEDIA_TYPES.get(PurePosixPath(filename).suffix)
 
 
 def _hash(content: bytes) -> str:
-    # Of the content and not of its time, so that all machines of a site give the same.
+    # Of the content instead of the modification time, so that it is the same on all machines of a site.
     return hashlib.sha256(content).hexdigest()[:16]

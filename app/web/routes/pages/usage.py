@@ -1,4 +1,4 @@
-"""Serve /usage: what was used and what is left, to administrators of all, and to everybody else of themselves."""
+"""Serve /usage: usage and remaining limits, of all users for administrators, otherwise of the viewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Redirection
 from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
-from app.auth.identify import admin_principal
+from app.auth.identify import make_admin_principal
 from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
@@ -21,11 +21,11 @@ from app.web.forms.bodies import read_text_form
 from app.web.guards import find_admin_session, public
 from app.web.pages.answers import page_response
 from app.web.pages.usage_figures import collect_figures, show_count, show_money, show_used
-from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, usage_csv
+from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, write_usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
-_MOST_DAYS = 3660  # ten years: each day is looked at, to draw it
-_OWN = ("days",)  # parameters of the page, which those of the API are made from
+_MAX_DAYS = 3660  # ten years: the chart has a bar for each day
+_PAGE_PARAMETERS = ("days",)  # they are replaced by parameters of the API
 
 
 def add_usage(bp: Blueprint) -> None:
@@ -49,7 +49,7 @@ def add_usage(bp: Blueprint) -> None:
         rows, savings = read_rows(query, built.reports, built.prices)
         name = f"usage-{query.first_day}-{query.last_day}.csv"
         headers = {"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"}
-        return Response(usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)
+        return Response(write_usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)
 
     @bp.post("/usage/sign-in")
     @public
@@ -57,7 +57,7 @@ def add_usage(bp: Blueprint) -> None:
         credential, authenticator = read_text_form().get("credential", "").strip(), services().authenticator
         origin = request.headers.get("Origin")
         if origin is None or not authenticator.own_hosts.is_own_origin(request, origin):
-            raise Forbidden("This form is sent by this server's own page only.")
+            raise Forbidden("This form can only be sent by this server's own page.")
         answer = redirect(url_for("pages.usage"), 303)
         try:
             authenticator.caller_sessions.open(credential, _identify, request, answer)
@@ -75,10 +75,10 @@ def add_usage(bp: Blueprint) -> None:
 
 
 def _find_viewer() -> Principal | None:
-    """Return who looks at the page: an administrator, who has signed in, or a visitor by their network address."""
+    """Return the viewer: an administrator, a signed-in caller, or a visitor by address; None if not allowed."""
     session, authenticator = find_admin_session(), services().authenticator
     if session is not None:
-        return admin_principal(session)
+        return make_admin_principal(session)
     found = authenticator.caller_sessions.find(request, _identify)
     if found is None and authenticator.own_hosts.include(request):
         try:
@@ -86,14 +86,15 @@ def _find_viewer() -> Principal | None:
         except (Unauthenticated, Forbidden):
             return None
     if found is not None:
-        _count_look(found)
+        _count_view(found)
     return found if found is not None and (found.may("usage") or found.may("admin")) else None
 
 
-def _count_look(found: Principal) -> None:
-    """Count a look of anybody but an administrator: of strangers as a request to the API, of others for itself.
+def _count_view(found: Principal) -> None:
+    """Count a view in the rate limits: for anonymous viewers as a request to the API, for others separately.
 
-    It takes as much work as the figures of the API, which are counted.
+    Views by administrators are not counted. A view takes as much work as a request to /api/usage, which is
+    counted.
     """
     built = services()
     rates = built.limits.request_rates(found, client_address(request))
@@ -123,16 +124,16 @@ def _show(viewer: Principal) -> Response:
 
 
 def _read_query(viewer: Principal) -> UsageQuery:
-    """Return what the URL asks for. `days` stands for the last so many; without it and other days for 30."""
-    given = {name: text for name, text in request.args.items() if text and name not in _OWN}
+    """Return the query in the URL. `days` is a number of days up to today, 30 without any dates."""
+    given = {name: text for name, text in request.args.items() if text and name not in _PAGE_PARAMETERS}
     days = request.args.get("days", "" if given.keys() & {"from", "to"} else "30")
     if days in dict(_PERIODS):
         today = datetime.now(UTC).date()
         given |= {"from": (today - timedelta(days=int(days) - 1)).isoformat(), "to": today.isoformat()}
     query = parse_usage_query(given, viewer)
     span = date.fromisoformat(query.last_day) - date.fromisoformat(query.first_day)
-    if span.days >= _MOST_DAYS:
-        raise InvalidRequest(f"must be less than {_MOST_DAYS:,} days after from.", field="to")
+    if span.days >= _MAX_DAYS:
+        raise InvalidRequest(f"must be less than {_MAX_DAYS:,} days after from.", field="to")
     return query
 
 

@@ -1,4 +1,4 @@
-"""The views below /v1, as OpenAI has them, one blueprint a file.
+"""The OpenAI-compatible views below /v1, one blueprint a file.
 
 chat_completions.py  /v1/chat/completions
 responses.py         /v1/responses

@@ -1,4 +1,4 @@
-"""Serve /v1/chat/completions: answer a conversation, complete or streamed, to clients of OpenAI."""
+"""Serve /v1/chat/completions: answer a conversation, complete or streamed, for OpenAI clients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.web.media.reading import read_conversation
 from app.web.replays.recording import Resumption, find_resumption
 from app.web.responses import json_response
 from app.web.schemas.kept_reasoning import make_seal, open_details, seal_reasoning
-from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
+from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, build_chat_completion
 from app.web.streaming import stream_response
 
-# The last part of the name is the operation in the ledger.
+# The name of the blueprint is the call's operation in the ledger.
 bp = Blueprint("chat", __name__, url_prefix="/chat/completions")
 
 
@@ -41,7 +41,9 @@ def create() -> Response:
         encoder = OpenAISse(completion_id, created, padding, includes_usage=body.includes_usage, seal=make_seal())
         return _stream(call, encoder, find_resumption(body))
     result = built.openai_service.chat(call, caller=billed_context())
-    return json_response(chat_completion(result, completion_id, created, seal_reasoning(result)), result.record)
+    return json_response(
+        build_chat_completion(result, completion_id, created, seal_reasoning(result)), result.record
+    )
 
 
 def _stream(call: ChatCall, encoder: OpenAISse, resumption: Resumption | None) -> Response:

@@ -1,4 +1,4 @@
-"""Serve /v1/embeddings: turn texts into vectors, for clients of OpenAI."""
+"""Serve /v1/embeddings: turn texts into vectors, for OpenAI clients."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def create() -> Response:
         dimensions=body.dimensions,
         caller=billed_context(),
     )
-    return json_response(body.response(result), result.record)
+    return json_response(body.build_response(result), result.record)

@@ -14,12 +14,12 @@ from app.web.guards import needs
 
 bp = Blueprint("models", __name__, url_prefix="/models")
 
-# The operations that a scope allows have its name.
+# Each scope has the name of the operation that it allows.
 _SCOPES = ("chat", "vision", "structured", "embeddings")
 
 
 class _ModelName(PathConverter):
-    """A name of any form: servers such as vLLM call a model by its folder, as in `/models/Qwen`."""
+    """Matches a model name with slashes: servers such as vLLM name a model by its path, such as `/models/Qwen`."""
 
     part_isolating = False
     regex = ".+?"
@@ -63,5 +63,5 @@ def _find_models() -> list[str]:
 
 
 def _describe(model: str) -> dict[str, Any]:
-    # When it was made, and by whom, is not known here; clients need the fields.
+    # The time and the owner are unknown, but clients require the fields.
     return {"id": model, "object": "model", "created": 0, "owned_by": "system"}

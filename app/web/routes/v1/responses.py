@@ -1,4 +1,7 @@
-"""Serve /v1/responses: answer a conversation, complete or as typed events, to clients of OpenAI. Nothing is stored."""
+"""Serve /v1/responses: answer a conversation, complete or as typed events, for OpenAI clients.
+
+Nothing is stored.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.padding import get_padding
-from app.web.encoders.response_object import GrowingThoughts, ResponseFrame, build_response
+from app.web.encoders.response_object import GrowingReasoning, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.errors import error_format
 from app.web.guards import needs
@@ -23,7 +26,7 @@ from app.web.schemas.v1.responses import ResponsesRequest
 from app.web.streaming import stream_response
 
 bp = Blueprint("responses", __name__, url_prefix="/responses")
-# The ledger enters a call under the name of its blueprint.
+# The name of the blueprint is the call's operation in the ledger.
 _chat = Blueprint("chat", __name__)
 
 
@@ -43,13 +46,13 @@ def create() -> Response:
         hosted_tools=built.config.hosted_tools,
     )
     frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
-    seal, is_asked_for = make_items_seal(), bool(call.tools) and body.asks_for_reasoning
+    seal, is_requested = make_items_seal(), bool(call.tools) and body.requests_reasoning
     if body.stream:
-        thoughts = GrowingThoughts(seal, is_asked_for=is_asked_for)
+        reasoning = GrowingReasoning(seal, is_requested=is_requested)
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
-        return _stream(call, ResponsesSse(frame, padding, thoughts), Resumption() if body.resumable else None)
+        return _stream(call, ResponsesSse(frame, padding, reasoning), Resumption() if body.resumable else None)
     result = built.openai_service.chat(call, caller=billed_context())
-    response = build_response(frame, result, seal, thoughts_are_asked_for=is_asked_for)
+    response = build_response(frame, result, seal, is_reasoning_requested=is_requested)
     return json_response(response, result.record)
 
 

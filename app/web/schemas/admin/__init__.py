@@ -1,1 +1,1 @@
-"""The bodies of administration in the API: limits.py."""
+"""Request and response bodies of the administration API: limits.py."""

@@ -1,4 +1,7 @@
-"""Define the bodies of /api/limits, in which each limit is a number or a rate, "none", or null for what the settings say."""
+"""Define the bodies of /api/limits.
+
+A limit is a number or a rate, "none" for no limit, or null for the settings' default.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _MICRO = 1_000_000
 
 
 def _to_text(value: Any) -> str | None:
-    """Return a limit as OwnLimits.parse() takes it. That says what is wrong with it, if it is only of a wrong form."""
+    """Return a limit as a text for OwnLimits.parse(), which reports an invalid form."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -29,7 +32,7 @@ _Limit = Annotated[str | None, BeforeValidator(_to_text), WithJsonSchema({"type"
 
 
 class LimitsRequest(RequestModel):
-    """The body of PUT /api/limits/<kind>/<id>: all limits that the account has of its own."""
+    """The body of PUT /api/limits/<kind>/<id>: all limits set for the account."""
 
     request_rate: Annotated[_Limit, Field(description='Requests per window: "60/minute".')] = None
     token_rate: Annotated[_Limit, Field(description='Tokens per window: "100000/day".')] = None
@@ -41,7 +44,7 @@ class LimitsRequest(RequestModel):
         """Return the limits.
 
         Raises:
-            InvalidRequest: one of them is not of its form.
+            InvalidRequest: one of them has an invalid form.
         """
         try:
             return OwnLimits.parse(self.model_dump())
@@ -49,7 +52,7 @@ class LimitsRequest(RequestModel):
             raise InvalidRequest(str(error), field=to_camel(error.field)) from None
 
 
-def limits_response(account: AccountName, own: OwnLimits, defaults: OwnLimits) -> dict[str, Any]:
+def build_limits_response(account: AccountName, own: OwnLimits, defaults: OwnLimits) -> dict[str, Any]:
     """Return {"kind", "tenant", "id", "limits", "defaults"}."""
     return {
         "kind": account.kind,
@@ -61,7 +64,7 @@ def limits_response(account: AccountName, own: OwnLimits, defaults: OwnLimits) -
 
 
 def format_limits(limits: OwnLimits) -> dict[str, Any]:
-    """Return the limits by their names in JSON, each as a request may have it."""
+    """Return the limits by their names in JSON, each in the form that a request accepts."""
     return {
         "requestRate": _format_rate(limits.request_rate),
         "tokenRate": _format_rate(limits.token_rate),

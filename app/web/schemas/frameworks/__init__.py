@@ -1,7 +1,7 @@
-"""Bodies as frameworks for pages send them, one file per route.
+"""The request bodies of front-end frameworks, one file per route.
 
 - `ui_messages`: the AI SDK's `useChat`.
-- `completion`: its `useCompletion`.
+- `completion`: the AI SDK's `useCompletion`.
 - `agui`: AG-UI's `RunAgentInput`.
-- `media`: the files of their messages.
+- `media`: the images and files of their messages.
 """

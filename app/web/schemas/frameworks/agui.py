@@ -1,4 +1,4 @@
-"""Define the body of POST /api/agui, AG-UI's `RunAgentInput`, and turn its messages into OpenAI's form."""
+"""Define the body of POST /api/agui, AG-UI's `RunAgentInput`, and convert its messages to OpenAI's form."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 SERVER_CALL_PREFIX = "servertool_"
-"""Begins the id of a call that was run here. Its result never left the server, so it is no history for the model."""
+"""The prefix of the ids of server tools' calls, which are ignored in requests, as their results were not sent."""
 
-_SILENT_ROLES = ("activity", "reasoning")
+_IGNORED_ROLES = ("activity", "reasoning")
 _CONTEXT = "What the page says of itself:"
 
-# Versions to come may add fields; those that are not known are ignored.
+# Later versions may add fields, so unknown ones are ignored.
 _OPEN = ConfigDict(extra="ignore", strict=True, alias_generator=to_camel)
 
 
 class Source(TypedDict):
-    """Where a file is: at a URL, or in base64 right here."""
+    """The content of a file: a URL, or base64."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -48,7 +48,7 @@ class Source(TypedDict):
 
 
 class Part(TypedDict):
-    """A part of a message: a text, or a file of some kind. Before version 1 all files were of the type `binary`."""
+    """A part of a message: a text, or a file. Before version 1 all files had the type `binary`."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -77,7 +77,7 @@ class AguiFunction(TypedDict):
 
 
 class AguiToolCall(TypedDict):
-    """A call in a message of the assistant, perhaps with what was reasoned before it, sealed here."""
+    """A call in a message of the assistant. It may have the sealed reasoning before it."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -87,7 +87,7 @@ class AguiToolCall(TypedDict):
 
 
 class SpokenMessage(TypedDict):
-    """A message of the conversation."""
+    """A message that is sent to the model."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -100,7 +100,10 @@ class SpokenMessage(TypedDict):
 
 
 class SilentMessage(TypedDict):
-    """What the page shows beside the conversation; the model is told nothing of it but reasoning that was sealed here."""
+    """A message that only the page shows.
+
+    Nothing of it is sent to the model except this server's sealed reasoning.
+    """
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -109,7 +112,7 @@ class SilentMessage(TypedDict):
 
 
 def _get_message_tag(message: Any) -> str:
-    return AS_OTHER if isinstance(message, dict) and message.get("role") in _SILENT_ROLES else AS_TEXT
+    return AS_OTHER if isinstance(message, dict) and message.get("role") in _IGNORED_ROLES else AS_TEXT
 
 
 AguiMessage = Annotated[
@@ -119,7 +122,7 @@ AguiMessage = Annotated[
 
 
 class ContextItem(TypedDict):
-    """Something that the page knows, such as what is selected."""
+    """Context from the page, such as the user's selection."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -128,7 +131,7 @@ class ContextItem(TypedDict):
 
 
 def _describe_protocol(schema: dict[str, Any]) -> None:
-    """Make the JSON schema that of the protocol, in which our own fields are in `forwardedProps`."""
+    """Change the JSON schema to that of the protocol, with the fields of ChatFields in `forwardedProps`."""
     fields = schema["properties"]
     protocol = {name: fields.pop(name) for name in ("threadId", "runId", "messages", "context")}
     fields.pop("tools")
@@ -148,9 +151,9 @@ def _describe_protocol(schema: dict[str, Any]) -> None:
 
 
 class AguiRequest(ChatFields):
-    """A run: a thread's messages, the page's tools, and in `forwardedProps` the fields of ChatFields.
+    """A run: the messages of a thread, the page's tools, and in `forwardedProps` the fields of ChatFields.
 
-    `state` and `resume` are taken and ignored: runs have no state here, and are never interrupted.
+    `state` and `resume` are accepted and ignored, as runs have no state and are never interrupted.
     """
 
     model_config = ConfigDict(extra="ignore", json_schema_extra=_describe_protocol)
@@ -163,7 +166,7 @@ class AguiRequest(ChatFields):
     @model_validator(mode="before")
     @classmethod
     def _arrange(cls, body: Any) -> Any:
-        """Return our own fields from `forwardedProps`, where frameworks leave what is not the protocol's."""
+        """Return the protocol's fields, and those of ChatFields, which frameworks send in `forwardedProps`."""
         if not isinstance(body, dict):
             return body
         forwarded = body.get("forwardedProps")
@@ -174,7 +177,7 @@ class AguiRequest(ChatFields):
         return {**own, **protocol, "tools": tools, "context": body.get("context")}
 
     def list_urls(self) -> list[str]:
-        """Return what may be large: the images and files of its messages, in base64 or as URLs."""
+        """Return the images and files of the messages, as base64 or URLs."""
         contents = [each.get("content") for each in self.messages]
         parts = [part for content in contents if isinstance(content, list) for part in content]
         given = [value for part in parts for value in (part.get("data"), part.get("url"))]
@@ -183,7 +186,7 @@ class AguiRequest(ChatFields):
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         contents = [
             _read_content(each.get("content"), f"messages.{index}.content", has_images=each["role"] == "user")
-            if each["role"] not in _SILENT_ROLES
+            if each["role"] not in _IGNORED_ROLES
             else []
             for index, each in enumerate(self.messages)
         ]
@@ -193,7 +196,7 @@ class AguiRequest(ChatFields):
         turns = [turn for index, each in enumerate(self.messages) if (turn := _read_message(each, index))]
         if self.context:
             lines = [f"- {item['description']}: {item['value']}" for item in self.context]
-            # As the user, never as the system: the site has not written it.
+            # A user message, not a system message, as the page's context is not trusted.
             turns.insert(0, {"role": "user", "content": "\n".join([_CONTEXT, *lines])})
         if not turns:
             raise InvalidRequest("must have a message to answer.", field="messages")
@@ -201,7 +204,7 @@ class AguiRequest(ChatFields):
 
 
 def _declare_tools(tools: Any) -> Any:
-    """Return AG-UI's tools in OpenAI's form, to be validated as such."""
+    """Return AG-UI's tools in OpenAI's form, not validated yet."""
     if not isinstance(tools, list):
         return tools
     declared = [
@@ -221,9 +224,9 @@ def _declare_tools(tools: Any) -> Any:
 
 
 def _read_message(message: Any, index: int) -> dict[str, Any] | None:
-    """Return the turn of a message; None if the model is not told of it."""
+    """Return the turn of a message; None if the message is not sent to the model."""
     role = message["role"]
-    if role in _SILENT_ROLES:
+    if role in _IGNORED_ROLES:
         return None
     text = join_parts(_read_content(message.get("content"), f"messages.{index}.content"))
     if role == "assistant":
@@ -236,8 +239,8 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
             turn["tool_calls"] = [
                 {"id": each["id"], "type": "function", "function": each["function"]} for each in calls
             ]
-            if kept := message.get(KEPT_REASONING):
-                turn[KEPT_REASONING] = kept
+            if reasoning := message.get(KEPT_REASONING):
+                turn[KEPT_REASONING] = reasoning
         return turn
     if role == "tool":
         if "tool_call_id" not in message:
@@ -257,23 +260,25 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
 
 
 def _read_content(content: Any, where: str, *, has_images: bool = True) -> list[ChatPart]:
-    """Return the parts of a message. Each of its images is made an image part, in place."""
+    """Return the parts of a message. Images and files are replaced in place by OpenAI's parts."""
     if content is None or isinstance(content, str):
         return [{"type": "text", "text": content or ""}]
-    for place, part in enumerate(content):
+    for position, part in enumerate(content):
         if part["type"] == "text" and "text" not in part:
-            raise InvalidRequest.missing(f"{where}.{place}.text")
+            raise InvalidRequest.missing(f"{where}.{position}.text")
         if part["type"] in ("text", "image_url", "file"):
             continue
         found = _find_media(part) if has_images else None
         if found is None:
-            raise InvalidRequest(NO_FILES if has_images else "only texts are accepted.", field=f"{where}.{place}")
-        content[place] = found
+            raise InvalidRequest(
+                NO_FILES if has_images else "only texts are accepted.", field=f"{where}.{position}"
+            )
+        content[position] = found
     return [*content]
 
 
 def _find_media(part: Any) -> ChatPart | None:
-    """Return the part of an image or a PDF file; None if the part is something else."""
+    """Return OpenAI's part for an image or a PDF file; None for another part."""
     if part["type"] in ("image", "document") and "source" in part:
         source = part["source"]
         default = "image/png" if part["type"] == "image" else None
@@ -283,7 +288,7 @@ def _find_media(part: Any) -> ChatPart | None:
         media_type, data, url = part.get("mime_type"), part.get("data"), part.get("url")
     else:
         return None
-    # A whole data URL is taken as well; and where one is large, a name that begins like one stands for it.
+    # A complete data URL is accepted, too; and a large one was replaced by a name with the same prefix.
     address = (data if data.startswith("data:") else f"data:{media_type};base64,{data}") if data else url
     if address is None:
         return None

@@ -1,4 +1,4 @@
-"""Define the body of POST /api/completion, as the AI SDK's `useCompletion` sends it."""
+"""Define the body of POST /api/completion, which the AI SDK's `useCompletion` sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.web.schemas.fields import NonEmptyText
 
 
 class CompletionRequest(ChatFields):
-    """A prompt, with the fields of a chat beside it."""
+    """A prompt, and the fields of a chat."""
 
     prompt: NonEmptyText
 

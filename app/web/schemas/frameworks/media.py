@@ -1,4 +1,4 @@
-"""Turn the files of a framework's messages into parts of OpenAI's form, and have their images prepared."""
+"""Convert the images and files of a framework's messages to OpenAI's parts, and prepare them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DETAILS = get_args(Detail)
 
 
 def is_image(media_type: Any) -> bool:
-    """Return whether a media type is an image's; some clients send `image` only."""
+    """Return whether a media type is that of an image. Some clients send only `image`."""
     return isinstance(media_type, str) and media_type.partition("/")[0].lower() == "image"
 
 
@@ -28,22 +28,22 @@ def is_pdf(media_type: Any) -> bool:
 
 
 def make_image_part(url: str, detail: object = None) -> ChatPart:
-    """Return the part of an image, which prepare_parts() then has prepared in place. An unknown detail is ignored."""
+    """Return OpenAI's part for an image, to be prepared by prepare_parts(). An unknown detail is ignored."""
     image = {"url": url} | ({"detail": detail} if detail in _DETAILS else {})
     return {"type": "image_url", "image_url": image}
 
 
 def make_file_part(data: str, filename: str | None) -> ChatPart:
-    """Return the part of a file, which prepare_parts() then has prepared in place."""
+    """Return OpenAI's part for a file, to be prepared by prepare_parts()."""
     return {"type": "file", "file": {"file_data": data} | ({"filename": filename} if filename else {})}
 
 
 def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
-    """Return the content of a message: its text, or a list where it has more than text; "" if it is blank."""
-    spoken = [part for part in parts if part["type"] != "text" or part["text"].strip()]
-    if all(part["type"] == "text" for part in spoken):
-        return "\n\n".join([part["text"] for part in parts]) if spoken else ""
-    return spoken
+    """Return the content of a message: a text if all parts are texts, "" if they are blank, else the parts."""
+    filled = [part for part in parts if part["type"] != "text" or part["text"].strip()]
+    if all(part["type"] == "text" for part in filled):
+        return "\n\n".join([part["text"] for part in parts]) if filled else ""
+    return filled
 
 
 def prepare_parts(
@@ -53,18 +53,20 @@ def prepare_parts(
     prompts: PromptSelection,
     name_part: Callable[[int, int], str],
 ) -> None:
-    """Replace the images and files, in place, by what the model gets. Raises as MediaIntake.prepare() does.
+    """Replace the images and files in place by those to send to the model.
+
+    Raises the errors of MediaIntake.prepare().
 
     Args:
-        contents: of the messages, in order.
-        body: that has them.
+        contents: the contents of the messages, in order.
+        body: the body that has the messages.
         media: prepares the images.
         prompts: the prompts that this user may use.
-        name_part: returns the path of a part in the body, from the places of its message and of itself.
+        name_part: returns the path of a part in the body, from the index of its message and its own index.
     """
     conversation = ConversationRequest.model_construct(
         messages=[{"content": content} for content in contents],
         prompt_name=body.prompt_name,
         variables=body.variables,
     )
-    media.prepare(conversation, "chat", body.model, prompts, lambda place, number, _: name_part(place, number))
+    media.prepare(conversation, "chat", body.model, prompts, lambda index, number, _: name_part(index, number))

@@ -1,4 +1,4 @@
-"""Define the body of POST /api/chat as the AI SDK's `useChat` sends it, and turn its messages into OpenAI's form."""
+"""Define the AI SDK's body of POST /api/chat, sent by `useChat`, and convert its messages to OpenAI's form."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 _AS_FILE, _AS_TOOL = "(as file)", "(as tool)"
 _TRIGGERS = ("submit-message", "regenerate-message")
-# Of the parts of a user's message, once its files are in OpenAI's form.
-_SPOKEN = ("text", "image_url", "file")
+# The parts of a user's message that are sent to the model, once its files are in OpenAI's form.
+_CONTENT_TYPES = ("text", "image_url", "file")
 _DENIED = "The user did not allow this call."
 
-# Each version of the SDK adds fields and kinds of parts, and sends back what it was given: unknown ones are ignored.
+# Versions of the SDK add fields and types of parts, and return what they received, so unknown ones are ignored.
 _OPEN = ConfigDict(extra="ignore", strict=True)
 
 
@@ -48,7 +48,7 @@ class TextPart(TypedDict):
 
 
 class FilePart(TypedDict):
-    """An image, as a `data:` URL or one of https; or a PDF file, as a `data:` URL."""
+    """An image, as a `data:` or https URL; or a PDF file, as a `data:` URL."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -60,7 +60,7 @@ class FilePart(TypedDict):
 
 
 class ToolPart(TypedDict):
-    """A tool's call, with its result once there is one; `type` is `tool-` and its name, or `dynamic-tool`."""
+    """A tool call, with its result if it has one. `type` is `tool-` and the tool's name, or `dynamic-tool`."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -77,7 +77,7 @@ class ToolPart(TypedDict):
 
 
 class OtherPart(TypedDict):
-    """Reasoning, sources, data parts, the start of a step, and whatever a version to come adds."""
+    """Reasoning, sources, data parts, the start of a step, and types of later versions."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -104,7 +104,7 @@ Part = Annotated[
 
 
 class UIMessage(TypedDict):
-    """A message as a page shows it. An answer of several steps is one message."""
+    """A message as the page shows it. An answer of several steps is one message."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
@@ -115,7 +115,7 @@ class UIMessage(TypedDict):
 
 
 class UIMessagesRequest(ChatFields):
-    """A conversation of `UIMessage`s, with the fields that the SDK adds and those of ChatFields."""
+    """A conversation of `UIMessage`s, with the SDK's fields and those of ChatFields."""
 
     messages: Annotated[list[UIMessage], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     id: Any = None
@@ -125,9 +125,9 @@ class UIMessagesRequest(ChatFields):
 
     @staticmethod
     def fits(body: dict[str, Any]) -> bool:
-        """Return whether a body is the AI SDK's: a message of it has parts, or it says what triggered it.
+        """Return whether a body is from the AI SDK: a message has `parts`, or the body has a `trigger`.
 
-        A page that sends its last message only, as `message`, is told so in the way that it shows.
+        This includes pages that send only the last message, as `message`. The SDK then shows the error.
         """
         messages = body.get("messages")
         listed = messages if isinstance(messages, list) else [body.get("message")]
@@ -136,7 +136,7 @@ class UIMessagesRequest(ChatFields):
 
     @property
     def continued_id(self) -> str | None:
-        """The id of the answer that the conversation ends with, which the page then continues in its place."""
+        """The id of the answer at the end of the conversation, which the page continues; None if there is none."""
         last = self.messages[-1]
         id_ = last.get("id")
         return id_ if last["role"] == "assistant" and isinstance(id_, str) and id_ else None
@@ -152,10 +152,10 @@ class UIMessagesRequest(ChatFields):
         ]
 
     def open_reasoning(self, open_sealed: Callable[[str, str], Sequence[dict[str, Any]]]) -> None:
-        """Open the sealed reasoning of each message, in place. What else a page keeps under that name is its own.
+        """Open the sealed reasoning of each message in place. Other metadata of the same name is ignored.
 
         Args:
-            open_sealed: opens a text, whose field is named in its error.
+            open_sealed: opens a sealed text; its second argument is the field for errors.
         """
         for index, message in enumerate(self.messages):
             metadata = message.get("metadata")
@@ -175,10 +175,10 @@ class UIMessagesRequest(ChatFields):
             prepare_parts(contents, self, media, prompts, self._name_part)
 
     def _name_part(self, index: int, number: int) -> str:
-        """Return the path of a part, from its place among those that the model gets."""
+        """Return the path of a part, from its index among those that are sent to the model."""
         parts: Sequence[Any] = self.messages[index]["parts"]
-        places = [place for place, part in enumerate(parts) if part["type"] in _SPOKEN]
-        return f"messages.{index}.parts.{places[number]}"
+        positions = [position for position, part in enumerate(parts) if part["type"] in _CONTENT_TYPES]
+        return f"messages.{index}.parts.{positions[number]}"
 
     def _build_messages(self) -> list[dict[str, Any]]:
         return build_turns(
@@ -187,26 +187,26 @@ class UIMessagesRequest(ChatFields):
 
 
 def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
-    """Return the texts, images and files of a user's message. Each of these is made a part of OpenAI's form, in place."""
+    """Return the content parts of a user's message. Images and files are replaced in place by OpenAI's parts."""
     content: list[ChatPart] = []
     if message["role"] != "user":
         return content
     parts: list[Any] = message["parts"]
-    for place, part in enumerate(parts):
+    for position, part in enumerate(parts):
         if part["type"] == "file" and "file" not in part:
             if is_image(part["media_type"]):
-                parts[place] = make_image_part(part["url"], _find_detail(part))
+                parts[position] = make_image_part(part["url"], _find_detail(part))
             elif is_pdf(part["media_type"]):
-                parts[place] = make_file_part(part["url"], part.get("filename"))
+                parts[position] = make_file_part(part["url"], part.get("filename"))
             else:
-                raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
-        if parts[place]["type"] in _SPOKEN:
-            content.append(parts[place])
+                raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{position}")
+        if parts[position]["type"] in _CONTENT_TYPES:
+            content.append(parts[position])
     return content
 
 
 def _find_detail(part: FilePart) -> object:
-    """Return how closely an image is looked at, where the SDK's provider of OpenAI expects it."""
+    """Return the detail of an image, from the field that the SDK's OpenAI provider uses."""
     metadata = part.get("provider_metadata")
     options = metadata.get("openai") if isinstance(metadata, dict) else None
     return options.get("imageDetail") if isinstance(options, dict) else None
@@ -226,16 +226,16 @@ def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:
 
 
 class _Answer:
-    """An assistant's message, as the turns that it was: each may have a text and calls, and the calls' results follow.
+    """Splits an assistant's message into turns: each may have a text and calls, which their results follow.
 
-    The server tools that ran stay out: their results never left the server.
+    Calls of server tools are omitted, as their results were not sent to the client.
     """
 
     def __init__(self, reasoning: Mapping[str, Any]) -> None:
         self._reasoning = reasoning
         self._turns: list[dict[str, Any]] = []
         self._texts: list[list[str]] = [[]]
-        """Of this turn's steps, in pieces."""
+        """The pieces of text of each step in the current turn."""
         self._calls: list[dict[str, Any]] = []
         self._results: list[dict[str, Any]] = []
 
@@ -262,8 +262,8 @@ class _Answer:
         }
         if self._calls:
             turn["tool_calls"] = self._calls
-            if kept := self._reasoning.get(self._calls[0]["id"]):
-                turn[KEPT_REASONING] = kept
+            if reasoning := self._reasoning.get(self._calls[0]["id"]):
+                turn[KEPT_REASONING] = reasoning
         self._turns += [turn, *self._results]
         self._texts, self._calls, self._results = [[]], [], []
 
@@ -274,18 +274,18 @@ class _Answer:
         if given is None:
             given = part.get("raw_input")
         name = part.get("tool_name") or part["type"].removeprefix("tool-")
-        function = {"name": name, "arguments": _write(given) if given is not None else "{}"}
+        function = {"name": name, "arguments": _to_text(given) if given is not None else "{}"}
         self._calls.append({"id": part["tool_call_id"], "type": "function", "function": function})
         if (result := _read_result(part)) is not None:
             self._results.append({"role": "tool", "tool_call_id": part["tool_call_id"], "content": result})
 
 
 def _read_result(part: dict[str, Any]) -> str | None:
-    """Return what the model is told of a call; None if there is no result yet."""
+    """Return the result of a call for the model; None if there is none yet."""
     state, approval = part["state"], part.get("approval")
     approval = approval if isinstance(approval, dict) else {}
     if state == "output-available":
-        return _write(part.get("output"))
+        return _to_text(part.get("output"))
     if state == "output-error":
         return part.get("error_text") or ""
     if state == "output-denied" or approval.get("approved") is False:
@@ -294,5 +294,5 @@ def _read_result(part: dict[str, Any]) -> str | None:
     return None
 
 
-def _write(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()

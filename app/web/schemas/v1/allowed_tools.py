@@ -1,6 +1,6 @@
-"""Define the tool choice `allowed_tools`: which of a request's tools this answer may call.
+"""Define the tool choice `allowed_tools`: the subset of a request's tools that this answer may call.
 
-The others are left out of what is sent on, which every server understands.
+Other tools are not sent to the model, which works with every upstream.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Named = Annotated[
 
 
 class AllowedFunctions(TypedDict):
-    """Functions, and whether one of them must be called."""
+    """A list of functions, and whether one of them must be called."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -42,7 +42,7 @@ class AllowedFunctions(TypedDict):
 
 
 class AllowedOfChat(TypedDict):
-    """The choice as OpenAI's chat has it."""
+    """The choice in the form of chat completions."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -51,7 +51,10 @@ class AllowedOfChat(TypedDict):
 
 
 class AllowedOfResponses(TypedDict):
-    """The choice as the Responses API has it. Each tool is named by its type, and by a name or label if it has one."""
+    """The choice in the form of the Responses API.
+
+    A tool is identified by its type, and its name or label if any.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -61,10 +64,10 @@ class AllowedOfResponses(TypedDict):
 
 
 def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | None, Any]:
-    """Return the tools of a chat that may be called, and the choice among them.
+    """Return the tools of a chat completion that may be called, and the tool choice.
 
     Raises:
-        InvalidRequest: one is not among the tools.
+        InvalidRequest: an allowed tool is not among the request's tools.
     """
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
         return tools, choice
@@ -75,19 +78,21 @@ def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | 
 def choose_tools(
     choice: Any, tools: list[Any] | None, hosted: HostedTools | None
 ) -> tuple[list[Any] | None, HostedTools | None, Any]:
-    """Return the tools of the client, in the form of a chat, and the hosted tools that may be called, and the choice among them.
+    """Return the client's tools that may be called, the hosted tools that may be called, and the tool choice.
+
+    The client's tools are in the form of chat completions.
 
     Raises:
-        InvalidRequest: a tool is not among those of the request.
+        InvalidRequest: an allowed tool is not among the request's tools.
     """
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
         return tools, hosted, choice
     others = hosted.tools if hosted is not None else ()
     chosen = _choose(choice["tools"], [*(tools or ()), *others])
-    kept = [tool for tool in chosen if tool["type"] not in CLIENT_TOOLS]
+    chosen_hosted = [tool for tool in chosen if tool["type"] not in CLIENT_TOOLS]
     return (
         [tool for tool in chosen if tool["type"] in CLIENT_TOOLS] or None,
-        replace(hosted, tools=kept) if hosted is not None and kept else None,
+        replace(hosted, tools=chosen_hosted) if hosted is not None and chosen_hosted else None,
         choice["mode"],
     )
 
@@ -101,7 +106,7 @@ def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
 
 
 def _name_tool(tool: Any) -> tuple[object, object]:
-    """Return what tells a tool apart: its type, and its name or label. Of the client's the two APIs have it in two places."""
+    """Return what identifies a tool: its type, and its name or label, which chat completions nest in an object."""
     kind = tool.get("type", "function")
     nested = tool.get(kind) if isinstance(kind, str) else None
     named = nested if isinstance(nested, dict) else tool

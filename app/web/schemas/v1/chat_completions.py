@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.encoders.openai_sse import build_tool_call, name_finish_reason, read_service_tier
+from app.web.encoders.openai_sse import build_tool_call, map_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
@@ -50,16 +50,16 @@ _AnyTool = Annotated[
 
 
 class StreamOptions(OpenAIModel):
-    """What a stream has beside its chunks of text."""
+    """Options of a stream: a chunk with the usage, and padding."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
 class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, OpenAIModel):
-    """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
+    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the supported values.
 
-    An SDK sends the fields that OpenAI does not have in its `extra_body`.
+    OpenAI's SDKs send the fields that OpenAI does not have by `extra_body`.
     """
 
     takes_reasoning: ClassVar[bool] = False
@@ -87,7 +87,7 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
     web_search_options: Annotated[Any, only()] = None
     moderation: Annotated[Any, only()] = None
 
-    user: Any = None  # who calls is known from the credential
+    user: Any = None  # the credential identifies the user
     safety_identifier: Any = None
     store: Any = None  # nothing is stored
     metadata: Any = None
@@ -99,12 +99,12 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with a chunk that has the usage."""
+        """Whether a stream ends with a chunk that contains the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
     def may_be_padded(self) -> bool:
-        """Whether the chunks of a stream may have a field that only fills them up."""
+        """Whether the chunks of a stream may have a padding field."""
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     def to_call(
@@ -115,14 +115,14 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
         request_id: str,
         server_tools: OfferedTools | None = None,
     ) -> ChatCall:
-        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        """Build the call to the service. Args and Raises are those of ChatRequest.to_call()."""
         self._check()
         media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
         tools, tool_choice = choose_functions(self.tool_choice, self.tools and _make_tools(self.tools))
         settings = {
             **self.list_values(),
-            # Every SDK sends a model, so that of a stored prompt replaces it.
+            # SDKs always send a model, so a stored prompt's model overrides it.
             "model": None if prompts.overrides("model", prompt) else self.model,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
             "frequency_penalty": self.frequency_penalty,
@@ -163,20 +163,20 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
 
 
 def _make_tools(tools: Sequence[Any]) -> list[Any]:
-    """Return the tools as models take them. Raises as make_strict_tools() does."""
+    """Return the tools in the form that models accept. Raises the errors of make_strict_tools()."""
     return [tool if tool["type"] == "function" else drop_nulls(tool) for tool in make_strict_tools(tools)]
 
 
-def chat_completion(
+def build_chat_completion(
     result: ChatResult, completion_id: str, created: int, reasoning: str | None = None
 ) -> dict[str, Any]:
     """Return OpenAI's `chat.completion`.
 
     Args:
         result: the answer.
-        completion_id: for an answer of a server that gives none.
+        completion_id: the id for an answer without one.
         created: in seconds since 1970.
-        reasoning: sealed, if the next turn needs it.
+        reasoning: the sealed reasoning, if the next turn needs it.
     """
     has_calls = bool(result.tool_calls)
     message: dict[str, Any] = {
@@ -190,7 +190,7 @@ def chat_completion(
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": name_finish_reason(result.finish_reason, has_calls),
+        "finish_reason": map_finish_reason(result.finish_reason, has_calls),
     }
     return {
         "id": result.id or completion_id,

@@ -1,6 +1,7 @@
-"""Define the tool for a computer of the client's, which the model operates by clicks, keys and screenshots.
+"""Define the tool for a computer of the client, which the model operates by clicks, keys and screenshots.
 
-It costs only tokens, but reaches out, so that the site's owner has to allow it. What it shall do is done by the client.
+The client runs the actions. The tool costs only tokens, but can act outside of the site, so a setting has to allow
+it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from app.openai_service.responses.client_tools import COMPUTER_TOOLS
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Detail
 from app.web.schemas.v1.fields import OpenAIModel
-from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
-from app.web.schemas.validation import check_depth, prefixed, validate
+from app.web.schemas.v1.refused_types import ACCEPTED_TOOLS, describe_refusal
+from app.web.schemas.validation import check_depth, prefix_errors, validate
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ALLOWS_ALL = "computer_use"
@@ -30,13 +31,13 @@ _Action = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 
 class Computer(OpenAIModel):
-    """A computer, as gpt-5.4 and later models know it."""
+    """The computer tool of gpt-5.4 and later models."""
 
     type: Literal["computer"]
 
 
 class ComputerUsePreview(OpenAIModel):
-    """A computer, as computer-use-preview knows it."""
+    """The computer tool of computer-use-preview."""
 
     type: Literal["computer_use_preview"]
     display_width: _Pixels
@@ -57,7 +58,7 @@ class NamedComputer(TypedDict):
 
 
 class SafetyCheck(TypedDict):
-    """Something that a person has to confirm before a computer does it."""
+    """An action that a person has to confirm before the computer performs it."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -70,7 +71,7 @@ _SafetyChecks = Annotated[list[SafetyCheck], Field(max_length=64)]
 
 
 class ComputerCallItem(TypedDict):
-    """What the model wants done: one action, or several in a row."""
+    """A call by the model: one action, or several in order."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -84,7 +85,7 @@ class ComputerCallItem(TypedDict):
 
 
 class Screenshot(TypedDict):
-    """The screen after it was done. An address of it is told by some programs, and not used."""
+    """The screen after the actions. The URL of the page, which some clients send, is ignored."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -96,7 +97,7 @@ class Screenshot(TypedDict):
 
 
 class ComputerOutputItem(TypedDict):
-    """The result of one call."""
+    """The result of one computer call."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -110,10 +111,10 @@ class ComputerOutputItem(TypedDict):
 
 
 def _to_call(item: ComputerCallItem) -> dict[str, Any]:
-    told = {name: item.get(name) for name in ("action", "actions") if item.get(name) is not None}
-    if not told:
+    actions = {name: item.get(name) for name in ("action", "actions") if item.get(name) is not None}
+    if not actions:
         raise ValueError("action is missing")
-    computer = {**told, "pending_safety_checks": item.get("pending_safety_checks") or []}
+    computer = {**actions, "pending_safety_checks": item.get("pending_safety_checks") or []}
     return {"type": item["type"], "call_id": item["call_id"], "computer": computer}
 
 
@@ -121,13 +122,13 @@ def _to_result(item: ComputerOutputItem) -> dict[str, Any]:
     screenshot = item["output"]
     result: dict[str, Any] = {"type": item["type"], "call_id": item["call_id"]}
     if screenshot.get("file_id") is not None:
-        raise ValueError("output.file_id is not accepted; send the image itself as output.image_url, a data: URL")
+        raise ValueError("output.file_id is not accepted; send the image as output.image_url, a data: URL")
     if (url := screenshot.get("image_url")) is None:
         raise ValueError("output.image_url is missing")
     detail = {} if screenshot.get("detail") is None else {"detail": screenshot["detail"]}
     if checks := item.get("acknowledged_safety_checks"):
         result["acknowledged_safety_checks"] = checks
-    # Where to click is told in the pixels of the picture, so that it may not be scaled here.
+    # The model clicks at coordinates in the image's pixels, so the image must not be scaled.
     image = {"url": url, **detail, "keeps_size": True}
     return {**result, "content": [{"type": "image_url", "image_url": image}]}
 
@@ -137,36 +138,42 @@ ComputerOutput = Annotated[ComputerOutputItem, AfterValidator(_to_result)]
 
 
 def read_computer_tools(tools: Sequence[Mapping[str, Any]], settings: HostedToolSettings) -> list[dict[str, Any]]:
-    """Check the tools for a computer among those of a request, and return them.
+    """Return the computer tools of a request, validated.
 
     Raises:
-        InvalidRequest: the owner does not allow one, or it is not valid.
+        InvalidRequest: the settings do not allow a tool, or it is not valid.
     """
     found = []
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if (kind := tool.get("type")) in COMPUTER_TOOLS:
             if not _allow(settings, kind):
-                raise InvalidRequest(f"{refuse_type(kind, ONLY_CLIENTS)}.", field=f"tools.{place}")
-            with prefixed(f"tools.{place}"):
+                raise InvalidRequest(f"{describe_refusal(kind, ACCEPTED_TOOLS)}.", field=f"tools.{index}")
+            with prefix_errors(f"tools.{index}"):
                 validate(dict(tool), _MODELS[str(kind)])
             found.append(dict(tool))
     return found
 
 
-def use_computer(items: Iterable[Mapping[str, Any]], settings: HostedToolSettings) -> bool:
-    """Return whether a computer was used in a conversation. Raises InvalidRequest if the owner allows none."""
-    for place, item in enumerate(items):
+def has_computer_calls(items: Iterable[Mapping[str, Any]], settings: HostedToolSettings) -> bool:
+    """Return whether a conversation contains computer calls.
+
+    Raises InvalidRequest if the settings do not allow them.
+    """
+    for index, item in enumerate(items):
         if (kind := item.get("type")) in _ITEMS:
             if not _allow(settings, *COMPUTER_TOOLS):
-                raise InvalidRequest(f"{refuse_type(kind, 'its tool is not')}.", field=f"input.{place}")
+                raise InvalidRequest(f"{describe_refusal(kind, 'its tool is not')}.", field=f"input.{index}")
             return True
     return False
 
 
 def check_computer_choice(choice: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the choice of the computer. Raises InvalidRequest if that is not among the request's tools."""
+    """Return a tool choice that names the computer.
+
+    Raises InvalidRequest if that is not among the request's tools.
+    """
     if not tools:
-        raise InvalidRequest(f"{refuse_type(choice['type'], ONLY_CLIENTS)}.", field="tool_choice")
+        raise InvalidRequest(f"{describe_refusal(choice['type'], ACCEPTED_TOOLS)}.", field="tool_choice")
     return dict(choice)
 
 

@@ -1,4 +1,4 @@
-"""Define custom tools, whose input is a free text: in a chat, where their fields are nested, and in /v1/responses."""
+"""Define custom tools, whose input is a free text, for /v1/responses and for chat completions (nested)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 CUSTOM = "custom"
 AS_CUSTOM = "(as custom)"
-"""The tag of a tool, a choice or a call, where it may also be of a function."""
+"""The tag of a custom tool, choice or call in a union with those of functions."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _Description = Annotated[str, Field(max_length=10_000)]
@@ -23,7 +23,7 @@ _Syntax = Literal["lark", "regex"]
 
 
 class FreeText(TypedDict):
-    """Any text."""
+    """A format that allows any text."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -31,7 +31,7 @@ class FreeText(TypedDict):
 
 
 class Grammar(TypedDict):
-    """What a text must be."""
+    """A grammar that a text must match."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -40,7 +40,7 @@ class Grammar(TypedDict):
 
 
 class GrammarOfChat(TypedDict):
-    """A text of a grammar, as a chat has it."""
+    """A format with a grammar, in the form of chat completions."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -49,7 +49,7 @@ class GrammarOfChat(TypedDict):
 
 
 class GrammarOfResponses(TypedDict):
-    """A text of a grammar, as the Responses API has it."""
+    """A format with a grammar, in the form of the Responses API."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -70,7 +70,7 @@ _FormatOfResponses = Annotated[
 
 
 class CustomFields(TypedDict):
-    """A custom tool's declaration."""
+    """The declaration of a custom tool."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -80,7 +80,7 @@ class CustomFields(TypedDict):
 
 
 class CustomTool(TypedDict):
-    """A tool of a chat that the client runs with a text."""
+    """A custom tool of chat completions, which the client runs."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -89,7 +89,7 @@ class CustomTool(TypedDict):
 
 
 class CustomToolOfResponses(TypedDict):
-    """A tool of /v1/responses that the client runs with a text."""
+    """A custom tool of /v1/responses, which the client runs."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -111,7 +111,7 @@ class CustomName(TypedDict):
 
 
 class NamedCustom(TypedDict):
-    """A tool choice of a chat that names one custom tool."""
+    """A tool choice of chat completions that names one custom tool."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -126,7 +126,7 @@ class NamedCustomOfResponses(CustomName):
 
 
 class CustomInput(TypedDict):
-    """The name and the text of a call."""
+    """The name and the input of a call."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -146,7 +146,7 @@ class CustomCall(TypedDict):
 
 
 class CustomCallItem(TypedDict):
-    """A call of a custom tool by the model, as an item."""
+    """A call of a custom tool by the model, as an item of /v1/responses."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -162,12 +162,12 @@ class CustomCallItem(TypedDict):
 
 
 def get_tool_tag(value: Any) -> str:
-    """Return the tag of the union branch of a tool, a choice or a call: any but a custom one is that of a function."""
+    """Return the tag of the union branch of a tool, a choice or a call: custom, or for all others a function."""
     return AS_CUSTOM if isinstance(value, dict) and value.get("type") == CUSTOM else AS_OTHER
 
 
 def nest_custom(tool: CustomToolOfResponses) -> dict[str, Any]:
-    """Return the tool in the form of a chat."""
+    """Return the tool in the form of chat completions."""
     fields: dict[str, Any] = {
         name: tool.get(name) for name in ("name", "description", "format") if tool.get(name) is not None
     }
@@ -178,5 +178,5 @@ def nest_custom(tool: CustomToolOfResponses) -> dict[str, Any]:
 
 
 def drop_nulls(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool of a chat without what is null, which means the same."""
+    """Return a custom tool of chat completions without null fields, which are the same as missing ones."""
     return {**tool, CUSTOM: {name: value for name, value in tool[CUSTOM].items() if value is not None}}

@@ -28,7 +28,7 @@ _BYTES_IN_PIECE = 256 * 1024
 
 
 def _as_list(value: Any) -> Any:
-    """Return a list of inputs: for one text, and for the tokens of one."""
+    """Return a list of inputs, also for a single text or its tokens."""
     is_one = isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], int))
     return [value] if is_one else value
 
@@ -47,7 +47,10 @@ _Inputs = Annotated[
 
 
 class EmbeddingsRequest(OpenAIModel):
-    """The body of POST /v1/embeddings. An input is a text, or its tokens; parameters of type Any are ignored."""
+    """The body of POST /v1/embeddings.
+
+    An input is a text or a list of tokens. Parameters of type Any are ignored.
+    """
 
     input: Annotated[
         _Inputs, BeforeValidator(_as_list, json_schema_input_type=NonEmptyText | _Texts | _Tokens | _TokenLists)
@@ -55,12 +58,12 @@ class EmbeddingsRequest(OpenAIModel):
     model: ModelName | None = None
     dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
-    user: Any = None  # who calls is known from the credential
+    user: Any = None  # the credential identifies the user
 
-    def response(self, result: EmbeddingResult) -> bytes | JsonPieces:
+    def build_response(self, result: EmbeddingResult) -> bytes | JsonPieces:
         """Return {"object", "data": [{"object", "index", "embedding"}], "model", "usage"} as JSON.
 
-        A large body is in a file, in which each vector is written as it is converted.
+        A large body is written to a file, vector by vector.
         """
         convert = _to_base64 if self.encoding_format == "base64" else bytes
         usage = result.usage.raw if result.usage is not None else {"prompt_tokens": 0, "total_tokens": 0}
@@ -86,7 +89,7 @@ def _iter_items(vectors: Sequence[VectorJson], convert: Callable[[VectorJson], b
 
 
 def _to_base64(vector: VectorJson) -> bytes:
-    """Return a vector as a JSON string: the Base64 of its numbers as little-endian floats of four bytes."""
+    """Return a vector as a JSON string: its numbers as little-endian 32-bit floats in Base64."""
     try:
         numbers = array("f", orjson.loads(vector))
     except orjson.JSONDecodeError:

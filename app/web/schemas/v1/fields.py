@@ -1,4 +1,4 @@
-"""Define the base of OpenAI's bodies, and the check of parameters of which only some values are served."""
+"""Define the base class of OpenAI-compatible bodies, and a check for parameters with few supported values."""
 
 from __future__ import annotations
 
@@ -17,26 +17,32 @@ def _empty_if_blank(text: str) -> str:
 
 
 SystemText = Annotated[Text, JOINED_TEXT, AfterValidator(_empty_if_blank)]
-"""A system or developer text. Agents that have none send an empty one, which OpenAI takes; such a turn is left out."""
+"""A system or developer text.
+
+Agents without one send an empty text, which OpenAI accepts; such a turn is omitted.
+"""
 
 
 def _name(field: str) -> str:
-    """Return the name of a field: OpenAI's, which are in snake_case, or that of /api for what OpenAI does not have."""
+    """Return the name of a field: in snake_case, or as at /api for a field that OpenAI does not have."""
     return to_camel(field) if field == "prompt_name" else field
 
 
 class OpenAIModel(RequestModel):
-    """A body with OpenAI's names. As a base it comes last, so that its names go for the fields of the others."""
+    """A body with OpenAI's field names.
+
+    It must be the last base class, so that its names apply to inherited fields.
+    """
 
     model_config = ConfigDict(alias_generator=_name)
 
 
 def only(*values: object, instead: str = "") -> AfterValidator:
-    """Return the check of a parameter that may be left out, be null, or have one of these values.
+    """Return a validator for a parameter that may be missing, null, or one of these values.
 
     Args:
-        values: that mean what happens anyway.
-        instead: what a caller can do who wants another one.
+        values: the values that request the behaviour that the server has anyway.
+        instead: a hint for callers who send another value.
     """
 
     def check(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Define the tools of /v1/responses that run at OpenAI, and hold them to what the site's owner allows."""
+"""Define hosted tools, the tools of /v1/responses that run at OpenAI, and check them against the settings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from app.openai_service.responses.made_images import IMAGE_TOOL, MAX_IMAGE_CALLS
 from app.problems import InvalidRequest
 from app.web.media.parts import find_media
 from app.web.schemas.v1.fields import OpenAIModel, only
-from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefixed, validate
+from app.web.schemas.v1.refused_types import ACCEPTED_TOOLS, describe_refusal
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefix_errors, validate
 
 _Short = Annotated[str, Field(min_length=1, max_length=256)]
 _Host = Annotated[str, Field(min_length=1, max_length=253)]
@@ -26,7 +26,7 @@ _Scalar = str | int | float | bool
 
 
 class UserLocation(OpenAIModel):
-    """About where the user is."""
+    """The approximate location of the user."""
 
     type: Literal["approximate"]
     city: _Short | None = None
@@ -36,14 +36,14 @@ class UserLocation(OpenAIModel):
 
 
 class SearchFilters(OpenAIModel):
-    """The sites that are searched."""
+    """The domains that are searched, or not searched."""
 
     allowed_domains: Annotated[list[_Host], Field(max_length=100)] | None = None
     blocked_domains: Annotated[list[_Host], Field(max_length=100)] | None = None
 
 
 class WebSearch(OpenAIModel):
-    """OpenAI's search of the web."""
+    """OpenAI's web search."""
 
     type: Literal["web_search", "web_search_2025_08_26"]
     search_context_size: Literal["low", "medium", "high"] | None = None
@@ -53,7 +53,7 @@ class WebSearch(OpenAIModel):
 
 
 class AutoContainer(OpenAIModel):
-    """A container that is made for the answer. What it may reach in the network is OpenAI's default: nothing."""
+    """A container that is created for the answer. It has no network access, which is OpenAI's default."""
 
     type: Literal["auto"]
     memory_limit: Literal["1g", "4g", "16g", "64g"] | None = None
@@ -61,7 +61,7 @@ class AutoContainer(OpenAIModel):
 
 
 class CodeInterpreter(OpenAIModel):
-    """Python that the model writes, run in a container at OpenAI."""
+    """Runs Python code that the model writes, in a container at OpenAI."""
 
     type: Literal["code_interpreter"]
     container: Annotated[
@@ -78,7 +78,7 @@ class ComparisonFilter(OpenAIModel):
 
 
 class CompoundFilter(OpenAIModel):
-    """Several comparisons, of which all or one must hold."""
+    """Several comparisons, of which all or at least one must be true."""
 
     type: Literal["and", "or"]
     filters: Annotated[list[ComparisonFilter], Field(min_length=1, max_length=32)]
@@ -92,7 +92,7 @@ class RankingOptions(OpenAIModel):
 
 
 class FileSearch(OpenAIModel):
-    """OpenAI's search of the site's vector stores."""
+    """OpenAI's search in the site's vector stores."""
 
     type: Literal["file_search"]
     vector_store_ids: Annotated[list[_Id], Field(min_length=1, max_length=10)]
@@ -109,7 +109,10 @@ class ToolFilter(OpenAIModel):
 
 
 class Mcp(OpenAIModel):
-    """The tools of an MCP server, which OpenAI calls. Approvals would need a stored response, so it must ask for none."""
+    """The tools of an MCP server, which OpenAI calls.
+
+    Approvals need a stored response, so `require_approval` is never.
+    """
 
     type: Literal["mcp"]
     server_label: _Label
@@ -123,7 +126,7 @@ class Mcp(OpenAIModel):
 
 
 class ImageGeneration(OpenAIModel):
-    """Images that a model of OpenAI's makes, within what the owner's price is the most of."""
+    """Images by a model of OpenAI, with options up to those that the price in the settings covers."""
 
     type: Literal["image_generation"]
     action: Literal["generate", "edit", "auto"] | None = None
@@ -151,7 +154,7 @@ _MODELS: dict[str, tuple[str, type[OpenAIModel]]] = {
 }
 HOSTED_TYPES = tuple(_MODELS)
 
-# Of what an answer can tell beside the usual, and the tool that it is about.
+# The values of `include` that are supported, and the tool of each.
 _INCLUDED = {
     "web_search_call.action.sources": "web_search",
     "web_search_call.results": "web_search",
@@ -159,13 +162,16 @@ _INCLUDED = {
     "code_interpreter_call.outputs": "code_interpreter",
 }
 _SECRETS = ("authorization", "headers")
-# What the price of an image is for, beside the image.
+# The number of input images that the price of a generated image includes.
 _MAX_READ_IMAGES = 4
-_MADE_BEFORE = {"type": "text", "text": "(generated image)"}
+_IMAGE_LABEL = {"type": "text", "text": "(generated image)"}
 
 
 class ImageItem(TypedDict):
-    """An image that a tool made for an earlier answer. It goes back as one of the user's, as no other turn may have any."""
+    """An image that a tool generated for an earlier answer.
+
+    It is sent as a user's image, as only user turns can have any.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
 
@@ -174,13 +180,16 @@ class ImageItem(TypedDict):
 
 
 def _show_image(item: ImageItem) -> dict[str, Any]:
-    """Return the item with its image as a part of a message; without one it is dropped as those of other tools are."""
+    """Return the item with its image as a content part.
+
+    Without an image it is dropped, as items of other tools are.
+    """
     if not (image := item.get("result")):
         return {"type": item["type"]}
-    # What was cut out of the body has the name of a data URL already.
+    # Base64 that was cut out of the body is already named by a data URL.
     url = image if image.startswith("data:") else f"data:image/png;base64,{image}"
-    shown = [_MADE_BEFORE, {"type": "image_url", "image_url": {"url": url}}]
-    return {"type": item["type"], "content": shown}
+    content = [_IMAGE_LABEL, {"type": "image_url", "image_url": {"url": url}}]
+    return {"type": item["type"], "content": content}
 
 
 MadeImage = Annotated[ImageItem, AfterValidator(_show_image)]
@@ -193,38 +202,38 @@ def read_hosted_tools(
     max_calls: int | None,
     include: Sequence[str],
 ) -> HostedTools | None:
-    """Check the tools of a request that run at OpenAI, and return them; None if there are none.
+    """Return the hosted tools of a request, validated; None if there are none.
 
     Args:
-        tools: all of the request's.
-        settings: what the owner allows.
-        max_calls: that the request allows, if it says so.
-        include: all that the request wants to be told.
+        tools: all tools of the request.
+        settings: what the site allows.
+        max_calls: the request's maximum number of calls, if any.
+        include: the request's `include`.
 
     Raises:
-        InvalidRequest: a tool is not allowed, is not valid, or names what callers may not use.
+        InvalidRequest: a tool is not allowed, not valid, or names a resource that callers may not use.
     """
     hosted = []
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if (kind := tool.get("type")) in _MODELS:
             name, model = _MODELS[str(kind)]
             if name not in settings.allowed:
-                raise InvalidRequest(f"{refuse_type(kind, ONLY_CLIENTS)}.", field=f"tools.{place}")
-            with prefixed(f"tools.{place}"):
+                raise InvalidRequest(f"{describe_refusal(kind, ACCEPTED_TOOLS)}.", field=f"tools.{index}")
+            with prefix_errors(f"tools.{index}"):
                 _check_together(validate(dict(tool), model), settings.resources)
             hosted.append({field: value for field, value in tool.items() if value is not None})
     if not hosted:
         return None
     types = {_MODELS[tool["type"]][0] for tool in hosted}
     included = tuple(dict.fromkeys(name for name in include if _INCLUDED.get(name) in types))
-    most = min(settings.max_calls, MAX_IMAGE_CALLS) if IMAGE_TOOL in types else settings.max_calls
-    return HostedTools(hosted, min(max_calls or most, most), included)
+    limit = min(settings.max_calls, MAX_IMAGE_CALLS) if IMAGE_TOOL in types else settings.max_calls
+    return HostedTools(hosted, min(max_calls or limit, limit), included)
 
 
 def check_read_images(hosted: HostedTools | None, items: Sequence[Mapping[str, Any]]) -> None:
-    """Raise InvalidRequest if an image may be made from more images than its price is for: each is billed as well."""
-    makes_from = [tool for tool in (hosted.tools if hosted is not None else ()) if tool["type"] == IMAGE_TOOL]
-    if all(tool.get("action") == "generate" for tool in makes_from):
+    """Raise InvalidRequest if image generation may read more images than its price includes, as each is billed."""
+    image_tools = [tool for tool in (hosted.tools if hosted is not None else ()) if tool["type"] == IMAGE_TOOL]
+    if all(tool.get("action") == "generate" for tool in image_tools):
         return
     if sum(part["type"] == "image_url" for _, _, part in find_media(items)) > _MAX_READ_IMAGES:
         raise InvalidRequest(
@@ -234,23 +243,26 @@ def check_read_images(hosted: HostedTools | None, items: Sequence[Mapping[str, A
 
 
 def check_hosted_choice(choice: Mapping[str, Any], hosted: HostedTools | None) -> dict[str, Any]:
-    """Return the choice of a hosted tool. Raises InvalidRequest if it is not among the request's tools."""
+    """Return a tool choice that names a hosted tool.
+
+    Raises InvalidRequest if that is not among the request's tools.
+    """
     offered = [tool["type"] for tool in hosted.tools] if hosted is not None else []
     if choice["type"] not in offered:
-        raise InvalidRequest(f"{refuse_type(choice['type'], ONLY_CLIENTS)}.", field="tool_choice")
+        raise InvalidRequest(f"{describe_refusal(choice['type'], ACCEPTED_TOOLS)}.", field="tool_choice")
     return dict(choice)
 
 
 def describe_hosted_tools(hosted: HostedTools | None) -> list[dict[str, Any]]:
-    """Return the tools as a response repeats them, without what lets somebody in."""
+    """Return the tools as a response repeats them, without credentials."""
     tools = hosted.tools if hosted is not None else ()
     return [{name: value for name, value in tool.items() if name not in _SECRETS} for tool in tools]
 
 
 def _check_together(tool: OpenAIModel, allowed: frozenset[str]) -> None:
-    """Raise InvalidRequest if a tool is pointed at what the owner's settings do not name, or its fields contradict each other.
+    """Raise InvalidRequest if a tool's fields contradict each other, or name an unlisted resource.
 
-    What they do not name is the site's, or is outside.
+    Resources that the settings do not list are private to the site, or external.
     """
     for field, value in _list_resources(tool):
         if value not in allowed:

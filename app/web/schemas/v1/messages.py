@@ -1,4 +1,4 @@
-"""Define the messages of a conversation as OpenAI has them: what its SDKs send, and every answer of theirs sent back."""
+"""Define OpenAI's messages of a conversation: those that its SDKs send, and answers that clients send back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 _AnyCall = Annotated[
     Annotated[ToolCall, Tag(AS_OTHER)] | Annotated[CustomCall, Tag(AS_CUSTOM)], Discriminator(get_tool_tag)
 ]
-_Speaker = Annotated[str, Field(min_length=1, max_length=64)]
+_ParticipantName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class UserMessage(TypedDict):
@@ -30,7 +30,7 @@ class UserMessage(TypedDict):
 
     role: Literal["user"]
     content: Content
-    name: NotRequired[_Speaker | None]
+    name: NotRequired[_ParticipantName | None]
 
 
 class SystemMessage(TypedDict):
@@ -40,11 +40,11 @@ class SystemMessage(TypedDict):
 
     role: Literal["system", "developer"]
     content: SystemText
-    name: NotRequired[_Speaker | None]
+    name: NotRequired[_ParticipantName | None]
 
 
 class AssistantMessage(TypedDict):
-    """A turn of the model. Only its text and its tool calls go back to it."""
+    """A turn of the model. Only its text and its tool calls are sent to the model."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -52,7 +52,7 @@ class AssistantMessage(TypedDict):
     content: NotRequired[Annotated[str | None, JOINED_TEXT_OR_NULL]]
     refusal: NotRequired[str | None]
     tool_calls: NotRequired[Annotated[list[_AnyCall] | None, Field(fail_fast=True)]]
-    name: NotRequired[_Speaker | None]
+    name: NotRequired[_ParticipantName | None]
     function_call: NotRequired[FunctionCall | None]
     audio: NotRequired[None]
     annotations: NotRequired[Any]
@@ -63,7 +63,7 @@ class AssistantMessage(TypedDict):
 
 
 class ToolMessage(TypedDict):
-    """The result of one tool call. Some programs add the name of the tool, which its call tells anyway."""
+    """The result of one tool call. Some clients add the name of the tool, which is ignored, as the call has it."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -74,13 +74,13 @@ class ToolMessage(TypedDict):
 
 
 class FunctionMessage(TypedDict):
-    """The result of a function call, as it was before there were tools."""
+    """The result of a function call, in the form that OpenAI had before tools."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["function"]
     content: Annotated[Text | None, JOINED_TEXT_OR_NULL]
-    name: _Speaker
+    name: _ParticipantName
 
 
 _Message = Annotated[
@@ -91,10 +91,10 @@ Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES
 
 
 def to_turns(messages: Messages) -> list[dict[str, Any]]:
-    """Return the messages without what only an SDK added to them, and functions as tools.
+    """Return the messages without fields that only SDKs add, and with function calls converted to tool calls.
 
     Raises:
-        InvalidRequest: a function's result belongs to no earlier call of it.
+        InvalidRequest: a function's result belongs to no earlier call.
     """
     return _to_tools([_to_turn(dict(message)) for message in messages])
 
@@ -108,15 +108,17 @@ def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_tools(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make tool calls and their results of function calls and theirs, which have a name but no id."""
+    """Convert function calls and their results, which have a name but no id, to tool calls and results."""
     ids: dict[str, str] = {}
-    for place, turn in enumerate(turns):
+    for index, turn in enumerate(turns):
         if call := turn.pop("function_call", None):
-            if not turn.get("tool_calls"):  # some libraries write both
-                turn["tool_calls"] = [strip_call({"id": f"call_function_{place}", "function": call})]
+            if not turn.get("tool_calls"):  # some libraries send both
+                turn["tool_calls"] = [strip_call({"id": f"call_function_{index}", "function": call})]
             ids |= {call["function"]["name"]: call["id"] for call in turn["tool_calls"]}
         elif turn["role"] == "function":
             if (id_ := ids.get(turn["name"])) is None:
-                raise InvalidRequest("answers no function call before it.", field=f"messages.{place}.name")
-            turns[place] = {"role": "tool", "tool_call_id": id_, "content": turn["content"] or ""}
+                raise InvalidRequest(
+                    "is not the name of an earlier function call.", field=f"messages.{index}.name"
+                )
+            turns[index] = {"role": "tool", "tool_call_id": id_, "content": turn["content"] or ""}
     return turns

@@ -17,7 +17,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class TextFormat(TypedDict):
-    """Text, which is the default."""
+    """Text, the default."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -56,11 +56,13 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 
 
 def read_response_format(response_format: Any) -> Any:
-    """Return the form with its schema as strict models take it; one that they would refuse is refused here, for free.
+    """Return the format, with a strict schema normalized.
+
+    A schema that OpenAI would refuse is refused here, before anything is billed.
 
     Raises:
-        SchemaNotUsable: it is too large.
-        InvalidSchema: it is strict, and not within OpenAI's subset.
+        SchemaNotUsable: the schema is too large.
+        InvalidSchema: the schema is strict, and outside of OpenAI's subset.
     """
     described = (response_format or {}).get("json_schema", {})
     schema = described.get("schema")

@@ -1,4 +1,4 @@
-"""Define the `input` of /v1/responses: a text, or the items of a conversation, also those of earlier answers."""
+"""Define the `input` of /v1/responses: a text, or the items of a conversation, including earlier answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.web.schemas.v1.computer_use import ComputerCall, ComputerOutput
 from app.web.schemas.v1.custom_tools import CustomCallItem
 from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.hosted_tools import MadeImage
-from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.v1.refused_types import describe_refusal
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -29,7 +29,8 @@ _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
 _AS_IMAGE = "(as image)"
 _RESULTS = {f"{kind}_output": kind for kind in CALL_TYPES}
-# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
+# The id prefixes of items that are not sent to the model, nor references to them: reasoning, and hosted tools'
+# calls.
 _DROPPED = ("rs_", *[f"{prefix}_" for kind, prefix in HOSTED_PREFIXES.items() if kind != IMAGE_ITEM])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
@@ -65,7 +66,7 @@ class SystemItem(TypedDict):
 
 
 class AssistantItem(TypedDict):
-    """A message of the model, as it was answered."""
+    """A message of the model, as in the response."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -78,7 +79,7 @@ class AssistantItem(TypedDict):
 
 
 class FunctionCallItem(TypedDict):
-    """A call of a function by the model. The SDK's `parse()` adds the parsed arguments."""
+    """A function call by the model. The SDK's `parse()` adds the parsed arguments."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -95,7 +96,7 @@ class FunctionCallItem(TypedDict):
 
 
 class FunctionCallOutputItem(TypedDict):
-    """The result of one call."""
+    """The result of one function call."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -110,13 +111,13 @@ class FunctionCallOutputItem(TypedDict):
 
 
 class CustomCallOutputItem(FunctionCallOutputItem):
-    """The result of one call of a custom tool."""
+    """The result of one custom tool call."""
 
     type: Literal["custom_tool_call_output"]  # type: ignore[misc]
 
 
 class ReasoningItem(TypedDict):
-    """What the model thought before an earlier answer. It goes back to the model if it was sealed here."""
+    """The model's reasoning for an earlier answer. It is sent to the model if this server sealed it."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -129,9 +130,10 @@ class ReasoningItem(TypedDict):
 
 
 class HostedItem(TypedDict):
-    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it.
+    """The call of a hosted tool in an earlier answer, or a reference to one or to reasoning.
 
-    Or a reference to such an item, or to what a model reasoned, which then reasons anew.
+    It is not sent to the model, as the answer contains the results. The model reasons again where reasoning is
+    missing.
     """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
@@ -150,13 +152,13 @@ def _drop_item(item: HostedItem) -> dict[str, Any]:
     return {"type": item["type"]}
 
 
-def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
-    """Return the item without all but what may be sealed reasoning: summaries and ids say nothing here."""
+def _strip_reasoning(item: ReasoningItem) -> dict[str, Any]:
+    """Return the type and the sealed reasoning of the item, without its summary and ids, which are not used."""
     return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
 
 
 def _to_result(item: FunctionCallOutputItem) -> dict[str, Any]:
-    """Return the item with its output where messages have their content."""
+    """Return the item with its output in `content`, as in messages."""
     return {"type": item["type"], "call_id": item["call_id"], "content": item["output"]}
 
 
@@ -168,7 +170,7 @@ def _check_type(item: Any) -> Any:
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
     elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_dropped(item):
-        raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
+        raise ValueError(describe_refusal(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
 
 
@@ -197,7 +199,7 @@ _Item = Annotated[
     | Annotated[CustomCallOutputItem, AfterValidator(_to_result), Tag("custom_tool_call_output")]
     | Annotated[ComputerCall, Tag("computer_call")]
     | Annotated[ComputerOutput, Tag("computer_call_output")]
-    | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
+    | Annotated[ReasoningItem, AfterValidator(_strip_reasoning), Tag("reasoning")]
     | Annotated[MadeImage, Tag(_AS_IMAGE)]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
@@ -207,42 +209,44 @@ Items = Annotated[list[_Item], Field(min_length=1, max_length=MAX_MESSAGES, fail
 Input = Annotated[
     Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Items, Tag(AS_OTHER)], Discriminator(get_union_tag)
 ]
-"""A text of the user's, or items."""
+"""A text of the user, or items."""
 
 
 def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the turns in the form of OpenAI's chat: calls in a row are one turn, with the text before them.
+    """Return the turns in the form of chat completions: consecutive calls are one turn, with the text before them.
 
     Raises:
         InvalidRequest: there is no turn, or a result belongs to no earlier call.
     """
     turns: list[dict[str, Any]] = []
     calls: dict[str, tuple[str, int]] = {}
-    """The type and the place of each call, by its id."""
-    reasoned: list[dict[str, Any]] = []
-    """What the model thought before the next call."""
-    for place, item in enumerate(items):
+    """The type and the index of each call, by its id."""
+    reasoning: list[dict[str, Any]] = []
+    """The reasoning before the next call."""
+    for index, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
             _add_message(turns, item)
-            reasoned = reasoned if item["role"] == "assistant" else []
+            reasoning = reasoning if item["role"] == "assistant" else []
         elif kind == IMAGE_ITEM and "content" in item:
             turns.append({"role": "user", "content": item["content"]})
         elif kind == "reasoning":
-            # Between two calls of a turn, or after the last, it is that turn's already.
+            # Reasoning between two calls, or after the last one, belongs to the same turn.
             is_in_turn = bool(turns) and "tool_calls" in turns[-1]
-            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
+            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoning).extend(
                 item.get(KEPT_REASONING, ())
             )
         elif kind in CALL_TYPES:
-            calls[item["call_id"]] = kind, place
+            calls[item["call_id"]] = kind, index
             _add_call(turns, item)
-            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
-            reasoned = []
+            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoning)
+            reasoning = []
         elif kind in _RESULTS:
             answered, _ = calls.get(item["call_id"], (None, 0))
             if answered != _RESULTS[kind]:
-                raise InvalidRequest(f"answers no {_RESULTS[kind]} before it.", field=f"input.{place}.call_id")
+                raise InvalidRequest(
+                    f"is not the id of an earlier {_RESULTS[kind]}.", field=f"input.{index}.call_id"
+                )
             turns.append(_build_result(item))
     _check_computer_calls(calls, turns)
     if not (built := build_turns(turns)):
@@ -252,9 +256,9 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _add_message(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
     if item["role"] == "assistant" and turns and "tool_calls" in turns[-1]:
-        # What is said after calls, and before their results, belongs to the turn of the calls.
-        said = (turns[-1]["content"], item["content"])
-        turns[-1]["content"] = "\n\n".join(filter(None, said)) or None
+        # A text between calls and their results belongs to the turn of the calls.
+        texts = (turns[-1]["content"], item["content"])
+        turns[-1]["content"] = "\n\n".join(filter(None, texts)) or None
     else:
         turns.append({"role": item["role"], "content": item["content"]})
 
@@ -283,8 +287,11 @@ def _build_result(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_computer_calls(calls: Mapping[str, tuple[str, int]], turns: Sequence[dict[str, Any]]) -> None:
-    """Raise InvalidRequest if there is no screenshot after a call: there is no other result, so that OpenAI refuses it too."""
+    """Raise InvalidRequest if a computer call has no screenshot.
+
+    No other result can replace it, so OpenAI refuses it too.
+    """
     answered = {turn["tool_call_id"] for turn in turns if turn["role"] == "tool"}
-    for id_, (kind, place) in calls.items():
+    for id_, (kind, index) in calls.items():
         if kind == "computer_call" and id_ not in answered:
-            raise InvalidRequest("has no computer_call_output after it.", field=f"input.{place}.call_id")
+            raise InvalidRequest("has no computer_call_output after it.", field=f"input.{index}.call_id")

@@ -1,4 +1,4 @@
-"""Define `text` of /v1/responses: the form of the answer, which /v1/chat/completions calls `response_format`."""
+"""Define `text` of /v1/responses: the format of the answer, which /v1/chat/completions calls `response_format`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _Format = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(disc
 
 
 class TextOptions(OpenAIModel):
-    """The form of the answer, and how wordy it is."""
+    """The format of the answer, and its verbosity."""
 
     format: _Format | None = None
     verbosity: Verbosity | None = None
 
     def to_response_format(self) -> dict[str, Any] | None:
-        """Return the form as OpenAI's chat has it; None for text."""
+        """Return the format in the form of chat completions; None for text."""
         if self.format is None or self.format["type"] == "text":
             return None
         if self.format["type"] == "json_object":
@@ -46,6 +46,6 @@ class TextOptions(OpenAIModel):
         return {"type": "json_schema", "json_schema": given}
 
     def describe(self) -> dict[str, Any]:
-        """Return what a response repeats of it."""
+        """Return the options as a response repeats them."""
         verbosity = {} if self.verbosity is None else {"verbosity": self.verbosity}
         return {"format": self.format or {"type": "text"}, **verbosity}

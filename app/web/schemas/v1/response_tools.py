@@ -1,4 +1,4 @@
-"""Define the tools of /v1/responses, which has functions flat, and turn them into the form of OpenAI's chat."""
+"""Define the tools of /v1/responses, and convert them to the form of chat completions, which has nested fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from app.web.schemas.v1.custom_tools import (
 )
 from app.web.schemas.v1.fields import only
 from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, HostedTool, check_hosted_choice
-from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
+from app.web.schemas.v1.refused_types import ACCEPTED_TOOLS, describe_refusal
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -44,7 +44,10 @@ _COMPUTER_CHOICES = (*COMPUTER_TOOLS, "computer_use")
 
 
 class FunctionTool(TypedDict):
-    """A function that the client runs. What is for OpenAI's other ways to call one is taken where it says nothing."""
+    """A function that the client runs.
+
+    Fields for OpenAI's other ways to call it are accepted with default values only.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -69,7 +72,7 @@ class NamedFunction(TypedDict):
 
 
 class NamedHostedTool(TypedDict):
-    """A tool choice that names one tool that runs at OpenAI; of an MCP server's, also which one."""
+    """A tool choice that names one hosted tool, and for an MCP server also its label and tool."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -82,7 +85,7 @@ class NamedHostedTool(TypedDict):
 
 def _check_type(tool: Any) -> Any:
     if isinstance(tool, dict) and (kind := tool.get("type", "function")) != "function" and kind not in (*_TAGS,):
-        raise ValueError(refuse_type(kind, ONLY_CLIENTS))
+        raise ValueError(describe_refusal(kind, ACCEPTED_TOOLS))
     return tool
 
 
@@ -103,16 +106,17 @@ def _get_choice_tag(choice: Any) -> str:
 
 
 class _DescribedAs:
-    """Describe a value in the OpenAPI document as what it is validated as later."""
+    """Describes a value in the OpenAPI document as the type against which it is validated later."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(TypeAdapter(self._kind).core_schema)  # made for the document only: it takes 20 ms
+        return handler(TypeAdapter(self._kind).core_schema)  # only for the document, as it takes 20 ms
 
 
-# What is wrong with a tool that must be allowed is told once it is known that it is.
+# Tools that need a permission in the settings are validated after that was checked, so that the permission is the
+# first error to be reported.
 _HostedTool = Annotated[dict[str, Any], _DescribedAs(HostedTool)]
 _ComputerTool = Annotated[dict[str, Any], _DescribedAs(ComputerTool)]
 _Tool = Annotated[
@@ -137,14 +141,14 @@ ToolChoice = Annotated[
 
 
 def to_chat_tools(tools: Sequence[Any], computers: Sequence[Any]) -> list[dict[str, Any]] | None:
-    """Return the tools that the client runs in the form of OpenAI's chat; None if there are none.
+    """Return the tools that the client runs, in the form of chat completions; None if there are none.
 
     Args:
-        tools: all of the request's.
-        computers: those of them that are for a computer, which is allowed. A chat has no other form of them.
+        tools: all tools of the request.
+        computers: the computer tools among them, which are allowed. Chat completions have no other form for them.
 
     Raises:
-        InvalidSchema: a function must be strict, and its parameters are not within OpenAI's subset.
+        InvalidSchema: a function is strict, and its parameters are outside of OpenAI's subset.
     """
     steps = WorkBudget(MAX_STEPS)
     made: list[dict[str, Any]] = []
@@ -158,7 +162,10 @@ def to_chat_tools(tools: Sequence[Any], computers: Sequence[Any]) -> list[dict[s
 
 
 def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str, Any]:
-    """Return a function, strict as asked for, else if its parameters are such that the arguments can match."""
+    """Return a function.
+
+    If the request does not set `strict`, it is strict if its parameters are in OpenAI's subset.
+    """
     given = {name: tool.get(name) for name in ("name", "description", "parameters")}
     function: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     strict = tool.get("strict")
@@ -176,15 +183,15 @@ def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str,
 def to_chat_choice(
     choice: str | Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]], hosted: HostedTools | None = None
 ) -> str | dict[str, Any] | None:
-    """Return the choice in the form of OpenAI's chat; None if it says nothing, as without tools.
+    """Return the tool choice in the form of chat completions; None if there is none, or no tools.
 
     Args:
-        choice: as it is given, but for `allowed_tools`.
-        tools: that the client runs, in the form of OpenAI's chat.
-        hosted: that run at OpenAI.
+        choice: the request's choice, or the mode of its `allowed_tools`.
+        tools: the tools that the client runs, in the form of chat completions.
+        hosted: the hosted tools.
 
     Raises:
-        InvalidRequest: it needs a tool that is not given.
+        InvalidRequest: the choice needs a tool that is not among the request's tools.
     """
     if choice is not None and not isinstance(choice, str):
         kind = choice["type"]
@@ -203,7 +210,12 @@ def to_chat_choice(
 
 
 def describe_tools(tools: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tools that were sent, in the form of a chat, as a response repeats them: with what was given of each."""
+    """Return the client's tools as a response repeats them.
+
+    Args:
+        tools: the tools that were sent to the model, in the form of chat completions.
+        given: the tools of the request, whose parameters are repeated unchanged.
+    """
     functions = {tool["name"]: tool for tool in given if tool.get("type") == "function"}
     return [_describe(tool, functions) for tool in tools]
 

@@ -19,7 +19,7 @@ from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperatu
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.allowed_tools import choose_tools
-from app.web.schemas.v1.computer_use import read_computer_tools, use_computer
+from app.web.schemas.v1.computer_use import has_computer_calls, read_computer_tools
 from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
 from app.web.schemas.v1.hosted_tools import check_read_images, describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import read_response_format
@@ -42,12 +42,12 @@ def _check_included(names: list[str]) -> list[str]:
     return names
 
 
-# All others are about tools that OpenAI runs, and about reasoning.
+# All other values are about hosted tools and reasoning.
 Include = Annotated[list[str], Field(max_length=100), AfterValidator(_check_included)]
 
 
 class ReasoningOptions(OpenAIModel):
-    """How much the model thinks. What it thinks is not shown, so the rest is accepted and ignored."""
+    """How much the model reasons. Other options are ignored, as the reasoning is not shown."""
 
     effort: ReasoningEffort | None = None
     summary: Any = None
@@ -57,15 +57,15 @@ class ReasoningOptions(OpenAIModel):
 
 
 class StreamOptions(OpenAIModel):
-    """What a stream has beside its events."""
+    """Options of a stream: padding."""
 
     include_obfuscation: bool | None = None
 
 
 class ResponsesRequest(PromptFields, OpenAIModel):
-    """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
+    """OpenAI's complete request. Parameters of type Any are ignored, or accept `only` the supported values.
 
-    An SDK sends the fields that OpenAI does not have in its `extra_body`.
+    OpenAI's SDKs send the fields that OpenAI does not have by `extra_body`.
     """
 
     input: Input
@@ -100,7 +100,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     include: Include | None = None
     image: Any = None
-    user: Any = None  # who calls is known from the credential
+    user: Any = None  # the credential identifies the user
     safety_identifier: Any = None
     prompt_cache_key: Any = None
     prompt_cache_options: Any = None
@@ -111,15 +111,15 @@ class ResponsesRequest(PromptFields, OpenAIModel):
 
     @property
     def may_be_padded(self) -> bool:
-        """Whether the events of a stream may have a field that only fills them up."""
+        """Whether the events of a stream may have a padding field."""
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     @property
-    def asks_for_reasoning(self) -> bool:
-        """Whether the client keeps what the model reasons, since it knows that nothing is stored.
+    def requests_reasoning(self) -> bool:
+        """Whether the client will return the reasoning items, since it expects that the server stores nothing.
 
-        Others may refer to the items of an answer instead of sending them: the AI SDK does, also to a text that
-        comes after reasoning.
+        Other clients may send references to the items of an answer instead of the items. The AI SDK does, even to
+        a text after reasoning.
         """
         return self.store is False or ENCRYPTED_REASONING in (self.include or ())
 
@@ -139,10 +139,13 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         server_tools: OfferedTools | None = None,
         hosted_tools: HostedToolSettings,
     ) -> ChatCall:
-        """Build the call to the service. Args and Raises as ChatRequest.to_call(); `hosted_tools` may be used."""
+        """Build the call to the service. Args and Raises are those of ChatRequest.to_call().
+
+        `hosted_tools` are the settings of the hosted tools that may be used.
+        """
         self._check()
         computers = read_computer_tools(self.tools or (), hosted_tools)
-        has_computer = use_computer(self.items, hosted_tools) or bool(computers)
+        has_computer = has_computer_calls(self.items, hosted_tools) or bool(computers)
         self._prepare_media(media, prompts)
         prompt, text = prompts.select(self), self.text or TextOptions()
         hosted = read_hosted_tools(
@@ -152,7 +155,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         chat_tools = to_chat_tools(self.tools or (), computers)
         tools, hosted, choice = choose_tools(self.tool_choice, chat_tools, hosted)
         settings = {
-            # Every SDK sends a model, so that of a stored prompt replaces it.
+            # SDKs always send a model, so a stored prompt's model overrides it.
             "model": None if prompts.overrides("model", prompt) else self.model,
             "max_tokens": self.max_output_tokens,
             "temperature": self.temperature,
@@ -174,7 +177,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
     def describe(self, call: ChatCall) -> dict[str, Any]:
-        """Return what a response repeats of its request: the caller's own parameters, and none of a stored prompt's."""
+        """Return the parameters that a response repeats: those of the request, and none of a stored prompt."""
         text = self.text or TextOptions()
         tools = describe_tools(call.tools or (), self.tools or ())
         return {
@@ -204,16 +207,16 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             raise InvalidRequest("only a stream can be resumed.", field="resumable")
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
-        """Replace the images and files of the items, in place. Raises as MediaIntake.prepare() does."""
+        """Replace the images and files of the items in place. Raises the errors of MediaIntake.prepare()."""
         conversation = ConversationRequest.model_construct(
             messages=self.items, prompt_name=self.prompt_name, variables=self.variables
         )
         media.prepare(conversation, "chat", self.model, prompts, self._name_part)
 
-    def _name_part(self, place: int, number: int, kind: str) -> str:
-        item_type = self.items[place].get("type", "message")
+    def _name_part(self, index: int, number: int, kind: str) -> str:
+        item_type = self.items[index].get("type", "message")
         if item_type == "computer_call_output":
-            return f"input.{place}.output.image_url"
+            return f"input.{index}.output.image_url"
         if item_type == IMAGE_ITEM:
-            return f"input.{place}.result"
-        return f"input.{place}.{'content' if item_type == 'message' else 'output'}.{number}.{kind}"
+            return f"input.{index}.result"
+        return f"input.{index}.{'content' if item_type == 'message' else 'output'}.{number}.{kind}"

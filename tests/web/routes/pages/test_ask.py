@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from app.auth.visitor_tokens.forms import disguise, undisguise
+from app.auth.visitor_tokens.forms import decode_base32, encode_base32
 from app.web.forms import ask_form
 from tests.conftest import ORIGIN
 from tests.fakes.site import bearer
@@ -125,16 +125,16 @@ def test_a_form_that_failed_may_be_sent_again_as_it_is(site, upstream):
 
 def test_a_forged_a_foreign_and_a_changed_token_let_nobody_in(site, upstream):
     token = form_token(site)
-    head, claims, signature = undisguise(token).split(".")
-    other_claims = undisguise(form_token(site, userId="bob")).split(".")[1]
+    head, claims, signature = decode_base32(token).split(".")
+    other_claims = decode_base32(form_token(site, userId="bob")).split(".")[1]
 
     for wrong in (
         "x",
         "a.b.c",
-        disguise(f"{head}.{other_claims}.{signature}"),
-        disguise(f"{head}.{claims}."),
-        disguise(site.token()),
-        undisguise(token),
+        encode_base32(f"{head}.{other_claims}.{signature}"),
+        encode_base32(f"{head}.{claims}."),
+        encode_base32(site.token()),
+        decode_base32(token),
         f"{token}é",
         site.token(),  # the visitor's, which is not a form's
         site.key,
@@ -143,7 +143,7 @@ def test_a_forged_a_foreign_and_a_changed_token_let_nobody_in(site, upstream):
         answer = post(site, formToken=wrong, message="Hi")
         assert answer.status_code == 401, wrong
         assert "<textarea" not in answer.text
-    for as_visitors in (token, undisguise(token)):
+    for as_visitors in (token, decode_base32(token)):
         assert site.chat(as_visitors, Origin=ORIGIN).status_code == 401, "a form's token is not the visitor's"
     assert upstream.sent == []
 
