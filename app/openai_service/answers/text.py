@@ -29,10 +29,10 @@ def read_json(raw: bytes | str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return mend(read_json_with_halves(raw))
+        return repair_surrogates(read_json_with_surrogates(raw))
 
 
-def read_json_with_halves(raw: bytes | str) -> Any:
+def read_json_with_surrogates(raw: bytes | str) -> Any:
     """Return the value of a JSON text that orjson refuses for a half of a letter; its strings keep their halves.
 
     Raises:
@@ -47,14 +47,14 @@ def read_json_with_halves(raw: bytes | str) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def mend(value: Any) -> Any:
+def repair_surrogates(value: Any) -> Any:
     """Return a JSON value whose strings can be sent: halves that meet are joined, lone ones replaced."""
     if isinstance(value, str):
         return value if value.isascii() else _mend_text(value)
     if isinstance(value, list):
-        return [mend(item) for item in value]
+        return [repair_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {mend(name): mend(item) for name, item in value.items()}
+        return {repair_surrogates(name): repair_surrogates(item) for name, item in value.items()}
     return value
 
 

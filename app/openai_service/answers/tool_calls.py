@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.answers.text import mend
+from app.openai_service.answers.text import repair_surrogates
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.streaming.events import ToolCallDelta, ToolCallObject
 
@@ -43,7 +43,7 @@ class _Call:
         """Return what can be said now: a letter that is split over two pieces comes with the second."""
         text = self.half + piece
         self.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        said: str = mend(text.removesuffix(self.half))
+        said: str = repair_surrogates(text.removesuffix(self.half))
         return said
 
     @property
@@ -141,7 +141,7 @@ class ToolCalls:
         if isinstance(arguments, str):
             piece = arguments
         else:
-            piece = "" if arguments is None or call.pieces else orjson.dumps(mend(arguments)).decode()
+            piece = "" if arguments is None or call.pieces else orjson.dumps(repair_surrogates(arguments)).decode()
         if piece:
             call.pieces.append(piece)
         return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.join(piece), call.type)
@@ -200,11 +200,15 @@ def read_arguments(call: Mapping[str, Any]) -> str:
     """Return what a call says: its arguments, its text, or the JSON of what a computer shall do."""
     if "function" in call:
         return str(call["function"]["arguments"])
-    return str(call["custom"]["input"]) if "custom" in call else orjson.dumps(mend(call["computer"])).decode()
+    return (
+        str(call["custom"]["input"])
+        if "custom" in call
+        else orjson.dumps(repair_surrogates(call["computer"])).decode()
+    )
 
 
 def _complete(call: _Call) -> str:
-    arguments: str = mend(call.arguments)
+    arguments: str = repair_surrogates(call.arguments)
     return arguments if call.type == "custom" else _fill(arguments)
 
 
@@ -224,4 +228,4 @@ def _read_id(value: object) -> str:
 
 
 def _read_text(value: object) -> str:
-    return mend(value) if isinstance(value, str) else ""
+    return repair_surrogates(value) if isinstance(value, str) else ""

@@ -21,7 +21,7 @@ from app.upstream_http.call_state import CallState, Tick
 CIRCUIT = ("batches", "")
 """The operation, and no model: these requests call none."""
 
-NOT_THERE = (404, 405)
+NOT_FOUND = (404, 405)
 """How a server answers that has no such object, or no Batch API."""
 
 _TICK_S = 1.0
@@ -102,7 +102,7 @@ class BatchCalls:
             for _ in pause(wait_s, tick_s=_TICK_S):
                 pass
             permit = self._admit_retry(caller, deadline)
-        if failure.upstream_status not in NOT_THERE:
+        if failure.upstream_status not in NOT_FOUND:
             self._note_failure(failure)
         raise failure
 

@@ -15,7 +15,7 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
-from app.openai_service.batches.calls import NOT_THERE, BatchCalls, WatchRequest
+from app.openai_service.batches.calls import NOT_FOUND, BatchCalls, WatchRequest
 from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
@@ -24,8 +24,8 @@ from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.kept_items import drop_items, has_items
-from app.openai_service.responses.request_body import NOT_STORED, build_response_body, find_chat_only, lift_limit
+from app.openai_service.responses.kept_items import drop_reasoning_items, has_reasoning_items
+from app.openai_service.responses.request_body import NOT_STORED, build_response_body, clamp_limit, find_chat_only
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
@@ -136,10 +136,10 @@ class OpenAIBatches:
             changed_body, changes = parameter_support.adapt(path, model, body)
             changed_body, lowered = parameter_support.lower_details(model, changed_body)
             if path == RESPONSES_PATH:
-                changed_body, more = lift_limit(changed_body)
+                changed_body, more = clamp_limit(changed_body)
                 changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
-            elif has_items(changed_body["messages"]):
-                changed_body = {**changed_body, "messages": drop_items(changed_body["messages"])}
+            elif has_reasoning_items(changed_body["messages"]):
+                changed_body = {**changed_body, "messages": drop_reasoning_items(changed_body["messages"])}
             adapted.append(changed_body)
             adjusted |= changes | lowered
         return path, adapted, adjusted
@@ -177,7 +177,7 @@ class OpenAIBatches:
             )
             return read_id(response)
         except UpstreamError as error:
-            if error.upstream_status in NOT_THERE:
+            if error.upstream_status in NOT_FOUND:
                 self.note_failure(error)
                 raise BatchesNotOffered from None
             raise

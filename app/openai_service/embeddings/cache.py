@@ -45,8 +45,8 @@ class EmbeddedTexts:
     """The texts of one request and their vectors.
 
     Attributes:
-        unknown: the texts without a cached vector; without duplicates if the cache is on.
-        found: the number of texts with a cached vector.
+        uncached: the texts without a cached vector; without duplicates if the cache is on.
+        cached_count: the number of texts with a cached vector.
         model: that made one of the cached vectors.
     """
 
@@ -57,9 +57,9 @@ class EmbeddedTexts:
         self._vectors: dict[bytes, VectorJson] = {}
         self.model = ""
         self._read_cached()
-        self.found = sum(key in self._vectors for key in keys)
+        self.cached_count = sum(key in self._vectors for key in keys)
         self._missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
-        self.unknown = list(self._missing.values())
+        self.uncached = list(self._missing.values())
 
     def _read_cached(self) -> None:
         """Read the cached vectors, a few at a time; those of more texts go to a file."""

@@ -58,7 +58,7 @@ class Endpoints:
         suits = self._suits(model, body) if self._has_responses else self._is_needed(model, body)
         return RESPONSES_PATH if suits else CHAT_PATH
 
-    def asks_for_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
+    def requests_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
         """Return whether a response is asked for its reasoning, which models without any refuse."""
         if model in self._without_encrypted:
             return False
@@ -67,7 +67,7 @@ class Endpoints:
             return family.default_effort is not None
         return model in self._needs or "reasoning_effort" in body
 
-    def least_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
+    def get_min_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
         """Return how many tokens an answer may have although the request allows fewer."""
         if self._api == "chat":
             return 0

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.openai_service.answers.text import TextEvent, mend
+from app.openai_service.answers.text import TextEvent, repair_surrogates
 from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
-from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
-from app.openai_service.responses.kept_items import keep_item, limit_items
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_stored_ids
+from app.openai_service.responses.kept_items import build_reasoning_item, limit_reasoning_items
 from app.openai_service.responses.made_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
 from app.openai_service.streaming.events import (
@@ -38,7 +38,7 @@ class GrowingItem:
     Attributes:
         kind: message, commentary, the type of a call, or what else the server says.
         latest: the item as the server last told it whole.
-        position: of a call among the calls; of an item of a hosted tool, among those; of what is kept, as in a KeptItem.
+        position: of a call among the calls; of an item of a hosted tool, among those; of what is kept, as in a ReasoningItem.
         arguments: of a call, in pieces.
         half: the first half of a letter with which the last piece of its arguments ended, if it did.
         has_text: whether a piece of its text has come.
@@ -100,7 +100,11 @@ class GrowingOutput:
         # A letter that is split over two pieces comes with the second.
         text = item.half + piece
         item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)), CALL_TYPES[item.kind])]
+        return [
+            ToolCallDelta(
+                item.position, "", "", repair_surrogates(text.removesuffix(item.half)), CALL_TYPES[item.kind]
+            )
+        ]
 
     def add_step(self, kind: str, event: Mapping[str, Any]) -> Events:
         """Take an event that tells how far the call of a hosted tool is."""
@@ -108,7 +112,7 @@ class GrowingOutput:
         if item is None or item.kind not in HOSTED_ITEMS:
             return []
         fields = {name: value for name, value in event.items() if name not in _OF_PLACE}
-        return [HostedStep(item.position, kind, hide_kept_ids(fields))]
+        return [HostedStep(item.position, kind, hide_stored_ids(fields))]
 
     def annotate(self, event: Mapping[str, Any]) -> Events:
         """Take an annotation on the text so far."""
@@ -116,7 +120,7 @@ class GrowingOutput:
         if item.kind != "message" or not isinstance(annotation, dict):
             return []
         item.annotated += 1
-        return [Annotation(hide_kept_ids(annotation))]
+        return [Annotation(hide_stored_ids(annotation))]
 
     def complete(self, event: Mapping[str, Any]) -> Events:
         """Take an item as it is at its end, with what no event has told before."""
@@ -144,7 +148,7 @@ class GrowingOutput:
             item.is_complete = True
             if item.kind == IMAGE_ITEM:
                 check_images([each.latest for each in self._hosted])
-            events.append(HostedStep(item.position, "done", hide_kept_ids(whole)))
+            events.append(HostedStep(item.position, "done", hide_stored_ids(whole)))
         elif item.kind in CALL_TYPES and not item.arguments and _says(whole, item.kind):
             arguments = read_arguments(read_call(whole))
             item.arguments.append(arguments)
@@ -158,9 +162,9 @@ class GrowingOutput:
         """
         if not events or isinstance(events[0], Reasoning) or not self._untold:
             return events
-        entries = [keep_item(item.latest, self._requested, item.position) for item in self._untold]
+        entries = [build_reasoning_item(item.latest, self._requested, item.position) for item in self._untold]
         self._untold.clear()
-        kept = limit_items([entry for entry in entries if entry])
+        kept = limit_reasoning_items([entry for entry in entries if entry])
         return [Thought(kept), *events] if kept else events
 
     def finish(self) -> Output:
@@ -179,7 +183,7 @@ class GrowingOutput:
         if added.kind in HOSTED_ITEMS:
             added.position = len(self._hosted)
             self._hosted.append(added)
-            return [HostedStep(added.position, "added", hide_kept_ids(item))]
+            return [HostedStep(added.position, "added", hide_stored_ids(item))]
         if added.kind in _KEPT:
             added.position = self._calls + any(item.has_text for item in self._items if item.kind == "message")
         if added.kind not in CALL_TYPES:

@@ -17,7 +17,7 @@ from app.openai_service.responses.made_images import IMAGE_ITEM, IMAGE_TOOL
 MAX_CALLS = "max_tool_calls"
 """The field of a body that has hosted tools: how many calls one answer may make."""
 
-TOKENS_OF_CALL = 8_000
+TOKENS_PER_CALL = 8_000
 """What one call brings into the input, about. OpenAI bills its small models this many for a search, whatever it found."""
 
 HOSTED_ITEMS = {
@@ -91,7 +91,7 @@ def count_calls(items: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def hide_kept_ids(item: Mapping[str, Any]) -> dict[str, Any]:
+def hide_stored_ids(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item or an annotation with names of our own for what is kept at OpenAI, always the same ones."""
     hidden = _hide(item)
     for name in ("results", "outputs"):

@@ -15,14 +15,14 @@ KEY = REASONING_ITEMS
 """The key of an assistant message."""
 KEY_JSON = b'"reasoning_items"'
 
-KeptItem = dict[str, Any]
+ReasoningItem = dict[str, Any]
 """`{"model": requested, "at": items before it, "item": as it is sent back}`."""
 
 # Of one answer. Without its items a model reasons afresh, which costs less than sending such a mass.
 _MAX_CHARS = 1_000_000
 
 
-def keep_item(item: Mapping[str, Any], model: str, at: int) -> KeptItem | None:
+def build_reasoning_item(item: Mapping[str, Any], model: str, at: int) -> ReasoningItem | None:
     """Return the entry of a reasoning or commentary item, or None if it cannot be sent back.
 
     Without `store` the upstream knows no item by its id, so reasoning without its encrypted content is of no use.
@@ -49,18 +49,18 @@ def keep_item(item: Mapping[str, Any], model: str, at: int) -> KeptItem | None:
     return {"model": model, "at": at, "item": kept}
 
 
-def limit_items(items: Sequence[KeptItem]) -> list[KeptItem]:
+def limit_reasoning_items(items: Sequence[ReasoningItem]) -> list[ReasoningItem]:
     """Return the items, or none if they are too large."""
     size = sum(len(entry["item"].get("encrypted_content") or "") for entry in items)
     return list(items) if size <= _MAX_CHARS else []
 
 
-def has_items(messages: Iterable[Mapping[str, Any]]) -> bool:
+def has_reasoning_items(messages: Iterable[Mapping[str, Any]]) -> bool:
     """Return whether any message has such items."""
     return any(KEY in message for message in messages)
 
 
-def drop_items(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def drop_reasoning_items(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages without the items, as an upstream that is asked for a chat completion must get them."""
     return [
         {name: value for name, value in message.items() if name != KEY} if KEY in message else message

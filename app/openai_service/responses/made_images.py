@@ -40,7 +40,7 @@ def check_images(items: Iterable[Mapping[str, Any]]) -> None:
         raise ImagesTooLarge
 
 
-def limit_event(body: Mapping[str, Any]) -> int:
+def get_max_event_bytes(body: Mapping[str, Any]) -> int:
     """Return how many bytes an event of a body's answer may have: the last one has all images again."""
     has_images = any(tool["type"] == IMAGE_TOOL for tool in body.get("tools") or ())
     return _LAST_EVENT_BYTES if has_images else MAX_EVENT_BYTES

@@ -8,11 +8,11 @@ from typing import Any
 
 from app.models.token_counts import Usage
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import mend
+from app.openai_service.answers.text import repair_surrogates
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
 from app.openai_service.responses.client_tools import CALL_TYPES, read_call
-from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_kept_ids
-from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_stored_ids
+from app.openai_service.responses.kept_items import ReasoningItem, build_reasoning_item, limit_reasoning_items
 from app.openai_service.responses.usage import rename_usage
 from app.openai_service.transport.sdk_errors import translate_error_object
 
@@ -44,7 +44,7 @@ class Output:
     text: str = ""
     refusal: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
-    kept: list[KeptItem] = field(default_factory=list)
+    kept: list[ReasoningItem] = field(default_factory=list)
     hosted: list[Mapping[str, Any]] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Output:
 def read_items(items: object, model: str) -> Output:
     """Read the output of a response that was asked of a model."""
     output = Output()
-    kept: list[KeptItem | None] = []
+    kept: list[ReasoningItem | None] = []
     for item in items if isinstance(items, list) else ():
         if not isinstance(item, Mapping):
             continue
@@ -62,16 +62,16 @@ def read_items(items: object, model: str) -> Output:
             case type_ if type_ in CALL_TYPES:
                 output.calls.append(read_call(item))
             case "reasoning":
-                kept.append(keep_item(item, model, at))
+                kept.append(build_reasoning_item(item, model, at))
             case "message" if item.get("phase") == COMMENTARY:
-                kept.append(keep_item(item, model, at))
+                kept.append(build_reasoning_item(item, model, at))
             case "message":
                 output.annotations += read_annotations(item, len(output.text))
                 output.text += "".join(read_parts(item, "output_text", "text"))
                 output.refusal += "".join(read_parts(item, "refusal", "refusal"))
             case type_ if type_ in HOSTED_ITEMS:
                 output.hosted.append(item)
-    output.kept = limit_items([entry for entry in kept if entry])
+    output.kept = limit_reasoning_items([entry for entry in kept if entry])
     return output
 
 
@@ -80,7 +80,7 @@ def read_parts(item: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
     parts: Iterable[object] = item["content"] if isinstance(item.get("content"), list) else ()
     for part in parts:
         if isinstance(part, Mapping) and part.get("type") == kind and isinstance(part.get(name), str):
-            yield mend(part[name])
+            yield repair_surrogates(part[name])
 
 
 def read_annotations(item: Mapping[str, Any], begin: int = 0) -> Iterator[dict[str, Any]]:
@@ -92,7 +92,7 @@ def read_annotations(item: Mapping[str, Any], begin: int = 0) -> Iterator[dict[s
         listed = part.get("annotations")
         for each in listed if isinstance(listed, list) else ():
             if isinstance(each, dict):
-                yield _shift(hide_kept_ids(each), begin)
+                yield _shift(hide_stored_ids(each), begin)
         begin += len(part["text"]) if isinstance(part.get("text"), str) else 0
 
 

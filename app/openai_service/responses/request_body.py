@@ -73,7 +73,7 @@ def build_response_body(
     translated["input"] = build_items(body["messages"], model)
     translated |= {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
-    body, lifted = lift_limit(body)
+    body, lifted = clamp_limit(body)
     if (limit := get_limit(body)) is not None:
         translated["max_output_tokens"] = limit
     if (choice := body.get("tool_choice")) is not None:
@@ -87,7 +87,7 @@ def build_response_body(
     return translated, adjusted | lifted
 
 
-def lift_limit(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def clamp_limit(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the body of a chat completion with a limit that responses accept, and the change if it was too low."""
     limit = get_limit(body)
     if limit is None or limit >= MIN_OUTPUT_TOKENS:

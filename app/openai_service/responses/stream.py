@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from app.models.token_counts import Usage, note_tokens
-from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextEvent, TextJoiner, read_json_with_surrogates, repair_surrogates
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.responses.answer import is_response, make_answer_id
@@ -245,10 +245,10 @@ def _read_delta(event: dict[str, Any], joiner: TextJoiner | None, make_event: An
 def _read_with_halves(raw: bytes) -> Any:
     """Return an event that has half a letter somewhere; only its delta keeps it."""
     try:
-        whole = read_json_with_halves(raw)
+        whole = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    event = mend(whole)
+    event = repair_surrogates(whole)
     if isinstance(whole, dict) and isinstance(whole.get("delta"), str):
         event["delta"] = whole["delta"]
     return event

@@ -12,7 +12,7 @@ import orjson
 from app.models.token_counts import Usage
 from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextJoiner, read_json_with_surrogates, repair_surrogates
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import Done, Events, Token
@@ -182,10 +182,10 @@ class ChunkReader:
 def _read_with_halves(raw: bytes) -> Any:
     """Return a chunk that has half a letter somewhere; only the texts of its delta keep theirs."""
     try:
-        whole = read_json_with_halves(raw)
+        whole = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    chunk = mend(whole)
+    chunk = repair_surrogates(whole)
     match whole:
         case {"choices": [{"delta": delta}, *_]}:
             chunk["choices"][0]["delta"] = delta

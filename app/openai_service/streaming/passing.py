@@ -1,4 +1,4 @@
-"""Passing: passes on what arrives of an answer while whoever reads it sleeps, as long as it is nothing but tokens."""
+"""TokenRelay: passes on what arrives of an answer while whoever reads it sleeps, as long as it is nothing but tokens."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TokenFrame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class TokenWriter:
     """How tokens are written to the client.
 
     Attributes:
@@ -60,7 +60,7 @@ class Writing:
     frame_token: Callable[[], TokenFrame | None]
 
 
-class Passing:
+class TokenRelay:
     """What of one answer is passed on. Each moment counts as reading on does: for the idle timeout, and for the charge."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Passing:
         self._last_at = 0.0
         self._count_at = 0.0
 
-    def begin(self, writing: Writing) -> Callable[[bytes], bool]:
+    def begin(self, token_writer: TokenWriter) -> Callable[[bytes], bool]:
         """Return what writes the tokens of bytes, or returns False, and does nothing, if there is anything else in them.
 
         It may be used until somebody else reads the answer, or writes to the client.
@@ -84,7 +84,7 @@ class Passing:
         than what it does, in a worker that sleeps between two chunks.
         """
         read_tokens, state, uncounted = self._reader.read_tokens, self._call_state, self._uncounted
-        relay, write, send = writing.relay, writing.write, writing.relay.write
+        relay, write, send = token_writer.relay, token_writer.write, token_writer.relay.write
         tick_s, idle_timeout_s = state.tick_s, self._idle_timeout_s
         before = after = opening = closing = b""
         start = after_size = 0
@@ -95,7 +95,7 @@ class Passing:
             nonlocal before, after, start, after_size, opening, closing, close
             before, after = self._reader.text_frame
             start, after_size = len(before), len(after)
-            if (frame := writing.frame_token()) is None:
+            if (frame := token_writer.frame_token()) is None:
                 after = b""
             else:
                 opening, closing, close = frame

@@ -14,7 +14,7 @@ from app.models.token_counts import Usage
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Events, estimate_tokens
-from app.openai_service.streaming.passing import Passing
+from app.openai_service.streaming.passing import TokenRelay
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
 
@@ -60,14 +60,14 @@ class StreamedAnswer:
     """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done.
 
     Attributes:
-        passing: passes on tokens that arrive while `rest` is waited for, instead of having them yielded. None if tokens
+        token_relay: passes on tokens that arrive while `rest` is waited for, instead of having them yielded. None if tokens
             are not all that `rest` makes of them.
     """
 
     model: str
     first: Events
     rest: Ticks[None]
-    passing: Passing | None = None
+    token_relay: TokenRelay | None = None
 
 
 def open_answer(
@@ -83,10 +83,10 @@ def open_answer(
     Raises:
         UpstreamError: the stream contains an error, is empty or truncated, or took longer than allowed.
     """
-    passing = Passing(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
-    stream = _read(response, reader, call_state, record, passing, idle_timeout_s)
+    token_relay = TokenRelay(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
+    stream = _read(response, reader, call_state, record, token_relay, idle_timeout_s)
     first = yield from _read_first(stream)
-    return StreamedAnswer(reader.model, first, stream, passing)
+    return StreamedAnswer(reader.model, first, stream, token_relay)
 
 
 def open_rounds(stream: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
@@ -118,7 +118,7 @@ def _read(
     reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
-    passing: Passing,
+    token_relay: TokenRelay,
     idle_timeout_s: float,
 ) -> Ticks[None]:
     """Read the answer to the last attempt."""
@@ -127,9 +127,9 @@ def _read(
     body = iter(response.stream)  # type: ignore[arg-type]
     try:
         try:
-            yield from _read_events(body, reader, call_state, record, passing, idle_timeout_s)
+            yield from _read_events(body, reader, call_state, record, token_relay, idle_timeout_s)
         finally:
-            passing.count()
+            token_relay.count()
         call_state.limit_wait(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is complete; only the connection failed
             while next(body, b""):
@@ -160,7 +160,7 @@ def _read_events(
     reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
-    passing: Passing,
+    token_relay: TokenRelay,
     idle_timeout_s: float,
 ) -> Ticks[None]:
     """Yield the events of a body. Count their tokens before they are yielded: the client may leave then."""
@@ -168,7 +168,7 @@ def _read_events(
     has_begun = False
     chunks_read = 0
     for data in body:
-        passing.count()
+        token_relay.count()
         events: Events = []
         if not data:  # a tick
             yield events

@@ -159,9 +159,9 @@ def test_large_images_may_come_twice_in_a_stream(person, upstream):
 
 
 def test_only_the_answers_with_images_may_have_such_events():
-    assert bounds.limit_event({"tools": [PLAIN]}) == bounds.MAX_IMAGE_CHARS + 8 * MIB
+    assert bounds.get_max_event_bytes({"tools": [PLAIN]}) == bounds.MAX_IMAGE_CHARS + 8 * MIB
     for body in ({}, {"tools": []}, {"tools": [{"type": "web_search"}]}):
-        assert bounds.limit_event(body) == 8 * MIB
+        assert bounds.get_max_event_bytes(body) == 8 * MIB
 
 
 @pytest.mark.parametrize("stream", [False, True])
