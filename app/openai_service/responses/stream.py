@@ -67,7 +67,7 @@ class ResponseReader:
             UpstreamFailed: the data is not a stream of a response.
             UpstreamError: the response failed, or the stream contains an error.
         """
-        halves = self._joiner.waiting
+        halves = self._joiner.pending
         for arrived in self._splitter.feed(data):
             if arrived[-1:] != b"}" and arrived.strip() == _END:
                 self.end(events, is_said=True)
@@ -87,7 +87,7 @@ class ResponseReader:
 
     def read_tokens(self, data: bytes) -> Events:
         """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
-        if not self._answer or self.is_done or self._joiner.waiting:
+        if not self._answer or self.is_done or self._joiner.pending:
             return []
         found = self._splitter.feed_whole(data)
         events: Events = []
@@ -138,7 +138,7 @@ class ResponseReader:
             return None
 
     def _read(self, raw: bytes, events: Events) -> None:
-        joiner = self._joiner if self._joiner.waiting else None
+        joiner = self._joiner if self._joiner.pending else None
         try:
             event = orjson.loads(raw)
         except orjson.JSONDecodeError:
