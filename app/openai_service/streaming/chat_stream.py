@@ -1,4 +1,4 @@
-"""ChatStream: the streamed answer that the service returns. It records the call and releases the upstream."""
+"""ChatStream: the streamed answer that the service returns. It records the call and closes the upstream request."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class ChatStream:
         return self._stream
 
     def relay_tokens(self, token_writer: TokenWriter) -> None:
-        """Have tokens written that arrive while the stream is waited for, instead of yielding them.
+        """Write tokens to the client as they arrive, instead of yielding them, while the caller waits for the stream.
 
-        That is done in the server's loop, and must not wait for anything.
+        The server's event loop calls the writer, so it must not block.
         """
         self._token_writer = token_writer
         self._start_relaying()
 
     def stop_relaying(self) -> None:
-        """Have everything yielded again."""
+        """Yield all events again."""
         self._call_state.relaying = self._token_writer = None
 
     def _start_relaying(self) -> None:
