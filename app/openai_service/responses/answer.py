@@ -62,7 +62,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
 
 
 def make_answer_id(response_id: object) -> str:
-    """Return an id for our answer, always the same for a response. The upstream's id would give access to data stored there."""
+    """Return the id of our answer, always the same for a response. The upstream's id would give access to its data."""
     if not isinstance(response_id, str) or not response_id:
         return f"chatcmpl-{secrets.token_hex(16)}"
     return f"chatcmpl-{hashlib.sha256(response_id.encode('utf-8', 'replace')).hexdigest()[:32]}"

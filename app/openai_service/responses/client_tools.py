@@ -35,7 +35,7 @@ Item = dict[str, Any]
 
 
 def flatten_tool(tool: Mapping[str, Any]) -> Item:
-    """Translate the tool of a chat completion into the form of /responses. A tool that only /responses has is unchanged."""
+    """Translate the tool of a chat completion for /responses. A tool that only /responses has is unchanged."""
     if tool["type"] == FUNCTION:
         return _flatten_function(tool["function"])
     if tool["type"] != CUSTOM:

@@ -21,7 +21,7 @@ from app.openai_service.transport.upstream import Upstream
 
 T = TypeVar("T")
 
-# "with_tools": for requests with tools and reasoning. "with_any_tools": also for effort "none", which the model ignores.
+# "with_tools": for requests with tools and reasoning. "with_any_tools": also without, as the model always reasons.
 Need = Literal["always", "with_any_tools", "with_tools"]
 
 _MAX_MODELS = 1_000

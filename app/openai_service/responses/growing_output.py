@@ -58,7 +58,7 @@ class GrowingItem:
 
 
 class GrowingOutput:
-    """The items so far. An event's item is found by its id, or by its index if the server changes ids between events."""
+    """The items so far. They are found by id, or by index if the server changes ids between events."""
 
     def __init__(self, requested: str) -> None:
         """Create it for the answer of a requested model."""
@@ -92,7 +92,7 @@ class GrowingOutput:
         return found
 
     def add_arguments(self, event: Mapping[str, Any]) -> Events:
-        """Add a piece of a call's arguments. It is ignored for an unknown call: complete() reads all of its arguments."""
+        """Add a piece of a call's arguments. Ignore it for an unknown call, whose arguments complete() reads."""
         item = self._find(event.get("item_id"), event.get("output_index"))
         piece = event.get("delta")
         if item is None or item.kind not in INPUTS or not isinstance(piece, str):

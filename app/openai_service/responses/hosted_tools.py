@@ -1,7 +1,7 @@
 """Tools that run at OpenAI, such as web search: their settings in a request, and their calls in an answer.
 
-Only /responses has them. An answer can contain ids of data stored at OpenAI. They are replaced by hashes, since the real
-ids would give access to that data.
+Only /responses has them. An answer can contain ids of data stored at OpenAI. They are replaced by hashes, since the
+real ids would give access to that data.
 """
 
 from __future__ import annotations

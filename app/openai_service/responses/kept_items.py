@@ -1,7 +1,7 @@
 """Output items that chat completions have no field for: encrypted reasoning, and commentary before tool calls.
 
-An assistant message stores them under a key that only this package reads. Each entry names the requested model, since no
-other model can decrypt its reasoning, and the number of the turn's other items before it.
+An assistant message stores them under a key that only this package reads. Each entry names the requested model, since
+no other model can decrypt its reasoning, and the number of the turn's other items before it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_CHARS = 1_000_000
 def build_reasoning_item(item: Mapping[str, Any], model: str, at: int) -> ReasoningItem | None:
     """Return the entry of a reasoning or commentary item, or None if it cannot be sent back.
 
-    Without `store`, the upstream cannot look up an item by its id, so reasoning is useless without its encrypted content.
+    Without `store`, the upstream cannot look up an item by its id, so reasoning without encrypted content is useless.
     """
     if item.get("type") == "reasoning":
         content = item.get("encrypted_content")

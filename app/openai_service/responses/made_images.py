@@ -1,7 +1,7 @@
 """Limits the number and size of images that OpenAI's image_generation tool makes in one answer.
 
-Images are forwarded in base64. A stream contains each image twice: in its item, and in the complete response at the end.
-Until then all of them are in the worker's memory.
+Images are forwarded in base64. A stream contains each image twice: in its item, and in the complete response at the
+end. Until then all of them are in the worker's memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_IMAGE_CALLS = 8
 """The maximum number of images in an answer. Without it, a complete answer could have any size."""
 
 MAX_IMAGE_CHARS = 16 * 1024 * 1024
-"""The maximum size of all images of an answer. A noisy PNG of 1536x1024 pixels has 6 MiB; others have a tenth to a half."""
+"""The maximum for all images of an answer. A noisy PNG of 1536x1024 pixels has 6 MiB; others a tenth to a half."""
 
 _LAST_EVENT_BYTES = MAX_IMAGE_CHARS + MAX_EVENT_BYTES
 

@@ -10,7 +10,7 @@ _ATTACHED = "(attached)"
 
 
 def move_media(messages: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the messages with text-only tool results. Other parts follow in a user message after the turn's results."""
+    """Return the messages with text-only tool results. A user message after a turn's results has the other parts."""
     if not any(map(_has_media, messages)):
         return messages
     moved: list[dict[str, Any]] = []

@@ -152,7 +152,7 @@ class ChunkReader:
                 events += found
 
     def _note_usage(self, usage: object) -> None:
-        """Store the latest usage, which may grow from chunk to chunk. A zero count and an empty usage replace nothing."""
+        """Store the latest usage, which may grow with each chunk. A zero count and an empty usage replace nothing."""
         if isinstance(usage, dict) and (usage or self._raw_usage is None):
             before = self._raw_usage or {}
             self._raw_usage = {name: count or before.get(name, count) for name, count in usage.items()}
@@ -171,7 +171,7 @@ class ChunkReader:
         return [*texts]
 
     def _read_message(self, message: object) -> Events:
-        """Parse the complete message of a server that does not stream. Skip one that repeats an answer already streamed."""
+        """Parse the complete message of a server that does not stream. Skip a repetition of a streamed answer."""
         if not isinstance(message, dict) or self._has_text or self._has_message:
             return []
         self._has_message = True

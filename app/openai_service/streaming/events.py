@@ -29,7 +29,7 @@ class Reasoning(NamedTuple):
 
 
 class Thought(NamedTuple):
-    """Reasoning items that precede the next event, to be sent back in the next turn; as in `ChatResult.reasoning_items`."""
+    """Reasoning items before the next event, to send back in the next turn; as in `ChatResult.reasoning_items`."""
 
     items: Sequence[dict[str, Any]]
 
@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at a position. `id` and `name` are sent once, `arguments` in fragments, `type` each time."""
+    """A piece of the tool call at a position. `id` and `name` are sent once, `arguments` in fragments."""
 
     position: int
     id: str
@@ -142,7 +142,7 @@ def estimate_texts(texts: Iterable[str]) -> float:
 
 
 def estimate_tokens(events: Events) -> float:
-    """Return the estimated number of output tokens in events. It depends on the text, as one chunk may have many tokens."""
+    """Return the estimated number of output tokens in events, by their text: one chunk may have many tokens."""
     tokens = 0.0
     for event in events:
         if isinstance(event, _TEXTS):  # a tuple: building a union with "|" takes longer than all the rest

@@ -12,8 +12,8 @@ from app.openai_service.streaming.events import Events, Token, estimate_texts
 from app.upstream_http.call_state import CallState
 from app.upstream_http.relaying import Relay
 
-# Counting several tokens at once takes a third of the time of counting each. If the process is killed between two counts,
-# the charge includes what the model may have written since the last one.
+# Counting several tokens at once takes a third of the time of counting each. If the process is killed between two
+# counts, the charge includes what the model may have written since the last one.
 _COUNT_EVERY_S = 0.1
 
 

@@ -60,8 +60,8 @@ class StreamedAnswer:
     """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done.
 
     Attributes:
-        token_relay: forwards tokens that arrive while a caller waits for `rest`, instead of yielding them. None if `rest`
-            does more with a token than yield it.
+        token_relay: forwards tokens that arrive while a caller waits for `rest`, instead of yielding them. None if
+            `rest` does more with a token than yield it.
     """
 
     model: str
@@ -163,7 +163,7 @@ def _read_events(
     token_relay: TokenRelay,
     idle_timeout_s: float,
 ) -> Ticks[None]:
-    """Yield the events of a body. Count their tokens before yielding them, since the client may disconnect meanwhile."""
+    """Yield the events of a body. Count their tokens before yielding, since the client may disconnect meanwhile."""
     attempt = record.attempt_log[-1]
     has_begun = False
     chunks_read = 0

@@ -16,8 +16,8 @@ class EventSplitter:
     """Buffers bytes until an event is complete, and returns the event's `data`.
 
     Splits bytes, not text: text splitters treat U+2028 and U+0085 as line ends, and JSON may contain them.
-    Ignores comments and fields other than `data`, since this API puts the type of an event in its data. If a JSON object
-    starts where an event should, everything from there on is one JSON text, from a server that does not stream.
+    Ignores comments and fields other than `data`, since this API puts the type of an event in its data. If a JSON
+    object starts where an event should, the rest of the body is one JSON text, from a server that does not stream.
 
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
@@ -59,7 +59,7 @@ class EventSplitter:
         return [parsed for event in events if (parsed := _parse_data(event))]
 
     def feed_whole(self, data: bytes) -> list[bytes]:
-        """Return the data of events that start and end within these bytes. In any other case, return [] and consume nothing."""
+        """Return the data of events that start and end within these bytes, or [] without consuming any bytes."""
         if self.rest or not data.endswith(b"}\n\n") or b"\r" in data:
             return []
         if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
