@@ -61,8 +61,8 @@ def _collect_vectors(items: object, arrays: list[memoryview], count: int) -> lis
         raise UpstreamFailed
     vectors: list[VectorJson | None] = [None] * count
     unused: dict[object, memoryview] = dict(enumerate(arrays))
-    for place, item in enumerate(items):
-        index = item.get("index", place) if isinstance(item, dict) else None
+    for position, item in enumerate(items):
+        index = item.get("index", position) if isinstance(item, dict) else None
         if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
             raise UpstreamFailed
         vectors[index] = _parse_vector(item.get("embedding"), unused)

@@ -43,7 +43,7 @@ class HostedToolsUnavailable(UpstreamRejected):
     """The request has tools that only `/responses` supports, and the upstream does not have that endpoint."""
 
     field = "tools"
-    sentence = "the model's server has no such tool."
+    sentence = "the upstream does not support this type of tool."
 
     def __init__(self) -> None:
         super().__init__()

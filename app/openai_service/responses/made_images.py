@@ -25,11 +25,11 @@ _LAST_EVENT_BYTES = MAX_IMAGE_CHARS + MAX_EVENT_BYTES
 
 
 class ImagesTooLarge(UpstreamRejected):
-    """The images of an answer exceed MAX_IMAGE_CHARS. They are billed."""
+    """The images of an answer are too large for a worker's memory. They are billed."""
 
     field = "tools"
     sentence = (
-        "the images of the answer are too large together; set max_tool_calls, or output_format to jpeg or webp."
+        "the images of the answer are too large in total; set max_tool_calls, or output_format to jpeg or webp."
     )
 
 

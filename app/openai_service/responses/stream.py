@@ -241,19 +241,19 @@ def _read_delta(event: dict[str, Any], joiner: TextJoiner | None, make_event: An
     text = event.get("delta")
     if not isinstance(text, str) or not text:
         return []
-    made: TextEvent = make_event(text)
+    text_event: TextEvent = make_event(text)
     if joiner is not None:
-        made = joiner.join(made)
-    return [made] if made.text else []
+        text_event = joiner.join(text_event)
+    return [text_event] if text_event.text else []
 
 
 def _read_with_surrogates(raw: bytes) -> Any:
     """Parse an event with lone surrogates. They are repaired in all fields except `delta`, where TextJoiner does it."""
     try:
-        whole = read_json_with_surrogates(raw)
+        raw_event = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    event = repair_surrogates(whole)
-    if isinstance(whole, dict) and isinstance(whole.get("delta"), str):
-        event["delta"] = whole["delta"]
+    event = repair_surrogates(raw_event)
+    if isinstance(raw_event, dict) and isinstance(raw_event.get("delta"), str):
+        event["delta"] = raw_event["delta"]
     return event

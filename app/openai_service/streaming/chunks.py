@@ -182,11 +182,11 @@ class ChunkReader:
 def _read_with_surrogates(raw: bytes) -> Any:
     """Parse a chunk with lone surrogates. They are repaired in all fields except `delta`, where TextJoiner does it."""
     try:
-        whole = read_json_with_surrogates(raw)
+        raw_chunk = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    chunk = repair_surrogates(whole)
-    match whole:
+    chunk = repair_surrogates(raw_chunk)
+    match raw_chunk:
         case {"choices": [{"delta": delta}, *_]}:
             chunk["choices"][0]["delta"] = delta
     return chunk

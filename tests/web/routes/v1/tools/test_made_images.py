@@ -181,7 +181,7 @@ def test_more_than_a_worker_holds_is_a_failure_that_is_paid_for(person, upstream
     else:
         assert (answer.status_code, answer.json["error"]["param"]) == (400, "tools")
         failure = answer.json["error"]
-    assert "too large together; set max_tool_calls" in failure["message"]
+    assert "too large in total; set max_tool_calls" in failure["message"]
     assert 2 * PRICE <= person.row()["cost_micro_usd"] <= person.row()["held_micro_usd"]
     assert len(upstream.sent) == 1
 
