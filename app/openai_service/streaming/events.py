@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at a position. `id` and `name` are sent once, `arguments` in fragments."""
+    """A piece of the tool call at a position. `id` and `name` are sent once, `type` always, `arguments` in pieces."""
 
     position: int
     id: str

@@ -78,9 +78,10 @@ class TokenRelay:
         self._count_at = 0.0
 
     def begin(self, token_writer: TokenWriter) -> Callable[[bytes], bool]:
-        """Return a function that forwards the tokens of some bytes; it returns False if they contain anything else.
+        """Return a function that forwards the tokens in some bytes and returns True.
 
-        Then it has done nothing. It may be called until other code reads the answer or writes to the client.
+        If the bytes contain anything else, it does nothing and returns False. It may be called until other code reads
+        the answer or writes to the client.
 
         Most chunks differ only in their text, and so do the events made of them. If the frames of both are known, the
         text is copied from one frame into the other. All of this is one function: in a worker that sleeps between two
