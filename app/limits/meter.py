@@ -16,7 +16,7 @@ from app.models.pricing.interface import PriceList
 from app.models.token_counts import FIGURES, Usage, get_figures
 from app.models.token_counts.estimates import estimate_usage
 from app.openai_service import Attempt, CallRecord, PendingRequest
-from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
+from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_PER_CALL
 
 _NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0)
 
@@ -228,7 +228,7 @@ class _Asked:
     def _add_found(self, estimate: Usage, attempt: Attempt) -> Usage:
         """Return an estimate with what the calls of hosted tools have brought, and with the input read again for each."""
         calls = sum(attempt.hosted_calls.values())
-        prompt = (estimate.prompt_tokens or 0) * (calls + 1) + TOKENS_OF_CALL * calls * (calls + 1) // 2
+        prompt = (estimate.prompt_tokens or 0) * (calls + 1) + TOKENS_PER_CALL * calls * (calls + 1) // 2
         return replace(estimate, prompt_tokens=min(prompt, self.input_tokens))
 
 

@@ -227,7 +227,7 @@ class OpenAIService:
 
         def read(response: httpx2.Response, record: CallRecord) -> list[VectorJson]:
             vectors, usage, served = read_embeddings(
-                getattr(response, "spooled", None) or response.content, len(known.unknown)
+                getattr(response, "spooled", None) or response.content, len(known.uncached)
             )
             record.model = served or record.model
             record.note_usage(usage)
@@ -237,17 +237,17 @@ class OpenAIService:
         with self._record("embeddings", model, request_id, caller) as recording:
             record = recording.record
             known = self._embedding_cache.look_up(caller.tenant, model, texts, dimensions)
-            if known.unknown:
+            if known.uncached:
                 if self._input_window is not None:
-                    self._input_window.check_texts(known.unknown, model)
-                body = embeddings_body(known.unknown, dimensions=dimensions)
+                    self._input_window.check_texts(known.uncached, model)
+                body = embeddings_body(known.uncached, dimensions=dimensions)
                 request = self._build_request(EMBEDDINGS_PATH, body, record)
                 vectors = self._runner.run(self._sender.send(request, read), request, recording)
                 known.add(vectors, record.model)
             else:
                 recording.use_cached(known.model)
             recording.complete(finish_reason=None)
-            return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
+            return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.cached_count)
 
     def _build_tool_loop(self, call: ChatCall, request: PendingRequest) -> ToolLoop:
         return ToolLoop(request, call.server_tools, self._tool_executor, steps_left=self._settings.tool_max_steps)

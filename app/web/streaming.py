@@ -13,7 +13,7 @@ from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
 from app.openai_service import CallContext, ChatCall, ChatStream, Events, Failed
 from app.openai_service.errors import CallerGone
-from app.openai_service.streaming.passing import Writing
+from app.openai_service.streaming.passing import TokenWriter
 from app.runtime.lifecycle import Draining
 from app.safety.reported_users import UserReported
 from app.services import services
@@ -228,7 +228,7 @@ class _StreamBody(ObservedBody):
                 relay.written_at = time.monotonic()
                 relay.write(data)
 
-        self._stream.relay_tokens(Writing(relay, write, lambda: encoder.token_frame))
+        self._stream.relay_tokens(TokenWriter(relay, write, lambda: encoder.token_frame))
         return relay
 
     def _catch_up(self, relay: Relay) -> None:

@@ -15,7 +15,7 @@ from app.openai_service import Events, Token
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt
 from app.openai_service.streaming.chunks import ChunkReader
-from app.openai_service.streaming.passing import Passing, Writing
+from app.openai_service.streaming.passing import TokenRelay, TokenWriter
 from app.storage.shared_state import open_records
 from app.storage.shared_state.replays import AnswerLog, AnswerReader
 from app.upstream_http.call_state import CallState
@@ -134,13 +134,13 @@ def _count(
         client = SimpleNamespace(_sock=SimpleNamespace(send=lambda data: sent.append(data) or len(data)))
         relay = _DrivenRelay(client, events)
         call_state = CallState(deadline=1e12, tick_s=1.0)
-        passing = Passing(reader, Attempt("m"), call_state, idle_timeout_s=30.0)
+        passing = TokenRelay(reader, Attempt("m"), call_state, idle_timeout_s=30.0)
         encoder = make_encoder(relay)
 
         def write(tokens: Events) -> None:
             relay.write(encoder.encode(tokens))
 
-        writing = Writing(relay, write, lambda: encoder.token_frame)
+        writing = TokenWriter(relay, write, lambda: encoder.token_frame)
         relay_parts(connection, Relaying(relay, lambda: passing.begin(writing)), 5.0)
         passing.count()
         relay.profile.disable()

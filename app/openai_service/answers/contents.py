@@ -1,4 +1,4 @@
-"""What a message or delta says, however a server spells it: as a text, as a list of parts, with its reasoning beside it."""
+"""Reads text, refusal and reasoning from a message or delta, whose content may be a string or a list of parts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from app.openai_service.answers.text import TextEvent
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.streaming.events import Reasoning, Refusal, Token
 
-# Of DeepSeek, vLLM and Qwen; of OpenRouter and Groq; of Ollama.
-_REASONING = ("reasoning_content", "reasoning", "thinking")
-# The types of parts, and the fields that have their texts.
-_THOUGHTS = ("thinking", "reasoning", "reasoning_content", "reasoning.text", "reasoning.summary", "summary_text")
-_TEXTS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
+# The field with the reasoning: of DeepSeek, vLLM and Qwen; of OpenRouter and Groq; of Ollama.
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+# The types of parts that are reasoning, and the fields that contain the text of a part.
+_REASONING_TYPES = (
+    "thinking",
+    "reasoning",
+    "reasoning_content",
+    "reasoning.text",
+    "reasoning.summary",
+    "summary_text",
+)
+_TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
 _MAX_DEPTH = 4
 
 
 def read_answer(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text and the refusal of a complete message. Raises as read_texts() does."""
+    """Return the text and the refusal of a complete message. Raises the errors of read_texts()."""
     text, refusal = message.get("content"), message.get("refusal")
     refusal = refusal if isinstance(refusal, str) else ""
     if not isinstance(text, str | None):
@@ -29,10 +36,10 @@ def read_answer(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def read_texts(message: Mapping[str, Any]) -> list[TextEvent]:
-    """Return what a delta says, refuses and thinks; in this order, but for a list of parts.
+    """Return the text, refusal and reasoning of a delta, in this order; the parts of a list keep their own order.
 
     Raises:
-        UpstreamFailed: its content is neither a text nor a list of parts.
+        UpstreamFailed: its content is neither a string nor a list of parts.
     """
     content = message.get("content")
     texts: list[TextEvent] = []
@@ -49,36 +56,39 @@ def read_texts(message: Mapping[str, Any]) -> list[TextEvent]:
 
 
 def _read_reasoning(message: Mapping[str, Any]) -> str:
-    for name in _REASONING:
-        if (given := message.get(name)) and (text := given if isinstance(given, str) else _join(given)):
+    for name in _REASONING_FIELDS:
+        if (value := message.get(name)) and (text := value if isinstance(value, str) else _join_texts(value)):
             return text
-    # OpenRouter repeats here what it has in `reasoning`, and sometimes has it here alone.
-    return _join(details) if (details := message.get("reasoning_details")) else ""
+    # OpenRouter repeats `reasoning` in this field, and sometimes sends this field alone.
+    return _join_texts(details) if (details := message.get("reasoning_details")) else ""
 
 
 def _read_parts(content: object) -> Iterator[TextEvent]:
-    """Yield the texts of Mistral's parts: `{"type": "text", "text": …}`, `{"type": "thinking", "thinking": […]}`."""
+    """Yield an event for each part that has text.
+
+    Mistral's parts are `{"type": "text", "text": …}` and `{"type": "thinking", "thinking": […]}`.
+    """
     parts = [content] if isinstance(content, dict) else content
     if not isinstance(parts, list) or not all(isinstance(part, dict | str) for part in parts):
         raise UpstreamFailed
     for part in parts:
         kind = part.get("type", "text") if isinstance(part, dict) else "text"
-        if not (text := _join(part)):
-            continue  # a reference, say
-        if kind in _THOUGHTS:
+        if not (text := _join_texts(part)):
+            continue  # for example a reference
+        if kind in _REASONING_TYPES:
             yield Reasoning(text)
         else:
             yield Refusal(text) if kind == "refusal" else Token(text)
 
 
-def _join(part: object, depth: int = 0) -> str:
-    """Return the text in a part, or in a list of parts."""
+def _join_texts(part: object, depth: int = 0) -> str:
+    """Return the text of a part, or the joined texts of a list of parts."""
     if isinstance(part, str):
         return part
     if depth > _MAX_DEPTH:
         return ""
     if isinstance(part, list):
-        return "".join(_join(each, depth + 1) for each in part)
+        return "".join(_join_texts(each, depth + 1) for each in part)
     if isinstance(part, dict):
-        return next((text for name in _TEXTS if (text := _join(part.get(name), depth + 1))), "")
+        return next((text for name in _TEXT_FIELDS if (text := _join_texts(part.get(name), depth + 1))), "")
     return ""

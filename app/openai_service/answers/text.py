@@ -1,7 +1,8 @@
-r"""Reading JSON in which servers cut letters in half, as JavaScript does: each half is an escape like `\ud83d`.
+r"""Parses JSON that contains lone surrogates, and joins surrogate pairs that were split over two pieces of text.
 
-A letter beyond U+FFFF is a pair of surrogates there. Halves that meet again are joined; a lone one becomes U+FFFD, as
-browsers show it. JSON with halves is rare and is read by Python's parser, as orjson refuses it.
+JavaScript stores a character beyond U+FFFF as a surrogate pair, two escapes such as `\ud83d\ude00`. A server that
+cuts a text between the two sends each as a lone surrogate. The two parts of a pair are joined again; a surrogate that
+stays alone becomes U+FFFD, as in browsers. orjson rejects such JSON, so Python's parser reads it. It is rare.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from app.openai_service.streaming.events import Reasoning, Refusal, Token
 
 TextEvent = Token | Refusal | Reasoning
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]|[\x80-\xff]")
-_BEYOND_JSON = 1 << 64
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|[\x80-\xff]")
+_INT_LIMIT = 1 << 64
 
 
 def read_json(raw: bytes | str) -> Any:
-    """Return the value of a JSON text, with each lone half of a letter replaced.
+    """Return the value of a JSON text, with lone surrogates replaced.
 
     Raises:
         ValueError: it is not valid JSON.
@@ -29,73 +30,76 @@ def read_json(raw: bytes | str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return mend(read_json_with_halves(raw))
+        return repair_surrogates(read_json_with_surrogates(raw))
 
 
-def read_json_with_halves(raw: bytes | str) -> Any:
-    """Return the value of a JSON text that orjson refuses for a half of a letter; its strings keep their halves.
+def read_json_with_surrogates(raw: bytes | str) -> Any:
+    """Return the value of a JSON text that orjson rejects because of a lone surrogate. Its strings keep the surrogates.
 
     Raises:
         ValueError: it is not valid JSON.
     """
     data = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
-    if not _HALF.search(data):
-        raise ValueError("no JSON")
+    if not _SURROGATE.search(data):
+        raise ValueError("not JSON")
     try:
-        return json.loads(_decode(data), parse_constant=_refuse, parse_int=_read_int)
+        return json.loads(_decode(data), parse_constant=_reject_constant, parse_int=_read_int)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
-def mend(value: Any) -> Any:
-    """Return a JSON value whose strings can be sent: halves that meet are joined, lone ones replaced."""
+def repair_surrogates(value: Any) -> Any:
+    """Return a JSON value whose strings can be encoded: surrogate pairs are joined, lone surrogates replaced."""
     if isinstance(value, str):
-        return value if value.isascii() else _mend_text(value)
+        return value if value.isascii() else _repair_text(value)
     if isinstance(value, list):
-        return [mend(item) for item in value]
+        return [repair_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {mend(name): mend(item) for name, item in value.items()}
+        return {repair_surrogates(name): repair_surrogates(item) for name, item in value.items()}
     return value
 
 
 class TextJoiner:
-    """Joins the halves of letters that were split over two events of the same kind: of text, refusal or reasoning."""
+    """Joins surrogate pairs that were split over two events of the same kind: text, refusal or reasoning."""
 
     def __init__(self) -> None:
-        self.waiting: dict[type[TextEvent], str] = {}
-        """The first half with which the last event of a kind ended, if it did."""
+        self.pending: dict[type[TextEvent], str] = {}
+        """The high surrogate at the end of the last event of a kind, if it ended with one."""
 
     def join(self, event: TextEvent) -> TextEvent:
-        """Return what can be said now, which may be nothing, with the next event of its kind."""
+        """Return the event without a high surrogate at its end, which is prepended to the next event of its kind.
+
+        The text of the returned event may be empty.
+        """
         kind = type(event)
-        text = self.waiting.pop(kind, "") + event.text
+        text = self.pending.pop(kind, "") + event.text
         if "\ud800" <= text[-1] <= "\udbff":
-            self.waiting[kind] = text[-1]
+            self.pending[kind] = text[-1]
             text = text[:-1]
-        return kind(_mend_text(text))
+        return kind(_repair_text(text))
 
     def flush(self) -> list[TextEvent]:
-        """Return an event for each half whose other half never came."""
-        events = [kind(_mend_text(half)) for kind, half in self.waiting.items()]
-        self.waiting.clear()
+        """Return an event for each high surrogate whose low surrogate never arrived."""
+        events = [kind(_repair_text(surrogate)) for kind, surrogate in self.pending.items()]
+        self.pending.clear()
         return events
 
 
-def _mend_text(text: str) -> str:
+def _repair_text(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _decode(data: bytes) -> str:
     try:
-        return data.decode("utf-8", "surrogatepass")  # a half in bytes, as some Java servers write it
+        return data.decode("utf-8", "surrogatepass")  # a surrogate encoded in UTF-8, as some Java servers do
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace")
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _read_int(digits: str) -> int | float:
-    number = int(digits) if len(digits) <= 20 else _BEYOND_JSON
-    return number if -(_BEYOND_JSON >> 1) <= number < _BEYOND_JSON else float(digits)
+    number = int(digits) if len(digits) <= 20 else _INT_LIMIT
+    return number if -(_INT_LIMIT >> 1) <= number < _INT_LIMIT else float(digits)

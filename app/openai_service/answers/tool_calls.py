@@ -1,7 +1,7 @@
-"""ToolCalls: the tool calls of an answer, however a server spells them.
+"""ToolCalls: collects the tool calls of an answer, in the variants that different servers send.
 
-OpenAI numbers its calls, gives each an id, and writes the arguments as JSON in a string. Compatible servers put all
-calls at index 0, leave the index or the id out, and write the arguments as an object, as null or not at all.
+OpenAI gives each call an index and an id, and sends the arguments as JSON in a string. Some compatible servers put all
+calls at index 0 or omit the index or the id. Some send the arguments as an object or as null, or omit them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.answers.text import mend
+from app.openai_service.answers.text import repair_surrogates
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.streaming.events import ToolCallDelta, ToolCallObject
 
@@ -23,31 +23,31 @@ _MAX_CALLS = 1_000
 class _Call:
     position: int
     given_id: str
-    """By the server; often empty."""
+    """The id that the server sent; often empty."""
     id: str
-    """The id of our answer, unique among its calls."""
+    """The id in our answer, unique among its calls."""
     type: str = "function"
     name: str = ""
     pieces: list[str] = field(default_factory=list)
-    half: str = ""
-    """The first half of a letter with which the last piece ended, if it did."""
+    surrogate: str = ""
+    """The high surrogate at the end of the last piece, if it ended with one."""
 
     @property
     def arguments(self) -> str:
-        """The JSON so far, which is read often only for calls that are hard to tell apart."""
+        """The JSON so far. It is read often only for calls that are hard to distinguish."""
         if len(self.pieces) > 1:
             self.pieces = ["".join(self.pieces)]
         return self.pieces[0] if self.pieces else ""
 
-    def join(self, piece: str) -> str:
-        """Return what can be said now: a letter that is split over two pieces comes with the second."""
-        text = self.half + piece
-        self.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        said: str = mend(text.removesuffix(self.half))
-        return said
+    def take_piece(self, piece: str) -> str:
+        """Return the piece to send. A high surrogate at its end is sent with the next piece."""
+        text = self.surrogate + piece
+        self.surrogate = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        repaired: str = repair_surrogates(text.removesuffix(self.surrogate))
+        return repaired
 
     @property
-    def is_whole(self) -> bool:
+    def has_complete_arguments(self) -> bool:
         """Whether the arguments are complete."""
         if not self.pieces or not self.pieces[-1].rstrip().endswith(("}", "]")):
             return False
@@ -59,7 +59,7 @@ class _Call:
 
 
 def find_tool_calls(message: Mapping[str, Any]) -> object:
-    """Return the calls of a message or delta. Old servers have one, without an id, as a `function_call`."""
+    """Return the calls of a message or delta. Old servers send one call without an id, as `function_call`."""
     if calls := message.get("tool_calls"):
         return calls
     call = message.get("function_call")
@@ -71,7 +71,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
-        self._last_at: dict[int | str | None, _Call] = {}
+        self._last_by_index: dict[int | str | None, _Call] = {}
         self._ids: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -79,19 +79,19 @@ class ToolCalls:
 
     @classmethod
     def read(cls, calls: object) -> list[ToolCallObject]:
-        """Return the calls of a complete message, in OpenAI's form. Raises as add() does."""
+        """Return the calls of a complete message, in OpenAI's form. Raises the errors of add()."""
         collected = cls()
         collected.add_whole(calls)
         return collected.finish()
 
     def add_whole(self, calls: object) -> list[ToolCallDelta]:
-        """Add all calls of a complete message, each at its place. Raises as add() does."""
+        """Add all calls of a complete message, each at its index in the list. Raises the errors of add()."""
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
             raise UpstreamFailed
-        return self.add([{**call, "index": place} for place, call in enumerate(calls)])
+        return self.add([{**call, "index": index} for index, call in enumerate(calls)])
 
     def add(self, deltas: object) -> list[ToolCallDelta]:
-        """Add the pieces of calls in one chunk's `tool_calls`, and return what is new.
+        """Add the deltas of one chunk's `tool_calls`, and return an event for each that is not empty.
 
         Raises:
             UpstreamFailed: it is not a list of calls.
@@ -108,7 +108,7 @@ class ToolCalls:
         return events
 
     def finish(self) -> list[ToolCallObject]:
-        """Return the complete calls in OpenAI's form; a call without arguments has those of `{}`.
+        """Return the complete calls in OpenAI's form; a call without arguments gets `{}`.
 
         Raises:
             UpstreamFailed: a call has no name.
@@ -129,32 +129,34 @@ class ToolCalls:
         type_, function, arguments = _read_called(delta)
         name = _read_text(function.get("name"))
         if not (id_ or name or arguments):
-            return None  # some servers send empty calls along with text
+            return None  # some servers send empty calls together with text
         call = self._find_last(index, id_)
-        is_new = call is None or (name and call.position in in_this_chunk) or _begins(call, id_, name, arguments)
+        is_new = (
+            call is None or (name and call.position in in_this_chunk) or _starts_call(call, id_, name, arguments)
+        )
         if call is None or is_new:
-            call = self._begin(id_, type_)
-        self._last_at[_key(index)] = self._last_at[None] = call
+            call = self._start_call(id_, type_)
+        self._last_by_index[_key(index)] = self._last_by_index[None] = call
         in_this_chunk.add(call.position)
         new_name = "" if call.name else name
         call.name = call.name or name
         if isinstance(arguments, str):
             piece = arguments
         else:
-            piece = "" if arguments is None or call.pieces else orjson.dumps(mend(arguments)).decode()
+            piece = "" if arguments is None or call.pieces else orjson.dumps(repair_surrogates(arguments)).decode()
         if piece:
             call.pieces.append(piece)
-        return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.join(piece), call.type)
+        return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.take_piece(piece), call.type)
 
     def _find_last(self, index: object, id_: str) -> _Call | None:
-        """Return the last call at an index; without one, the call of this id, or the last of all."""
+        """Return the last call at an index. Without an index, return the call with this id, or else the latest call."""
         if index is None and id_:
             for call in self._calls:
                 if call.given_id == id_:
                     return call
-        return self._last_at.get(_key(index))
+        return self._last_by_index.get(_key(index))
 
-    def _begin(self, given_id: str, type_: str) -> _Call:
+    def _start_call(self, given_id: str, type_: str) -> _Call:
         if len(self._calls) >= _MAX_CALLS:
             raise UpstreamFailed
         position = len(self._calls)
@@ -167,26 +169,26 @@ class ToolCalls:
         return call
 
 
-def _begins(last: _Call, id_: str, name: str, arguments: object) -> bool:
-    """Return whether a piece begins another call than the last one at its index."""
+def _starts_call(last: _Call, id_: str, name: str, arguments: object) -> bool:
+    """Return whether a delta starts a new call, rather than continues the last one at its index."""
     if id_ and id_ == last.given_id:
-        return bool(name and last.name) and name != last.name and last.is_whole
+        return bool(name and last.name) and name != last.name and last.has_complete_arguments
     if id_:
-        # A new id is a new call, but some servers invent one for each piece of the arguments.
-        is_piece = not name and bool(arguments) and not last.is_whole
+        # A new id means a new call, but some servers make up an id for each piece of the arguments.
+        is_piece = not name and bool(arguments) and not last.has_complete_arguments
         return not is_piece
     if not name or not last.name:
         return False
     if name != last.name:
         return True
-    # Some servers repeat the name with each piece of the arguments, others leave out the ids of whole calls.
+    # Some servers repeat the name with each piece of the arguments; others omit the ids of complete calls.
     if last.pieces:
-        return arguments != "" and last.is_whole
+        return arguments != "" and last.has_complete_arguments
     return arguments == "" or not isinstance(arguments, str)
 
 
 def _read_called(delta: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], object]:
-    """Return the type of a call, what has its name, and its arguments, or the text of a tool that takes no JSON."""
+    """Return a call's type, the object with its name, and its arguments or the input text of a custom tool."""
     custom, computer, function = delta.get("custom"), delta.get("computer"), delta.get("function")
     if isinstance(custom, dict):
         return "custom", custom, custom.get("input")
@@ -197,19 +199,23 @@ def _read_called(delta: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], obje
 
 
 def read_arguments(call: Mapping[str, Any]) -> str:
-    """Return what a call says: its arguments, its text, or the JSON of what a computer shall do."""
+    """Return the arguments of a call as a string: of a custom tool its input, of a computer the JSON of its actions."""
     if "function" in call:
         return str(call["function"]["arguments"])
-    return str(call["custom"]["input"]) if "custom" in call else orjson.dumps(mend(call["computer"])).decode()
+    return (
+        str(call["custom"]["input"])
+        if "custom" in call
+        else orjson.dumps(repair_surrogates(call["computer"])).decode()
+    )
 
 
 def _complete(call: _Call) -> str:
-    arguments: str = mend(call.arguments)
-    return arguments if call.type == "custom" else _fill(arguments)
+    arguments: str = repair_surrogates(call.arguments)
+    return arguments if call.type == "custom" else _fill_empty(arguments)
 
 
-def _fill(arguments: str) -> str:
-    """Return the arguments; `{}` for those that mean none, such as PHP's empty list."""
+def _fill_empty(arguments: str) -> str:
+    """Return the arguments; `{}` for an empty string, `null`, and `[]`, which is PHP's empty object."""
     return "{}" if arguments.strip() in ("", "null", "[]") else arguments
 
 
@@ -218,10 +224,10 @@ def _key(index: object) -> int | str | None:
 
 
 def _read_id(value: object) -> str:
-    """Return an id; none for a word that means none, as Mistral once wrote it."""
+    """Return an id as text; an empty one for a word such as "null", which Mistral has sent."""
     id_ = str(value) if type(value) is int else _read_text(value).strip()
     return "" if id_.lower() in ("null", "none", "undefined") else id_
 
 
 def _read_text(value: object) -> str:
-    return mend(value) if isinstance(value, str) else ""
+    return repair_surrogates(value) if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""The upstream's Batch API: files of requests that are answered within a day.
+"""The upstream's Batch API, which answers files of requests within a day.
 
-- `calls.py`: sends one request, with its retries, within the circuit of them all.
+- `calls.py`: sends a request with retries, under the circuit breaker that all these requests share.
 - `client.py`: uploads files, and creates, finds, retrieves and cancels batches.
 - `objects.py`: parses batches and the lines of their output files.
-- `failures.py`: `NoteFailure`, which takes what failed, for the owner.
+- `failures.py`: `NoteFailure`, which reports failures to the owner.
 """

@@ -1,4 +1,4 @@
-"""BatchCalls: one request to the Batch API, with its retries, within the circuit that all these requests share."""
+"""BatchCalls: sends requests to the Batch API with retries. All of them share one circuit breaker."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from app.openai_service.transport.sdk_errors import TranslatedErrors
 from app.upstream_http.call_state import CallState, Tick
 
 CIRCUIT = ("batches", "")
-"""The operation, and no model: these requests call none."""
+"""The key of the circuit: the operation, and no model, since these requests call none."""
 
-NOT_THERE = (404, 405)
-"""How a server answers that has no such object, or no Batch API."""
+NOT_FOUND = (404, 405)
+"""The status of a server that does not have the object, or no Batch API."""
 
 _TICK_S = 1.0
 
 
 class WatchRequest(Protocol):
-    """Is told of each attempt at a request."""
+    """Observes the attempts of requests."""
 
     def __call__(self, method: str, template: str) -> Callable[[UpstreamError | None], None]:
-        """Note that it begins; what is returned is told of its end, with the error if it failed."""
+        """Start to observe an attempt. The returned function is called at its end, with the error if it failed."""
 
 
 def watch_nothing(method: str, template: str) -> Callable[[UpstreamError | None], None]:  # noqa: ARG001
-    """Note nothing."""
+    """Ignore the attempt."""
     return lambda _: None
 
 
 class BatchCalls:
-    """Sends requests, and retries transient failures, until a server that answers none of them is left alone."""
+    """Sends requests and retries transient failures. Sends nothing while the circuit is open."""
 
     def __init__(self, breaker: CircuitBreaker, note_failure: NoteFailure, *, max_attempts: int) -> None:
         self._breaker = breaker
@@ -48,12 +48,12 @@ class BatchCalls:
         self._note_failure = note_failure
         self._max_attempts = max_attempts
         self.watch: WatchRequest = watch_nothing
-        """Is told of each attempt."""
+        """Called for each attempt."""
 
     def send(
         self,
         send: Callable[[], httpx2.Response],
-        what: tuple[str, str],
+        route: tuple[str, str],
         *,
         caller: str,
         deadline: float,
@@ -64,22 +64,22 @@ class BatchCalls:
 
         Args:
             send: makes one attempt.
-            what: its method, and the template of its path.
-            caller: whose batch it is about.
-            deadline: for all attempts, in seconds of time.monotonic().
-            fingerprint: tells the request from others; asked only if it fails.
-            is_safe: whether the request may be sent again after a failure.
+            route: the method, and the template of the path.
+            caller: the owner of the batch.
+            deadline: of all attempts, in seconds of time.monotonic().
+            fingerprint: returns a text that identifies the request; called only if it fails.
+            is_safe: returns whether the request may be sent again after an error.
 
         Raises:
-            CircuitOpen: nothing was sent.
-            UpstreamError: every attempt failed; this is the last one's error.
+            CircuitOpen: the circuit is open; nothing was sent.
+            UpstreamError: every attempt failed; this is the error of the last one.
         """
         permit: Permit | None = self._admit(caller, deadline)
         waits = BackoffWaits()
         for number in count(1):
             if permit is None:
                 break
-            note_end = self.watch(*what)
+            note_end = self.watch(*route)
             try:
                 response = _attempt(send, deadline)
             except UpstreamError as error:
@@ -92,7 +92,7 @@ class BatchCalls:
                 permit.succeeded()
                 return response
             finally:
-                permit.release()  # unless its result is reported already
+                permit.release()  # has no effect once the result is reported
             wait_s = waits.next_s(failure)
             may_retry = number < self._max_attempts and is_transient(failure) and is_safe(failure)
             if not may_retry or wait_s >= deadline - monotonic():
@@ -102,7 +102,7 @@ class BatchCalls:
             for _ in pause(wait_s, tick_s=_TICK_S):
                 pass
             permit = self._admit_retry(caller, deadline)
-        if failure.upstream_status not in NOT_THERE:
+        if failure.upstream_status not in NOT_FOUND:
             self._note_failure(failure)
         raise failure
 
@@ -111,7 +111,7 @@ class BatchCalls:
         return self._breaker.admit(self._circuit, lease_s=lease_s, caller=caller)
 
     def _admit_retry(self, caller: str, deadline: float) -> Permit | None:
-        """Return a permit after a pause, or None if the circuit opened meanwhile."""
+        """Return a permit for a retry, or None if the circuit has opened during the pause."""
         try:
             return self._admit(caller, deadline)
         except CircuitOpen:

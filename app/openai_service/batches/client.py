@@ -1,4 +1,4 @@
-"""OpenAIBatches: the client of OpenAI's Batch API, which answers within a day for half the price.
+"""OpenAIBatches: the client for OpenAI's Batch API, which answers within a day at half the price.
 
 Source: https://platform.openai.com/docs/guides/batch and https://platform.openai.com/docs/api-reference/batch
 """
@@ -15,7 +15,7 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
-from app.openai_service.batches.calls import NOT_THERE, BatchCalls, WatchRequest
+from app.openai_service.batches.calls import NOT_FOUND, BatchCalls, WatchRequest
 from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
@@ -24,8 +24,8 @@ from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.kept_items import drop_items, has_items
-from app.openai_service.responses.request_body import NOT_STORED, build_response_body, find_chat_only, lift_limit
+from app.openai_service.responses.kept_items import drop_reasoning_items, has_reasoning_items
+from app.openai_service.responses.request_body import NOT_STORED, build_response_body, clamp_limit, find_chat_only
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
@@ -41,7 +41,7 @@ from app.openai_service.transport.upstream import Upstream
 from app.runtime.turns import in_turns
 
 _PAGE = 100
-# An item may be 2,048 texts, whose vectors come to some 30 kB each.
+# A line may contain the vectors of 2,048 texts, about 30 kB each.
 _MAX_LINE = 256 * 1024 * 1024
 
 
@@ -58,9 +58,9 @@ class BatchClient(Protocol):
 
 
 class OpenAIBatches:
-    """The operations of the Batch API. Each raises UpstreamError if it fails, CircuitOpen if the server is left alone.
+    """The operations of the Batch API. Each raises UpstreamError if it fails, or CircuitOpen.
 
-    Safe requests are retried until `deadline`, in seconds of time.monotonic(). `caller` is whose batch it is about.
+    Safe requests are retried until `deadline`, in seconds of time.monotonic(). `caller` is the owner of the batch.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class OpenAIBatches:
         self._client = client
         self._input_limits = input_limits
         self.note_failure = note_failure
-        """Is told of each request that failed, unless it was about something that the upstream does not have."""
+        """Called for each failed request, except when the upstream does not have the requested object."""
         breaker = CircuitBreaker(store, settings.breaker, upstream=self._upstream.breaker_key)
         self._calls = BatchCalls(breaker, note_failure, max_attempts=settings.max_attempts)
 
     def watch_requests(self, watch: WatchRequest) -> None:
-        """Have something told of each attempt at a request."""
+        """Set the observer that is called for each attempt at a request."""
         self._calls.watch = watch
 
     def check(self, path: str) -> None:
-        """Raise BatchesNotOffered if the upstream or the settings rule out batches of this path."""
+        """Raise BatchesNotOffered if the upstream or the settings do not allow batches of this path."""
         if not self._upstream.offers_batches:
             raise BatchesNotOffered
         # Batches are not moderated.
@@ -96,11 +96,11 @@ class OpenAIBatches:
     def build_chat_request(
         self, call: ChatCall, *, max_tokens: int | None, pseudonym: Pseudonym | None = None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
-        """Return the model and body of a chat, vision or structured request, and the parameters that differ from the call's.
+        """Return the model and body of a chat, vision or structured request, and its changed parameters.
 
         Args:
             call: the conversation.
-            max_tokens: the caller's own output limit, if it is lower than the site's.
+            max_tokens: the output limit of the caller, if it is lower than the site's.
             pseudonym: of the caller.
 
         Raises:
@@ -121,10 +121,12 @@ class OpenAIBatches:
     def adapt_chat_requests(
         self, model: str, bodies: Sequence[dict[str, Any]]
     ) -> tuple[str, list[dict[str, Any]], dict[str, str]]:
-        """Choose the endpoint of a batch, which is one for all its requests: nothing can be learnt before it has ended.
+        """Choose one endpoint for all requests of a batch, and adapt their parameters to it.
+
+        The choice must be right at once, since errors arrive only when the batch has ended.
 
         Returns:
-            its path; the requests' bodies as it takes them, in the form of chat completions; and how they were changed.
+            the endpoint's path; the adapted bodies, still in the form of chat completions; and the changes.
         """
         endpoints = Endpoints(self._upstream)
         parameter_support = ParameterSupport(has_families=self._upstream.has_families)
@@ -136,16 +138,16 @@ class OpenAIBatches:
             changed_body, changes = parameter_support.adapt(path, model, body)
             changed_body, lowered = parameter_support.lower_details(model, changed_body)
             if path == RESPONSES_PATH:
-                changed_body, more = lift_limit(changed_body)
+                changed_body, more = clamp_limit(changed_body)
                 changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
-            elif has_items(changed_body["messages"]):
-                changed_body = {**changed_body, "messages": drop_items(changed_body["messages"])}
+            elif has_reasoning_items(changed_body["messages"]):
+                changed_body = {**changed_body, "messages": drop_reasoning_items(changed_body["messages"])}
             adapted.append(changed_body)
             adjusted |= changes | lowered
         return path, adapted, adjusted
 
     def build_body(self, path: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the body of one request of a batch, as the endpoint takes it."""
+        """Return the body of one request of a batch in the form of the endpoint."""
         if path == RESPONSES_PATH:
             body = build_response_body({**NOT_STORED, **body}, model, reasons=False)[0]
         return {"model": model, **body}
@@ -158,7 +160,7 @@ class OpenAIBatches:
         return model, embeddings_body(texts, dimensions=dimensions)
 
     def upload(self, name: str, lines: bytes, *, caller: str, deadline: float) -> str:
-        """Upload requests, one JSON object a line, and return the file's id.
+        """Upload requests, one JSON object on each line, and return the id of the file.
 
         Raises:
             BatchesNotOffered: the upstream has no files API.
@@ -177,20 +179,20 @@ class OpenAIBatches:
             )
             return read_id(response)
         except UpstreamError as error:
-            if error.upstream_status in NOT_THERE:
+            if error.upstream_status in NOT_FOUND:
                 self.note_failure(error)
                 raise BatchesNotOffered from None
             raise
 
     def create(self, file_id: str, path: str, reference: str, *, caller: str, deadline: float) -> UpstreamBatch:
-        """Create a batch of a file's requests. Not retried if a failed attempt may have created it.
+        """Create a batch of the requests in a file. Not retried if a failed attempt may have created it.
 
         Args:
             file_id: of the uploaded requests.
             path: of each request.
-            reference: our id, by which find() finds the batch.
-            caller: whose batch it is.
-            deadline: for all attempts.
+            reference: our id of the batch, for find().
+            caller: the owner of the batch.
+            deadline: of all attempts.
         """
         body = {
             "input_file_id": file_id,
@@ -221,7 +223,7 @@ class OpenAIBatches:
             if len(found) < _PAGE or _are_older(found, since_s):
                 return None
             before, after = after, f"&after={quote(found[-1].id, safe='')}"
-            if after == before:  # the server knows no pages
+            if after == before:  # the server does not support paging
                 return None
 
     def retrieve(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
@@ -230,7 +232,7 @@ class OpenAIBatches:
         return read_batch(self._send("get", path, "/batches/{id}", caller, deadline).content)
 
     def cancel(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
-        """Request cancellation, which may take ten minutes. Requests answered until then are billed."""
+        """Request cancellation, which may take ten minutes. Requests answered before that are billed."""
         path = f"/batches/{quote(batch_id, safe='')}/cancel"
         return read_batch(self._send("post", path, "/batches/{id}/cancel", caller, deadline).content)
 
@@ -244,8 +246,8 @@ class OpenAIBatches:
                 for data in response.stream:  # type: ignore[union-attr]
                     rest += data
                     if b"\n" in data:
-                        *whole, rest = rest.split(b"\n")
-                        yield from (bytes(line) for line in whole if line.strip())
+                        *lines, rest = rest.split(b"\n")
+                        yield from (bytes(line) for line in lines if line.strip())
                     elif len(rest) > _MAX_LINE:
                         raise UpstreamFailed
             if rest.strip():
@@ -269,7 +271,7 @@ class OpenAIBatches:
 
 
 def _are_older(found: Sequence[UpstreamBatch], since_s: int) -> bool:
-    """Return whether all further batches are older. At OpenAI the newest come first; some servers tell no time."""
+    """Return whether all further batches are older. OpenAI lists the newest first; some servers send no time."""
     return 0 < found[-1].created_at < since_s and found[-1].created_at <= found[0].created_at
 
 

@@ -1,4 +1,4 @@
-"""NoteFailure: takes what failed at the Batch API, for the owner."""
+"""NoteFailure: reports failures at the Batch API to the owner."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from app.openai_service.errors import UpstreamError
 
 
 class NoteFailure(Protocol):
-    """Takes what failed, for the owner."""
+    """Reports failures to the owner."""
 
     def __call__(self, error: UpstreamError, *, model: str = ...) -> None:
-        """Note a failure of the API, or of one model in a batch."""
+        """Report a failure of the API, or of one model in a batch."""
 
 
 def ignore_failure(error: UpstreamError, *, model: str = "") -> None:
-    """Note nothing."""
+    """Ignore the failure."""

@@ -20,7 +20,7 @@ from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer
 from app.openai_service.transport.sdk_errors import translate_error_object
 
 REFERENCE = "gatehouse_batch"
-"""The name of our own id in a batch's metadata."""
+"""The field of our id in the metadata of a batch."""
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -38,10 +38,10 @@ _STATUSES = {
     }.items()
     for word in words.split()
 }
-"""OpenAI's status for that of other servers, all in lower case."""
+"""Maps the status of other servers, in lower case, to OpenAI's status."""
 _PREFIXES = ("batch_state_", "job_state_", "state_")
 _MS_FROM = 100_000_000_000
-"""Numbers from here on (in seconds, the year 5138) are milliseconds."""
+"""Times from this number on (as seconds, the year 5138) are in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class UpstreamBatch:
 
     Attributes:
         status: validating, failed, in_progress, finalizing, completed, expired, cancelling or cancelled.
-        completed, failed: the number of such requests so far.
+        completed, failed: the number of completed and of failed requests so far.
         output_file_id: of the answers; error_file_id: of the failed requests.
-        error_code: the first reason why the whole batch failed.
+        error_code: of the first error that made the whole batch fail.
     """
 
     id: str
@@ -73,7 +73,7 @@ class UpstreamBatch:
 
     @property
     def lacks_files(self) -> bool:
-        """Whether it was completed and says nowhere what came of its requests."""
+        """Whether the batch is completed but has no file with results or errors."""
         return self.status == "completed" and self.output_file_id is None and self.error_file_id is None
 
 
@@ -82,10 +82,10 @@ class OutputLine:
     """The result of one request of a batch.
 
     Attributes:
-        custom_id: the id that we gave the request.
-        status: of its answer; None if it was not answered.
+        custom_id: our id of the request.
+        status: the HTTP status of the answer; None if the request was not answered.
         body: of the answer.
-        error_code: why it was not answered.
+        error_code: why the request was not answered.
     """
 
     custom_id: str
@@ -94,14 +94,14 @@ class OutputLine:
     error_code: str | None
 
     def read_failure(self) -> UpstreamError:
-        """Return what failed, of a request that has no answer."""
+        """Return the error of a request that failed or was not answered."""
         if self.status is None:
             return UpstreamTimeout() if self.error_code == "batch_expired" else UpstreamFailed()
         return translate_error_object(self.body, status=self.status)
 
     @property
     def has_text(self) -> bool:
-        """Whether the body is a chat answer in which the model wrote something, be it a refusal or a tool call."""
+        """Whether the body is a chat answer that contains a text, a refusal or a tool call."""
         if is_response(self.body):
             output = read_items(self.body.get("output"), "")
             return bool(output.text or output.refusal or output.calls)
@@ -136,11 +136,11 @@ def read_batch(content: bytes) -> UpstreamBatch:
 
 
 def read_line(line: bytes) -> OutputLine | None:
-    """Parse a line of an output or error file; None if it is invalid."""
+    """Parse a line of an output or error file. Return None if it is invalid."""
     try:
         body = read_json(line)
         custom_id, response, error = body["custom_id"], body.get("response"), body.get("error")
-        status = int(response["status_code"]) if response else None  # some write "200" or 200.0
+        status = int(response["status_code"]) if response else None  # some servers write "200" or 200.0
         answer = response.get("body") if response else None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
@@ -150,12 +150,12 @@ def read_line(line: bytes) -> OutputLine | None:
 
 
 def parse_chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
-    """Return the chat answer of a line. Raises UpstreamError if there is none."""
+    """Return the chat answer in a line. Raises UpstreamError if there is none."""
     return parse_completion(_parse_answer(line), record)
 
 
 def parse_structured_answer(line: OutputLine, record: CallRecord, checker: AnswerChecker) -> StructuredResult:
-    """Return the value of a line's structured answer. Raises UpstreamError if there is none that matches."""
+    """Return the value of the structured answer in a line. Raises UpstreamError if no value matches the schema."""
     result = parse_completion(_parse_answer(line), record)
     try:
         return result.to_structured(checker.read(result), result.usage)
@@ -164,7 +164,7 @@ def parse_structured_answer(line: OutputLine, record: CallRecord, checker: Answe
 
 
 def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
-    """Return the vectors of a line. Raises UpstreamError if there are none."""
+    """Return the vectors in a line. Raises UpstreamError if there are none."""
     body = _parse_answer(line)
     items = body.get("data") if isinstance(body, dict) else None
     vectors, usage, served = read_embeddings(orjson.dumps(body), len(items) if isinstance(items, list) else 0)
@@ -189,7 +189,7 @@ def _parse_object(content: bytes) -> dict[str, Any]:
 
 
 def _read_status(status: str) -> str:
-    """Return OpenAI's word for a status, in any case; one that nobody knows has not ended."""
+    """Return OpenAI's name of a status, which may be in any case. An unknown status counts as in_progress."""
     word = status.strip().lower().replace("-", "_").replace(" ", "_")
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
@@ -197,7 +197,7 @@ def _read_status(status: str) -> str:
 
 
 def _read_time(value: object) -> int:
-    """Return a moment in whole seconds since 1970, from a number or a date; 0 if it is neither."""
+    """Return a Unix time in whole seconds, from a number or an ISO date; 0 if it is neither."""
     try:
         if isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit():
             at = datetime.fromisoformat(value.strip())
@@ -209,11 +209,11 @@ def _read_time(value: object) -> int:
 
 
 def _find_error_code(errors: object) -> str | None:
-    """Return the code of the first reason, from a list, OpenAI's object around one, or an object by itself."""
-    reasons = errors.get("data", errors) if isinstance(errors, dict) else errors
-    if isinstance(reasons, list):
-        reasons = reasons[0] if reasons else None
-    return _optional_text(reasons, "code") or _optional_text(reasons, "type")
+    """Return the code of the first error in a list, in OpenAI's object with a list, or in a single object."""
+    listed = errors.get("data", errors) if isinstance(errors, dict) else errors
+    if isinstance(listed, list):
+        listed = listed[0] if listed else None
+    return _optional_text(listed, "code") or _optional_text(listed, "type")
 
 
 def _require_text(body: dict[str, Any], name: str) -> str:
@@ -224,15 +224,15 @@ def _require_text(body: dict[str, Any], name: str) -> str:
 
 
 def _optional_text(body: object, name: str) -> str | None:
-    """Return a text; the digits of a whole number, which some servers write for a code or an id."""
+    """Return a field's text. Some servers send a code or an id as an integer, which is converted."""
     value = body.get(name) if isinstance(body, dict) else None
     return str(value) if type(value) is int else value if isinstance(value, str) else None
 
 
 def _read_number(counts: object, *names: str) -> int:
-    """Return the first of these numbers that is given; 0 if none is."""
-    given = [counts.get(name) for name in names] if isinstance(counts, dict) else []
-    for value in given:
+    """Return the first of these fields that is a number; 0 if none is."""
+    values = [counts.get(name) for name in names] if isinstance(counts, dict) else []
+    for value in values:
         try:
             return max(int(float(value)), 0)  # type: ignore[arg-type]
         except (ValueError, TypeError, OverflowError):

@@ -82,7 +82,7 @@ class CacheEntry:
     def write_through(self, answer: StreamedAnswer) -> StreamedAnswer:
         """Return the same stream, whose answer is cached when it is complete."""
         stream = self._cache_streamed(answer)
-        return replace(answer, first=next(stream), rest=stream, passing=None)
+        return replace(answer, first=next(stream), rest=stream, token_relay=None)
 
     def _cache_streamed(self, answer: StreamedAnswer) -> Ticks[None]:
         pieces: list[str] = []

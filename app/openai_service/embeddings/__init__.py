@@ -1,5 +1,5 @@
 """Embeddings: vectors from the upstream or from the cache.
 
-- `vectors.py`: cuts vectors out of OpenAI's answer as JSON text; cosine similarity.
+- `vectors.py`: extracts vectors from OpenAI's answer as JSON text; computes cosine similarities.
 - `cache.py`: caches the vector of each text.
 """

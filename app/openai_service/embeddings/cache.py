@@ -11,12 +11,12 @@ from app.openai_service.transport.upstream import Upstream
 from app.runtime.turns import in_turns
 from app.upstream_http.spool import Spool, release
 
-# The vectors of a request take up to 80 MB; these at most 1 MB.
-_AT_A_TIME = 16
+# The vectors of a request take up to 80 MB. A group of this many takes at most 1 MB.
+_GROUP_SIZE = 16
 
 
 EmbeddingInput = str | list[int]
-"""A text, or the numbers of its tokens."""
+"""A text, or the ids of its tokens."""
 
 
 class EmbeddingCache:
@@ -45,9 +45,9 @@ class EmbeddedTexts:
     """The texts of one request and their vectors.
 
     Attributes:
-        unknown: the texts without a cached vector; without duplicates if the cache is on.
-        found: the number of texts with a cached vector.
-        model: that made one of the cached vectors.
+        uncached: the texts without a cached vector; without duplicates if the cache is on.
+        cached_count: the number of texts with a cached vector.
+        model: that computed one of the cached vectors.
     """
 
     def __init__(self, cache: Cache, tenant: str, keys: list[bytes], texts: Sequence[EmbeddingInput]) -> None:
@@ -57,48 +57,48 @@ class EmbeddedTexts:
         self._vectors: dict[bytes, VectorJson] = {}
         self.model = ""
         self._read_cached()
-        self.found = sum(key in self._vectors for key in keys)
+        self.cached_count = sum(key in self._vectors for key in keys)
         self._missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
-        self.unknown = list(self._missing.values())
+        self.uncached = list(self._missing.values())
 
     def _read_cached(self) -> None:
-        """Read the cached vectors, a few at a time; those of more texts go to a file."""
+        """Read the cached vectors in groups. If there is more than one group, they are written to a temporary file."""
         if not self._cache.is_on:
             return
-        if len(self._keys) <= _AT_A_TIME:
-            self._vectors.update(self._read_some(self._keys))
+        if len(self._keys) <= _GROUP_SIZE:
+            self._vectors.update(self._read_group(self._keys))
             return
-        places: dict[bytes, slice] = {}
+        slices: dict[bytes, slice] = {}
         spool = Spool()
-        for start in in_turns(range(0, len(self._keys), _AT_A_TIME)):
-            for key, vector in self._read_some(self._keys[start : start + _AT_A_TIME]):
+        for start in in_turns(range(0, len(self._keys), _GROUP_SIZE)):
+            for key, vector in self._read_group(self._keys[start : start + _GROUP_SIZE]):
                 begin = spool.size
                 spool.add(vector)
-                places[key] = slice(begin, spool.size)
-        if not places:
+                slices[key] = slice(begin, spool.size)
+        if not slices:
             spool.close()
             return
         view = memoryview(spool.map())
-        self._vectors.update((key, view[place]) for key, place in places.items())
+        self._vectors.update((key, view[position]) for key, position in slices.items())
 
-    def _read_some(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _read_group(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._cache.read(self._tenant, keys).items():
             model, _, vector = bytes(value).partition(b"\n")
             self.model = model.decode()
             yield key, vector
 
     def add(self, vectors: Sequence[VectorJson], model: str) -> None:
-        """Add the vectors of the unknown texts, in their order, and cache them."""
+        """Add the vectors of the uncached texts, in the order of these, and cache them."""
         new = dict(zip(self._missing, vectors, strict=True))
         self._vectors |= new
         if self._cache.is_on:
-            named = model.encode().replace(b"\n", b" ")
+            model_name = model.encode().replace(b"\n", b" ")
             added = list(new.items())
-            for start in in_turns(range(0, len(added), _AT_A_TIME)):
-                some = added[start : start + _AT_A_TIME]
-                self._cache.write(self._tenant, {key: b"\n".join([named, vector]) for key, vector in some})
-                release(some[-1][1])
+            for start in in_turns(range(0, len(added), _GROUP_SIZE)):
+                group = added[start : start + _GROUP_SIZE]
+                self._cache.write(self._tenant, {key: b"\n".join([model_name, vector]) for key, vector in group})
+                release(group[-1][1])
 
     def vectors(self) -> list[VectorJson]:
-        """Return the vectors of all texts, in their order."""
+        """Return the vectors of all texts, in the order of the texts."""
         return [self._vectors[key] for key in self._keys]

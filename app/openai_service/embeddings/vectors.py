@@ -1,4 +1,4 @@
-"""Cuts vectors out of OpenAI's list of embeddings as JSON text, without parsing millions of digits."""
+"""Extracts vectors from OpenAI's list of embeddings as JSON text, without parsing millions of digits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""
 
 
-# As many vectors have a few megabytes at most: their memory is given back before the next are looked at.
-_FEW_VECTORS = 64
+# This many vectors take at most a few megabytes. Their memory is released before the next are read.
+_RELEASE_EVERY = 64
 
-# Any value but a number contains one of these: lists, objects, strings, null, true, false, NaN and Infinity.
-_NOT_IN_NUMBERS = (b"[", b"{", b'"', b"a", b"n", b"u")
+# Every JSON value other than a number contains one of these: lists, objects, strings, null, true, false, NaN, Infinity.
+_NON_NUMBER_SIGNS = (b"[", b"{", b'"', b"a", b"n", b"u")
 
 
 def read_embeddings(
@@ -33,17 +33,17 @@ def read_embeddings(
 ) -> tuple[list[VectorJson], Usage | None, str | None]:
     """Return the vectors of an answer in the order of their inputs.
 
-    The vectors are views of the content. Only the JSON around the arrays of numbers is parsed. So a malformed number is passed on, but a value of
-    another type is an error.
+    The vectors are views of the content. Only the JSON around the arrays of numbers is parsed, so a malformed number
+    is not detected, but a value of another type is an error.
 
     Returns:
-        `count` vectors, the usage and the model.
+        `count` vectors, the usage, and the model.
 
     Raises:
         UpstreamFailed: vectors are missing or duplicated, or contain values that are not numbers.
         UpstreamError: the answer contains an error object.
     """
-    body, arrays = _cut(content) or (_parse(content), [])
+    body, arrays = _split_arrays(content) or (_parse_whole(content), [])
     if not isinstance(body, dict):
         raise UpstreamFailed
     if body.get("error"):
@@ -61,34 +61,34 @@ def _collect_vectors(items: object, arrays: list[memoryview], count: int) -> lis
         raise UpstreamFailed
     vectors: list[VectorJson | None] = [None] * count
     unused: dict[object, memoryview] = dict(enumerate(arrays))
-    for place, item in enumerate(items):
-        index = item.get("index", place) if isinstance(item, dict) else None
+    for position, item in enumerate(items):
+        index = item.get("index", position) if isinstance(item, dict) else None
         if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
             raise UpstreamFailed
         vectors[index] = _parse_vector(item.get("embedding"), unused)
     return [vector for vector in vectors if vector is not None]
 
 
-def _cut(content: bytes | SpooledBytes) -> tuple[Any, list[memoryview]] | None:
-    """Parse an answer with each inner array replaced by its number in the list of those arrays.
+def _split_arrays(content: bytes | SpooledBytes) -> tuple[Any, list[memoryview]] | None:
+    """Parse an answer in which each inner array is replaced by its index in the returned list of arrays.
 
     Returns:
-        None for an answer whose arrays contain anything but numbers: it must be parsed as a whole.
+        None for an answer whose arrays contain anything other than numbers: it must be parsed as a whole.
     """
     view = memoryview(content)
     arrays: list[memoryview] = []
-    position = content.find(b"[") + 1  # behind the opening of `data`
+    position = content.find(b"[") + 1  # after the opening bracket of `data`
     frame: list[VectorJson] = [content[:position]]
     for start, end in in_turns(_find_arrays(content, position)):
         numbers = content[start + 1 : end]
         if not content[position:start].rstrip().endswith(b'"embedding":') or any(
-            sign in numbers for sign in _NOT_IN_NUMBERS
+            sign in numbers for sign in _NON_NUMBER_SIGNS
         ):
             return None
         frame += [content[position:start], b"%d" % len(arrays)]
         position = end + 1
         arrays.append(view[start:position])
-        if not len(arrays) % _FEW_VECTORS:
+        if not len(arrays) % _RELEASE_EVERY:
             release(view)
     frame.append(content[position:])
     try:
@@ -98,14 +98,14 @@ def _cut(content: bytes | SpooledBytes) -> tuple[Any, list[memoryview]] | None:
 
 
 def _find_arrays(content: bytes | SpooledBytes, position: int) -> Iterator[tuple[int, int]]:
-    """Yield where each inner array begins and ends."""
+    """Yield the start and the end of each inner array."""
     while (start := content.find(b"[", position)) >= 0 and (end := content.find(b"]", start)) >= 0:
         yield start, end
         position = end + 1
 
 
-def _parse(content: bytes | SpooledBytes) -> Any:
-    if len(content) > SPOOL_BYTES:  # parsed as a whole, it would take ten times its size
+def _parse_whole(content: bytes | SpooledBytes) -> Any:
+    if len(content) > SPOOL_BYTES:  # parsing it as a whole would take ten times its size in memory
         raise UpstreamFailed
     try:
         return orjson.loads(memoryview(content))
@@ -116,7 +116,7 @@ def _parse(content: bytes | SpooledBytes) -> Any:
 def _parse_vector(value: object, unused: dict[object, memoryview]) -> VectorJson:
     if type(value) is int and value in unused:
         return unused.pop(value)
-    if isinstance(value, str):  # base64 of little-endian floats, from a server that takes no other form
+    if isinstance(value, str):  # base64 of little-endian floats, from servers that ignore the requested format
         try:
             numbers = array("f", base64.b64decode(value, validate=True))
         except ValueError:
@@ -130,7 +130,7 @@ def _parse_vector(value: object, unused: dict[object, memoryview]) -> VectorJson
 
 
 def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[float]:
-    """Return the cosine similarity of one vector with each of the others, from -1 to 1.
+    """Return the cosine similarity, from -1 to 1, of one vector with each of the others.
 
     Raises:
         UpstreamFailed: the vectors contain values that are not finite numbers, or differ in length.
@@ -142,11 +142,11 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
         vector = _parse_numbers(other)
         if len(vector) != len(reference):
             raise UpstreamFailed
-        lengths = length * math.hypot(*vector)
-        cosine = sum(map(operator.mul, reference, vector)) / lengths if lengths else 0.0
+        product = length * math.hypot(*vector)
+        cosine = sum(map(operator.mul, reference, vector)) / product if product else 0.0
         similarities.append(max(-1.0, min(1.0, cosine)))
         give_turn()
-        if not number % _FEW_VECTORS:
+        if not number % _RELEASE_EVERY:
             release(other)
     return similarities
 

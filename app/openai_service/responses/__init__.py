@@ -1,17 +1,17 @@
-"""The exchange over /responses: everything else knows the form of /chat/completions only, and this translates.
+"""Calls /responses. All other code uses the format of /chat/completions; this package translates between the two.
 
 - `endpoints.py`: `Endpoints`, which chooses between /chat/completions and /responses
-- `request_body.py`: from the body of a chat completion to that of a response
-- `input_items.py`: from its messages to input items
-- `kept_items.py`: reasoning items and commentary, which a tool loop hands back
-- `output.py`: what the output items of an answer say
-- `answer.py`: from a complete response to a `ChatResult`
-- `stream.py`: `ResponseReader`, from the events of a stream to `Events`
-- `growing_output.py`: the output items of a stream as they grow
-- `event_order.py`: events that come twice or out of order
-- `usage.py`: usage by its names in chat completions
-- `client_tools.py`: tools for free texts and for a computer, which a client runs as it does functions
-- `tool_media.py`: images and files in the results of tools, for chat completions
-- `hosted_tools.py`: tools that run at OpenAI: how they are offered, and what an answer tells of their calls
-- `made_images.py`: how large the images of an answer may be that one of these makes
+- `request_body.py`: translates the body of a chat completion
+- `input_items.py`: translates its messages into input items
+- `kept_items.py`: reasoning and commentary items, which a tool loop sends back to the model
+- `output.py`: parses the output items of a response
+- `answer.py`: parses a complete response into a `ChatResult`
+- `stream.py`: `ResponseReader`, which parses the events of a stream into `Events`
+- `growing_output.py`: `GrowingOutput`, the output items of a stream so far
+- `event_order.py`: `EventOrder`, which sorts the events of a stream and drops duplicates
+- `usage.py`: renames the fields of a usage to those of chat completions
+- `client_tools.py`: custom tools and the computer tool, which the client runs like functions
+- `tool_media.py`: moves images and files out of tool results, for chat completions
+- `hosted_tools.py`: tools that run at OpenAI: their settings in a request, and their calls in an answer
+- `made_images.py`: limits the size of the images that the image_generation tool makes
 """

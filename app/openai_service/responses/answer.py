@@ -10,14 +10,14 @@ from typing import Any
 from app.models.token_counts import note_tokens
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
-from app.openai_service.responses.hosted_tools import count_calls, hide_kept_ids
+from app.openai_service.responses.hosted_tools import count_calls, hide_stored_ids
 from app.openai_service.responses.made_images import check_images
 from app.openai_service.responses.output import read_end, read_items, read_usage
 from app.openai_service.results import CallRecord, ChatResult
 
 
 def is_response(body: object) -> bool:
-    """Return whether an answer is a response rather than a chat completion."""
+    """Return whether a body is a response rather than a chat completion."""
     if type(body) is not dict or "choices" in body:
         return False
     return body.get("object") == "response" or isinstance(body.get("output"), list)
@@ -27,8 +27,8 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
     """Parse a response.
 
     Raises:
-        UpstreamFailed: it cannot be read.
-        UpstreamTruncated: the upstream broke off.
+        UpstreamFailed: it is malformed.
+        UpstreamTruncated: the upstream aborted the answer.
         UpstreamError: the response failed.
     """
     output = read_items(body.get("output"), record.models[-1] if record.models else record.model)
@@ -36,7 +36,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         record.attempt_log[-1].hosted_calls = count_calls(output.hosted)
     wrote = bool(output.text or output.refusal or output.calls)
     usage = read_usage(body, wrote=wrote)
-    note_tokens(output.kept, usage)
+    note_tokens(output.reasoning_items, usage)
     try:
         check_images(output.hosted)
         tool_calls = ToolCalls.read(output.calls) if output.calls else []
@@ -55,14 +55,14 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         tool_calls=tool_calls,
         refusal=output.refusal or None,
         record=record,
-        reasoning_items=output.kept,
-        hosted_items=[hide_kept_ids(item) for item in output.hosted],
+        reasoning_items=output.reasoning_items,
+        hosted_items=[hide_stored_ids(item) for item in output.hosted],
         annotations=output.annotations,
     )
 
 
 def make_answer_id(response_id: object) -> str:
-    """Return the id of an answer, always the same one. The upstream's own would open what is stored there."""
+    """Return the id of our answer, always the same for a response. The upstream's id would give access to its data."""
     if not isinstance(response_id, str) or not response_id:
         return f"chatcmpl-{secrets.token_hex(16)}"
     return f"chatcmpl-{hashlib.sha256(response_id.encode('utf-8', 'replace')).hexdigest()[:32]}"

@@ -1,7 +1,8 @@
-"""What a client runs that is no function: tools that take a free text, and a computer of its own that the model operates.
+"""Translates tools that the client runs: functions, custom tools, and the computer tool.
 
-In all other code a call of theirs is that of a function with another `type`: the arguments are the text, or the JSON of
-what a computer shall do. Chat completions have tools for texts under `custom`; only /responses has the computer.
+A custom tool takes free text as its input; the computer tool lets the model operate a computer of the client. All other
+code treats their calls as function calls of another `type`, whose arguments are the text, or the JSON of the computer's
+actions. Chat completions support `custom` tools; only /responses supports the computer.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create (tools, and input items)
 """
@@ -14,27 +15,27 @@ from typing import Any
 
 FUNCTION, CUSTOM, COMPUTER = "function", "custom", "computer"
 COMPUTER_TOOLS = (COMPUTER, "computer_use_preview")
-"""The types of the tool: of gpt-5.4 and later, and of computer-use-preview."""
+"""The tool's type for gpt-5.4 and later, and for computer-use-preview."""
 CLIENT_TOOLS = (FUNCTION, CUSTOM, *COMPUTER_TOOLS)
 
 TRUNCATION = "truncation"
-"""The field of a body that is about a computer. It must be `auto`, and chat completions do not have it."""
+"""A field of the body that the computer tool requires. It must be `auto`; chat completions do not have it."""
 
 CALL_TYPES = {"function_call": FUNCTION, "custom_tool_call": CUSTOM, "computer_call": COMPUTER}
-"""The type of a call by that of its item."""
+"""Maps the type of an output item to the type of the call."""
 INPUTS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""The field of an item that grows in a stream."""
+"""Maps the type of an output item to its field that is streamed in pieces."""
 
 _RESULT_TYPES = {CUSTOM: "custom_tool_call_output", COMPUTER: "computer_call_output"}
-_ACTIONS = ("action", "actions", "pending_safety_checks")
-# Longer ids are refused on /responses, though chat completions take them.
-_MAX_CALL_ID = 64
+_COMPUTER_FIELDS = ("action", "actions", "pending_safety_checks")
+# /responses rejects longer ids; chat completions accept them.
+_MAX_CALL_ID_CHARS = 64
 
 Item = dict[str, Any]
 
 
 def flatten_tool(tool: Mapping[str, Any]) -> Item:
-    """Return the tool of a chat completion in the form of /responses. One that only /responses has is in it already."""
+    """Translate the tool of a chat completion for /responses. A tool that only /responses has is unchanged."""
     if tool["type"] == FUNCTION:
         return _flatten_function(tool["function"])
     if tool["type"] != CUSTOM:
@@ -46,7 +47,7 @@ def flatten_tool(tool: Mapping[str, Any]) -> Item:
 
 
 def flatten_choice(choice: str | Mapping[str, Any]) -> Any:
-    """Return a tool choice; one that names a function, or allows some, is nested one level less."""
+    """Translate a tool choice. One that names a tool, or lists allowed ones, has one level of nesting less."""
     if isinstance(choice, str):
         return choice
     kind = choice["type"]
@@ -57,12 +58,18 @@ def flatten_choice(choice: str | Mapping[str, Any]) -> Any:
 
 
 def build_call(call: Mapping[str, Any]) -> Item:
-    """Return the item of a call in a conversation: without an id, which would demand the reasoning before it."""
+    """Return the input item of a call. It has no id, since with one /responses requires the reasoning before it."""
     call_id = shorten_id(call["id"])
     if call["type"] == COMPUTER:
-        # Here an id is a must, so it is a new one.
-        made = f"cu_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
-        return {"type": "computer_call", "id": made, "call_id": call_id, **call[COMPUTER], "status": "completed"}
+        # An id is required here, so a new one is derived.
+        item_id = f"cu_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
+        return {
+            "type": "computer_call",
+            "id": item_id,
+            "call_id": call_id,
+            **call[COMPUTER],
+            "status": "completed",
+        }
     if call["type"] == CUSTOM:
         return {"type": "custom_tool_call", "call_id": call_id, **call[CUSTOM]}
     function = call["function"]
@@ -75,10 +82,10 @@ def build_call(call: Mapping[str, Any]) -> Item:
 
 
 def build_result(message: Mapping[str, Any], kind: str, output: str | list[Item]) -> Item:
-    """Return the item of a call's result.
+    """Return the input item of a call's result.
 
     Args:
-        message: the result as it is in a chat.
+        message: the tool message of a chat completion.
         kind: the type of the call.
         output: the message's content, in the form of /responses.
     """
@@ -93,20 +100,20 @@ def build_result(message: Mapping[str, Any], kind: str, output: str | list[Item]
 
 
 def read_call(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the item of an answer as a call in a chat. Its id is that of the call, never that of the item."""
+    """Translate an output item into a call of a chat completion. Its id is the call's id, never the item's."""
     call = {"id": item.get("call_id")}
     kind = CALL_TYPES.get(str(item.get("type")))
     if kind == CUSTOM:
         return {**call, "type": CUSTOM, CUSTOM: {"name": item.get("name"), "input": item.get("input")}}
     if kind == COMPUTER:
-        told = {name: item[name] for name in _ACTIONS if item.get(name) is not None}
-        return {**call, "type": COMPUTER, COMPUTER: told}
+        actions = {name: item[name] for name in _COMPUTER_FIELDS if item.get(name) is not None}
+        return {**call, "type": COMPUTER, COMPUTER: actions}
     return {**call, "function": {"name": item.get("name"), "arguments": item.get("arguments")}}
 
 
 def shorten_id(id_: str) -> str:
-    """Return the id of a call, or one made of it if it is too long: the same for the call and its result."""
-    return id_ if len(id_) <= _MAX_CALL_ID else hashlib.sha256(id_.encode()).hexdigest()
+    """Return the id of a call, or its hash if it is too long, so that the call and its result have the same id."""
+    return id_ if len(id_) <= _MAX_CALL_ID_CHARS else hashlib.sha256(id_.encode()).hexdigest()
 
 
 def _flatten_function(function: Mapping[str, Any]) -> Item:
@@ -114,7 +121,7 @@ def _flatten_function(function: Mapping[str, Any]) -> Item:
         "type": FUNCTION,
         "name": function["name"],
         "parameters": function.get("parameters") or {"type": "object", "properties": {}},
-        "strict": bool(function.get("strict")),  # true where it is left out, unlike in chat completions
+        "strict": bool(function.get("strict")),  # the default is true, unlike in chat completions
     }
     if function.get("description") is not None:
         flat["description"] = function["description"]
@@ -122,7 +129,7 @@ def _flatten_function(function: Mapping[str, Any]) -> Item:
 
 
 def _read_image(output: str | list[Item]) -> Item:
-    """Return where the image is, and the detail that was asked for. `auto` means what it means to leave it out."""
+    """Return the image's URL, and the requested detail. `auto` is the default, so it is omitted."""
     image = output[0] if isinstance(output, list) else {}
-    kept = {"image_url": image.get("image_url")}
-    return kept if image.get("detail") in (None, "auto") else {**kept, "detail": image["detail"]}
+    source = {"image_url": image.get("image_url")}
+    return source if image.get("detail") in (None, "auto") else {**source, "detail": image["detail"]}

@@ -1,7 +1,8 @@
-"""Which endpoint answers a conversation: /chat/completions or /responses.
+"""Endpoints: chooses the endpoint for a conversation, /chat/completions or /responses.
 
-Newer models call functions while they reason on /responses only, and keep their reasoning over a tool loop there. Which
-ones do is known of families, and learnt from refusals of all others. Other servers often have no such route.
+Newer models can combine function calls with reasoning only on /responses, where they also retain their reasoning during
+a tool loop. The table of families lists such models; for all others it is learnt from the upstream's errors. Many
+compatible servers have no /responses.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from app.openai_service.transport.upstream import Upstream
 
 T = TypeVar("T")
 
-# "with_tools": for tools with reasoning; "with_any_tools": also for those without, as the model always reasons.
+# "with_tools": for requests with tools and reasoning. "with_any_tools": also without, as the model always reasons.
 Need = Literal["always", "with_any_tools", "with_tools"]
 
 _MAX_MODELS = 1_000
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Endpoints:
-    """Chooses the endpoint of each request, and remembers until the process ends what the upstream said of it."""
+    """Chooses the endpoint of each request. What it learns from the upstream's errors lasts until the process ends."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._api = upstream.api
@@ -44,7 +45,7 @@ class Endpoints:
         """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body.
 
         Raises:
-            HostedToolsUnavailable: it has tools that only /responses has, and the upstream has none.
+            HostedToolsUnavailable: the body has tools that need /responses, which the upstream does not have.
         """
         if MAX_CALLS in body or TRUNCATION in body:
             if self._api == "chat" or not self._has_route:
@@ -54,12 +55,12 @@ class Endpoints:
             return CHAT_PATH
         if self._api == "responses":
             return RESPONSES_PATH
-        # What may have no such route is asked there only for what nothing else can serve.
+        # An upstream that may lack /responses gets only those requests there that need it.
         suits = self._suits(model, body) if self._has_responses else self._is_needed(model, body)
         return RESPONSES_PATH if suits else CHAT_PATH
 
-    def asks_for_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
-        """Return whether a response is asked for its reasoning, which models without any refuse."""
+    def requests_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
+        """Return whether to request encrypted reasoning. Models that do not reason reject such a request."""
         if model in self._without_encrypted:
             return False
         family = self._find_family(model)
@@ -67,8 +68,8 @@ class Endpoints:
             return family.default_effort is not None
         return model in self._needs or "reasoning_effort" in body
 
-    def least_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
-        """Return how many tokens an answer may have although the request allows fewer."""
+    def get_min_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
+        """Return the number of tokens that the answer may have even if the request allows fewer."""
         if self._api == "chat":
             return 0
         limit = get_limit(body)
@@ -83,37 +84,37 @@ class Endpoints:
     def learn(
         self, model: str, path: str, body: Mapping[str, Any], sent: Mapping[str, Any], error: UpstreamError
     ) -> bool:
-        """Remember what a refusal says of the endpoint that was asked.
+        """Learn from an error which endpoint a model needs.
 
         Args:
-            model: that refused.
-            path: of the endpoint.
-            body: of the chat completion, as choose() gets it.
-            sent: the same as it was sent, with what was known of the model's parameters.
-            error: the refusal.
+            model: the model that rejected the request.
+            path: the endpoint's path.
+            body: of the chat completion, as passed to choose().
+            sent: the same body after it was adapted to the model's parameters.
+            error: the upstream's error.
 
         Returns:
-            True if the request goes to the other endpoint from now on.
+            True if such requests go to the other endpoint from now on.
         """
         if path == RESPONSES_PATH:
             return error.is_missing_route and self._note_missing_route(error)
-        # Where the route is not sure to exist, tools without reasoning are the other way.
+        # If /responses may not exist, the request is sent again to /chat/completions without reasoning.
         if not error.asks_for_responses and not (error.needs_no_reasoning and self._has_responses):
             return False
         _remember(self._needs, model, self._find_need(model, (body, sent), error))
-        # Another request may have learnt it while this one was on its way, so what counts is where this one would go now.
+        # Another request may have learnt the same meanwhile, so the result is compared with the current choice.
         return self.choose(model, body) != path
 
     def note_without_reasoning(self, model: str) -> None:
-        """Remember that a model has no reasoning to ask for."""
+        """Remember that a model rejects requests for encrypted reasoning."""
         _remember(self._without_encrypted, model, True)
 
     def _find_need(self, model: str, bodies: Sequence[Mapping[str, Any]], error: UpstreamError) -> Need:
-        """Return what a model needs /responses for, after what was known of it and its refusal of a body."""
+        """Return what a model needs /responses for, by what is known of it and its error for a body."""
         known = self._needs.get(model)
         if known == "always" or not error.needs_no_reasoning:
             return "always"
-        # It refuses tools for its reasoning although it was asked not to reason, or would have been if it could be.
+        # It rejects tools because of its reasoning, although the request turned reasoning off, or tried to.
         reasons_anyway = any(body.get("reasoning_effort") == _NO_EFFORT for body in bodies)
         return "with_any_tools" if reasons_anyway or known == "with_any_tools" else "with_tools"
 
@@ -127,7 +128,7 @@ class Endpoints:
         return True
 
     def _is_needed(self, model: str, body: Mapping[str, Any]) -> bool:
-        """Return whether such a request is served on /responses only, by the table or by what the upstream said."""
+        """Return whether only /responses can serve the request, by the table of families or by learnt errors."""
         has_tools, need, family = bool(body.get("tools")), self._needs.get(model), self._find_family(model)
         if need == "always" or (family is not None and not family.chat):
             return True
@@ -136,7 +137,7 @@ class Endpoints:
         return need is not None or (family is not None and family.chat_tools == "never")
 
     def _suits(self, model: str, body: Mapping[str, Any]) -> bool:
-        """Return whether a request is served on /responses only, or better there."""
+        """Return whether only /responses can serve the request, or whether it serves it better."""
         has_tools = bool(body.get("tools"))
         need = self._needs.get(model)
         if need == "always":
@@ -151,12 +152,12 @@ class Endpoints:
             return True
         if not has_tools or effort in (None, _NO_EFFORT):
             return has_tools and (family.chat_tools == "never" or need == "with_any_tools")
-        # A model that reasons keeps its thoughts over the rounds of a tool loop, at the price of what only chat has.
+        # /responses retains the model's reasoning during a tool loop, but lacks the parameters that only chat has.
         return need is not None or family.chat_tools != "yes" or not find_chat_only(body)
 
 
 def _get_effort(family: Family | None, body: Mapping[str, Any]) -> str | None:
-    """Return the effort of a request: the one that it names, or else its model's."""
+    """Return the reasoning effort of a request, or else the model's default."""
     named: str | None = body.get("reasoning_effort")
     return named or (None if family is None else family.default_effort)
 

@@ -1,4 +1,4 @@
-"""GrowingOutput: the output items of a stream as they grow, and the events that each piece of them makes."""
+"""GrowingOutput: collects the output items of a stream, and returns the events for each piece of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.openai_service.answers.text import TextEvent, mend
+from app.openai_service.answers.text import TextEvent, repair_surrogates
 from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
-from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
-from app.openai_service.responses.kept_items import keep_item, limit_items
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_stored_ids
+from app.openai_service.responses.kept_items import build_reasoning_item, limit_reasoning_items
 from app.openai_service.responses.made_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
 from app.openai_service.streaming.events import (
@@ -26,9 +26,9 @@ from app.openai_service.streaming.events import (
 )
 
 _MAX_ITEMS = 2_000
-_KEPT = ("reasoning", COMMENTARY)
-# What an event tells of the place of its item, which is another one for the caller.
-_OF_PLACE = {"type", "item_id", "output_index", "sequence_number", "obfuscation"}
+_REASONING_KINDS = ("reasoning", COMMENTARY)
+# The fields of an event that locate its item. The caller sees other positions, so they are removed.
+_POSITION_FIELDS = {"type", "item_id", "output_index", "sequence_number", "obfuscation"}
 
 
 @dataclass(slots=True)
@@ -36,54 +36,55 @@ class GrowingItem:
     """One output item.
 
     Attributes:
-        kind: message, commentary, the type of a call, or what else the server says.
-        latest: the item as the server last told it whole.
-        position: of a call among the calls; of an item of a hosted tool, among those; of what is kept, as in a KeptItem.
-        arguments: of a call, in pieces.
-        half: the first half of a letter with which the last piece of its arguments ended, if it did.
-        has_text: whether a piece of its text has come.
-        annotated: how many annotations of its text have come.
-        is_complete: whether it has been told whole.
+        kind: message, commentary, the type of a call, or any other type that the server sends.
+        latest: the latest complete version of the item that the server sent.
+        position: of a call, its index among the calls; of an item of a hosted tool, its index among those; of a
+            reasoning item, the `at` of its ReasoningItem.
+        arguments: the pieces of a call's arguments.
+        surrogate: the high surrogate at the end of the last piece of arguments, if it ended with one.
+        has_text: whether a piece of its text has arrived.
+        annotated: the number of annotations of its text that have arrived.
+        is_complete: whether the server has sent the complete item.
     """
 
     kind: str
     latest: Mapping[str, Any]
     position: int = 0
     arguments: list[str] = field(default_factory=list)
-    half: str = ""
+    surrogate: str = ""
     has_text: bool = False
     annotated: int = 0
     is_complete: bool = False
 
 
 class GrowingOutput:
-    """Finds the item of each event by its id, or by its place if the server changes ids from event to event."""
+    """The items so far. They are found by id, or by index if the server changes ids between events."""
 
     def __init__(self, requested: str) -> None:
         """Create it for the answer of a requested model."""
         self._requested = requested
         self._by_id: dict[str, GrowingItem] = {}
-        self._by_place: dict[int, GrowingItem] = {}
+        self._by_index: dict[int, GrowingItem] = {}
         self._items: list[GrowingItem] = []
         self._calls = 0
         self._hosted: list[GrowingItem] = []
-        self._untold: list[GrowingItem] = []
-        """What is kept and was not told yet."""
+        self._unsent: list[GrowingItem] = []
+        """Reasoning and commentary items for which no event has been returned yet."""
 
     @property
     def hosted_calls(self) -> dict[str, int]:
-        """The calls of tools that ran at the upstream, by type."""
+        """The number of calls of hosted tools, by type."""
         return count_calls([item.latest for item in self._hosted])
 
     def begin(self, event: Mapping[str, Any]) -> Events:
-        """Take an item that begins, or one that has ended without having begun."""
+        """Add a new item, unless it is already known."""
         item = _read_item(event)
         if self._find(item.get("id"), event.get("output_index")) is not None:
             return []
         return self._add(item, item.get("id"), event.get("output_index"))
 
     def find_message(self, event: Mapping[str, Any]) -> GrowingItem:
-        """Return the item that a piece of text belongs to. One that nothing is known of is the answer."""
+        """Return the item that a piece of text belongs to. An unknown item is added as a message."""
         found = self._find(event.get("item_id"), event.get("output_index"))
         if found is None:
             self._add({"type": "message"}, event.get("item_id"), event.get("output_index"))
@@ -91,96 +92,100 @@ class GrowingOutput:
         return found
 
     def add_arguments(self, event: Mapping[str, Any]) -> Events:
-        """Take a piece of a call's arguments. Of a call that has not begun, the end will tell them whole."""
+        """Add a piece of a call's arguments. Ignore it for an unknown call, whose arguments complete() reads."""
         item = self._find(event.get("item_id"), event.get("output_index"))
         piece = event.get("delta")
         if item is None or item.kind not in INPUTS or not isinstance(piece, str):
             return []
         item.arguments.append(piece)
-        # A letter that is split over two pieces comes with the second.
-        text = item.half + piece
-        item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)), CALL_TYPES[item.kind])]
+        # A surrogate pair that is split over two pieces is sent with the second.
+        text = item.surrogate + piece
+        item.surrogate = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return [
+            ToolCallDelta(
+                item.position, "", "", repair_surrogates(text.removesuffix(item.surrogate)), CALL_TYPES[item.kind]
+            )
+        ]
 
     def add_step(self, kind: str, event: Mapping[str, Any]) -> Events:
-        """Take an event that tells how far the call of a hosted tool is."""
+        """Return the event for the progress of a hosted tool's call."""
         item = self._find(event.get("item_id"), event.get("output_index"))
         if item is None or item.kind not in HOSTED_ITEMS:
             return []
-        fields = {name: value for name, value in event.items() if name not in _OF_PLACE}
-        return [HostedStep(item.position, kind, hide_kept_ids(fields))]
+        fields = {name: value for name, value in event.items() if name not in _POSITION_FIELDS}
+        return [HostedStep(item.position, kind, hide_stored_ids(fields))]
 
     def annotate(self, event: Mapping[str, Any]) -> Events:
-        """Take an annotation on the text so far."""
+        """Return the event for an annotation of the text so far."""
         item, annotation = self.find_message(event), event.get("annotation")
         if item.kind != "message" or not isinstance(annotation, dict):
             return []
         item.annotated += 1
-        return [Annotation(hide_kept_ids(annotation))]
+        return [Annotation(hide_stored_ids(annotation))]
 
     def complete(self, event: Mapping[str, Any]) -> Events:
-        """Take an item as it is at its end, with what no event has told before."""
+        """Store a complete item, and return events for those parts of it that no earlier event had."""
         events = self.begin(event)
-        whole = _read_item(event)
-        item = self._find(whole.get("id"), event.get("output_index"))
-        if item is None or _name_kind(whole) != item.kind:
+        complete_item = _read_item(event)
+        item = self._find(complete_item.get("id"), event.get("output_index"))
+        if item is None or _get_kind(complete_item) != item.kind:
             return events
-        item.latest = whole
-        if item.kind in _KEPT and not item.is_complete:
+        item.latest = complete_item
+        if item.kind in _REASONING_KINDS and not item.is_complete:
             item.is_complete = True
-            self._untold.append(item)
+            self._unsent.append(item)
         if item.kind == "message" and not item.has_text:
             texts: list[TextEvent] = [
-                *map(Token, read_parts(whole, "output_text", "text")),
-                *map(Refusal, read_parts(whole, "refusal", "refusal")),
+                *map(Token, read_parts(complete_item, "output_text", "text")),
+                *map(Refusal, read_parts(complete_item, "refusal", "refusal")),
             ]
             events += [event for event in texts if event.text]
             item.has_text = bool(texts)
         if item.kind == "message":
-            untold = [*read_annotations(whole)][item.annotated :]
-            item.annotated += len(untold)
-            events += map(Annotation, untold)
+            unsent = [*read_annotations(complete_item)][item.annotated :]
+            item.annotated += len(unsent)
+            events += map(Annotation, unsent)
         elif item.kind in HOSTED_ITEMS and not item.is_complete:
             item.is_complete = True
             if item.kind == IMAGE_ITEM:
                 check_images([each.latest for each in self._hosted])
-            events.append(HostedStep(item.position, "done", hide_kept_ids(whole)))
-        elif item.kind in CALL_TYPES and not item.arguments and _says(whole, item.kind):
-            arguments = read_arguments(read_call(whole))
+            events.append(HostedStep(item.position, "done", hide_stored_ids(complete_item)))
+        elif item.kind in CALL_TYPES and not item.arguments and _has_arguments(complete_item, item.kind):
+            arguments = read_arguments(read_call(complete_item))
             item.arguments.append(arguments)
             events.append(ToolCallDelta(item.position, "", "", arguments, CALL_TYPES[item.kind]))
         return events
 
-    def precede(self, events: Events) -> Events:
-        """Return events after what the model reasoned, and said to itself, since that was last told.
+    def prepend_reasoning(self, events: Events) -> Events:
+        """Prepend a Thought with the unsent reasoning and commentary items to the events.
 
-        It is told with what follows, as thoughts alone begin no answer.
+        It is not sent before other events arrive, since reasoning alone is not the start of an answer.
         """
-        if not events or isinstance(events[0], Reasoning) or not self._untold:
+        if not events or isinstance(events[0], Reasoning) or not self._unsent:
             return events
-        entries = [keep_item(item.latest, self._requested, item.position) for item in self._untold]
-        self._untold.clear()
-        kept = limit_items([entry for entry in entries if entry])
-        return [Thought(kept), *events] if kept else events
+        entries = [build_reasoning_item(item.latest, self._requested, item.position) for item in self._unsent]
+        self._unsent.clear()
+        limited = limit_reasoning_items([entry for entry in entries if entry])
+        return [Thought(limited), *events] if limited else events
 
     def finish(self) -> Output:
-        """Return what all items say together."""
-        return read_items([_complete(item) for item in self._items], self._requested)
+        """Return the output of all items together."""
+        return read_items([_join_arguments(item) for item in self._items], self._requested)
 
-    def _add(self, item: Mapping[str, Any], id_: object, place: object) -> Events:
+    def _add(self, item: Mapping[str, Any], id_: object, index: object) -> Events:
         if len(self._items) >= _MAX_ITEMS:
             raise UpstreamFailed
-        added = GrowingItem(_name_kind(item), item)
+        added = GrowingItem(_get_kind(item), item)
         self._items.append(added)
         if isinstance(id_, str):
             self._by_id[id_] = added
-        if isinstance(place, int):
-            self._by_place[place] = added
+        if isinstance(index, int):
+            self._by_index[index] = added
         if added.kind in HOSTED_ITEMS:
             added.position = len(self._hosted)
             self._hosted.append(added)
-            return [HostedStep(added.position, "added", hide_kept_ids(item))]
-        if added.kind in _KEPT:
+            return [HostedStep(added.position, "added", hide_stored_ids(item))]
+        if added.kind in _REASONING_KINDS:
             added.position = self._calls + any(item.has_text for item in self._items if item.kind == "message")
         if added.kind not in CALL_TYPES:
             return []
@@ -190,13 +195,13 @@ class GrowingOutput:
         name = COMPUTER if kind == COMPUTER else _read_text(item.get("name"))
         return [ToolCallDelta(added.position, call_id, name, "", kind)]
 
-    def _find(self, id_: object, place: object) -> GrowingItem | None:
+    def _find(self, id_: object, index: object) -> GrowingItem | None:
         found = self._by_id.get(id_) if isinstance(id_, str) else None
-        return found or (self._by_place.get(place) if isinstance(place, int) else None)
+        return found or (self._by_index.get(index) if isinstance(index, int) else None)
 
 
 def make_text_event(item: GrowingItem, text: str) -> TextEvent:
-    """Return a piece of an item's text as what it is: the answer, or what the model says while it is still at work."""
+    """Return a piece of an item's text as an event: Reasoning for commentary, otherwise Token."""
     return Reasoning(text) if item.kind == COMMENTARY else Token(text)
 
 
@@ -205,20 +210,20 @@ def _read_item(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return item if isinstance(item, dict) else {}
 
 
-def _complete(item: GrowingItem) -> Mapping[str, Any]:
-    """Return an item with the pieces of its arguments, if the server has not told them whole."""
+def _join_arguments(item: GrowingItem) -> Mapping[str, Any]:
+    """Return an item with its arguments joined from their pieces, unless the server sent them complete."""
     if item.kind not in INPUTS:
         return item.latest
     field = INPUTS[item.kind]
     return {**item.latest, field: item.latest.get(field) or "".join(item.arguments)}
 
 
-def _says(call: Mapping[str, Any], kind: str) -> bool:
-    """Return whether a call tells its arguments: that of a computer always does."""
+def _has_arguments(call: Mapping[str, Any], kind: str) -> bool:
+    """Return whether a complete item contains its arguments, as that of a computer call always does."""
     return kind not in INPUTS or isinstance(call.get(INPUTS[kind]), str)
 
 
-def _name_kind(item: Mapping[str, Any]) -> str:
+def _get_kind(item: Mapping[str, Any]) -> str:
     if item.get("type") == "message" and item.get("phase") == COMMENTARY:
         return COMMENTARY
     return _read_text(item.get("type"))

@@ -1,6 +1,7 @@
-"""Tools that run at OpenAI, such as its web search: how a request offers them, and what an answer tells of their calls.
+"""Tools that run at OpenAI, such as web search: their settings in a request, and their calls in an answer.
 
-Only /responses has them. Everything that an answer names of what is kept at OpenAI is renamed: its own ids would open it.
+Only /responses has them. An answer can contain ids of data stored at OpenAI. They are replaced by hashes, since the
+real ids would give access to that data.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from app.openai_service.responses.client_tools import CLIENT_TOOLS
 from app.openai_service.responses.made_images import IMAGE_ITEM, IMAGE_TOOL
 
 MAX_CALLS = "max_tool_calls"
-"""The field of a body that has hosted tools: how many calls one answer may make."""
+"""The field of a body with hosted tools that limits the number of calls in one answer."""
 
-TOKENS_OF_CALL = 8_000
-"""What one call brings into the input, about. OpenAI bills its small models this many for a search, whatever it found."""
+TOKENS_PER_CALL = 8_000
+"""The approximate input tokens that one call adds. OpenAI bills small models this fixed number for each search."""
 
 HOSTED_ITEMS = {
     "web_search_call": "web_search",
@@ -28,21 +29,21 @@ HOSTED_ITEMS = {
     "mcp_list_tools": "mcp",
     IMAGE_ITEM: IMAGE_TOOL,
 }
-"""The output items of hosted tools, and the type of the tool."""
+"""Maps the type of an output item to the type of the hosted tool."""
 
 STEP_EVENTS = tuple(f"response.{item}" for item in HOSTED_ITEMS)
-"""How the names of the events begin that tell how far a call is."""
+"""The prefixes of the events that report the progress of a call."""
 
 _FREE_ACTIONS = ("open_page", "find_in_page")
-# Of what OpenAI keeps for the site, by the prefix that such an id has.
-_KEPT = {"container_id": "cntr_", "file_id": "file-", "vector_store_id": "vs_"}
+# The fields with ids of data that OpenAI stores for the site, and the prefix of such an id.
+_STORED_ID_PREFIXES = {"container_id": "cntr_", "file_id": "file-", "vector_store_id": "vs_"}
 
 
 class HostedToolsUnavailable(UpstreamRejected):
-    """The request has tools that only `/responses` has, and the upstream has no such route."""
+    """The request has tools that only `/responses` supports, and the upstream does not have that endpoint."""
 
     field = "tools"
-    sentence = "the model's server has no such tool."
+    sentence = "the upstream does not support this type of tool."
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,8 +56,8 @@ class HostedTools:
 
     Attributes:
         tools: in the form of /responses.
-        max_calls: how many calls one answer may make, of all of them together.
-        include: what an answer shall tell of the calls beside the usual.
+        max_calls: the maximum number of calls in one answer, of all tools together.
+        include: additional data about the calls to request in the answer.
     """
 
     tools: Sequence[Mapping[str, Any]]
@@ -72,7 +73,7 @@ def list_hosted_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def count_calls(items: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many calls OpenAI bills for these items, by the type of the tool: of code, the containers that ran it."""
+    """Return the number of calls that OpenAI bills for these items, by type of tool; for code it bills containers."""
     counts: dict[str, int] = {}
     containers: set[str] = set()
     for item in items:
@@ -91,19 +92,19 @@ def count_calls(items: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def hide_kept_ids(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item or an annotation with names of our own for what is kept at OpenAI, always the same ones."""
-    hidden = _hide(item)
+def hide_stored_ids(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item or annotation whose ids of data at OpenAI are replaced by hashes, the same for the same id."""
+    hidden = _hash_ids(item)
     for name in ("results", "outputs"):
         if isinstance(listed := hidden.get(name), list):
-            hidden[name] = [_hide(each) if isinstance(each, dict) else each for each in listed]
+            hidden[name] = [_hash_ids(each) if isinstance(each, dict) else each for each in listed]
     return hidden
 
 
-def _hide(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _hash_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _KEPT[name] + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:32]
-        if name in _KEPT and isinstance(value, str)
+        name: _STORED_ID_PREFIXES[name] + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:32]
+        if name in _STORED_ID_PREFIXES and isinstance(value, str)
         else value
         for name, value in fields.items()
     }

@@ -1,4 +1,4 @@
-"""From the messages of a chat completion to the input items of a response.
+"""Translates the messages of a chat completion into the input items of a response.
 
 Source: https://platform.openai.com/docs/guides/migrate-to-responses
 """
@@ -19,7 +19,7 @@ def build_items(messages: Iterable[Mapping[str, Any]], model: str) -> list[Item]
 
     Args:
         messages: in the form of chat completions.
-        model: that is asked; reasoning of another one is left out.
+        model: the requested model; reasoning of other models is omitted.
     """
     items: list[Item] = []
     kinds: dict[str, str] = {}
@@ -37,21 +37,21 @@ def build_items(messages: Iterable[Mapping[str, Any]], model: str) -> list[Item]
 
 
 def _build_turn(message: Mapping[str, Any], model: str) -> list[Item]:
-    """Return the items of the model's turn: its reasoning, its text, and one item for each call."""
+    """Return the items of an assistant message: its reasoning, its text, and one item for each call."""
     turn: list[Item] = []
     content = _build_answer(message)
     calls = message.get("tool_calls") or []
     if content or not calls:
         turn.append({"role": "assistant", "content": content})
     turn += map(build_call, calls)
-    kept = [entry for entry in message.get(KEY) or () if entry["model"] == model]
-    for entry in reversed(kept):
+    reasoning = [entry for entry in message.get(KEY) or () if entry["model"] == model]
+    for entry in reversed(reasoning):
         turn.insert(entry["at"], entry["item"])
     return turn
 
 
 def _build_answer(message: Mapping[str, Any]) -> str | list[Item]:
-    """Return the content of the model's turn: a text, or parts if there are several or it is a refusal."""
+    """Return the content of an assistant message: a string, or parts if there are several or there is a refusal."""
     content, refusal = message.get("content"), message.get("refusal")
     if isinstance(content, str) and not refusal:
         return content

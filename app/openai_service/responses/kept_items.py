@@ -1,7 +1,7 @@
-"""Items of an answer for which chat completions have no place: reasoning, and what the model says before it calls tools.
+"""Output items that chat completions have no field for: encrypted reasoning, and commentary before tool calls.
 
-An assistant message has them under a key that only the translation knows. Each entry names the requested model, since no
-other one can read its reasoning, and how many of the turn's other items came before it.
+An assistant message stores them under a key that only this package reads. Each entry names the requested model, since
+no other model can decrypt its reasoning, and the number of the turn's other items before it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any
 from app.models.token_counts import REASONING_ITEMS
 
 KEY = REASONING_ITEMS
-"""The key of an assistant message."""
+"""The field of an assistant message that stores the items."""
 KEY_JSON = b'"reasoning_items"'
 
-KeptItem = dict[str, Any]
-"""`{"model": requested, "at": items before it, "item": as it is sent back}`."""
+ReasoningItem = dict[str, Any]
+"""`{"model": the requested model, "at": number of items before it, "item": the input item}`."""
 
-# Of one answer. Without its items a model reasons afresh, which costs less than sending such a mass.
+# The limit of one answer. Beyond it, reasoning again costs less than sending the items.
 _MAX_CHARS = 1_000_000
 
 
-def keep_item(item: Mapping[str, Any], model: str, at: int) -> KeptItem | None:
+def build_reasoning_item(item: Mapping[str, Any], model: str, at: int) -> ReasoningItem | None:
     """Return the entry of a reasoning or commentary item, or None if it cannot be sent back.
 
-    Without `store` the upstream knows no item by its id, so reasoning without its encrypted content is of no use.
+    Without `store`, the upstream cannot look up an item by its id, so reasoning without encrypted content is useless.
     """
     if item.get("type") == "reasoning":
         content = item.get("encrypted_content")
         if not isinstance(content, str) or not content:
             return None
         summary = item.get("summary")
-        kept = {
+        input_item = {
             "type": "reasoning",
             "id": item.get("id"),
             "summary": summary if isinstance(summary, list) else [],
@@ -45,23 +45,23 @@ def keep_item(item: Mapping[str, Any], model: str, at: int) -> KeptItem | None:
             for part in (parts if isinstance(parts, list) else [])
             if isinstance(part, dict) and isinstance(part.get("text"), str)
         ]
-        kept = {"type": "message", "role": "assistant", "phase": item.get("phase"), "content": texts}
-    return {"model": model, "at": at, "item": kept}
+        input_item = {"type": "message", "role": "assistant", "phase": item.get("phase"), "content": texts}
+    return {"model": model, "at": at, "item": input_item}
 
 
-def limit_items(items: Sequence[KeptItem]) -> list[KeptItem]:
-    """Return the items, or none if they are too large."""
+def limit_reasoning_items(items: Sequence[ReasoningItem]) -> list[ReasoningItem]:
+    """Return the items, or an empty list if they are too large together."""
     size = sum(len(entry["item"].get("encrypted_content") or "") for entry in items)
     return list(items) if size <= _MAX_CHARS else []
 
 
-def has_items(messages: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether any message has such items."""
+def has_reasoning_items(messages: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether any message has reasoning items."""
     return any(KEY in message for message in messages)
 
 
-def drop_items(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages without the items, as an upstream that is asked for a chat completion must get them."""
+def drop_reasoning_items(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages without reasoning items, which /chat/completions does not accept."""
     return [
         {name: value for name, value in message.items() if name != KEY} if KEY in message else message
         for message in messages

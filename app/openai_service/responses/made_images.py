@@ -1,7 +1,7 @@
-"""Images that OpenAI's tool image_generation makes: how much of them one answer may have.
+"""Limits the number and size of images that OpenAI's image_generation tool makes in one answer.
 
-An image is passed on as it comes, in base64, and a stream has each one twice: in its item, and in the whole response at its
-end. Until then a worker holds all of them.
+Images are forwarded in base64. A stream contains each image twice: in its item, and in the complete response at the
+end. Until then all of them are in the worker's memory.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from app.openai_service.errors import UpstreamRejected
 from app.openai_service.streaming.sse import MAX_EVENT_BYTES
 
 IMAGE_TOOL, IMAGE_ITEM = "image_generation", "image_generation_call"
-"""The type of the tool, and that of the item of one image."""
+"""The type of the tool, and the type of the output item of one image."""
 
 MAX_IMAGE_CALLS = 8
-"""Of an answer whose request has the tool: with more, an answer in one piece could be of any size."""
+"""The maximum number of images in an answer. Without it, a complete answer could have any size."""
 
 MAX_IMAGE_CHARS = 16 * 1024 * 1024
-"""Of the images of one answer together. A noisy PNG of 1536x1024 pixels has 6 MiB, and others have a half or a tenth of that."""
+"""The maximum for all images of an answer. A noisy PNG of 1536x1024 pixels has 6 MiB; others a tenth to a half."""
 
 _LAST_EVENT_BYTES = MAX_IMAGE_CHARS + MAX_EVENT_BYTES
 
 
 class ImagesTooLarge(UpstreamRejected):
-    """The images of an answer are larger than a worker holds. They are paid for."""
+    """The images of an answer are too large for a worker's memory. They are billed."""
 
     field = "tools"
     sentence = (
-        "the images of the answer are too large together; set max_tool_calls, or output_format to jpeg or webp."
+        "the images of the answer are too large in total; set max_tool_calls, or output_format to jpeg or webp."
     )
 
 
 def check_images(items: Iterable[Mapping[str, Any]]) -> None:
-    """Raise ImagesTooLarge if items of hosted tools have more than a worker holds."""
+    """Raise ImagesTooLarge if the images in these items exceed MAX_IMAGE_CHARS."""
     results = [item.get("result") for item in items if item.get("type") == IMAGE_ITEM]
     if sum(len(result) for result in results if isinstance(result, str)) > MAX_IMAGE_CHARS:
         raise ImagesTooLarge
 
 
-def limit_event(body: Mapping[str, Any]) -> int:
-    """Return how many bytes an event of a body's answer may have: the last one has all images again."""
+def get_max_event_bytes(body: Mapping[str, Any]) -> int:
+    """Return the maximum size of a stream event in the answer to a body. The last event repeats all images."""
     has_images = any(tool["type"] == IMAGE_TOOL for tool in body.get("tools") or ())
     return _LAST_EVENT_BYTES if has_images else MAX_EVENT_BYTES

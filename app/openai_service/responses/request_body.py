@@ -1,4 +1,4 @@
-"""From the body of a chat completion to that of a response.
+"""Translates the body of a chat completion into the body of a response.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create
 """
@@ -12,13 +12,13 @@ from app.openai_service.responses.client_tools import TRUNCATION, flatten_choice
 from app.openai_service.responses.input_items import build_items
 
 MIN_OUTPUT_TOKENS = 16
-"""The least that `max_output_tokens` may be. The limit of a chat completion may be 1."""
+"""The minimum of `max_output_tokens`. The limit of a chat completion may be 1."""
 
 NOT_STORED = {"store": False}
-"""What the body of a chat completion is completed by: responses are stored if it does not say otherwise."""
+"""Added to each body, since OpenAI stores responses by default."""
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
-"""What `include` asks for. Models that do not reason refuse it."""
+"""The value of `include` that requests encrypted reasoning. Models that do not reason reject it."""
 
 _SAME = frozenset(
     {
@@ -54,18 +54,18 @@ _TRANSLATED = _LIMITS | {
 def build_response_body(
     body: Mapping[str, Any], model: str, *, reasons: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the body of a response, without its model, and what could not be translated.
+    """Return the body of a response without its model, and the changes to its parameters.
 
     Args:
         body: of a chat completion.
-        model: that is asked.
-        reasons: whether the model reasons, so that its reasoning is asked for.
+        model: the requested model.
+        reasons: whether the model reasons, so that its encrypted reasoning is requested.
 
     Returns:
-        the body; and the changes, such as {"stop": "dropped"}.
+        the body, and the changes, such as {"stop": "dropped"}.
     """
     translated: dict[str, Any] = {}
-    # What the prompt begins with comes first, as in a chat completion.
+    # The fields are in the order in which they make up the prompt, as in a chat completion.
     if tools := body.get("tools"):
         translated["tools"] = [flatten_tool(tool) for tool in tools]
     if text := _build_text(body):
@@ -73,7 +73,7 @@ def build_response_body(
     translated["input"] = build_items(body["messages"], model)
     translated |= {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
-    body, lifted = lift_limit(body)
+    body, clamped = clamp_limit(body)
     if (limit := get_limit(body)) is not None:
         translated["max_output_tokens"] = limit
     if (choice := body.get("tool_choice")) is not None:
@@ -82,23 +82,23 @@ def build_response_body(
         translated["reasoning"] = {"effort": effort}
     if included := [*(body.get("include") or ()), *((ENCRYPTED_REASONING,) if reasons else ())]:
         translated["include"] = included
-    if options := _leave_out(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
+    if options := _without(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
         translated["stream_options"] = options
-    return translated, adjusted | lifted
+    return translated, adjusted | clamped
 
 
-def lift_limit(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the body of a chat completion with a limit that responses accept, and the change if it was too low."""
+def clamp_limit(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the body with its output limit raised to the minimum of /responses, and the change if there is one."""
     limit = get_limit(body)
     if limit is None or limit >= MIN_OUTPUT_TOKENS:
         return dict(body), {}
-    lifted = {name: MIN_OUTPUT_TOKENS if name in _LIMITS else value for name, value in body.items()}
-    return lifted, {"maxTokens": str(MIN_OUTPUT_TOKENS)}
+    clamped = {name: MIN_OUTPUT_TOKENS if name in _LIMITS else value for name, value in body.items()}
+    return clamped, {"maxTokens": str(MIN_OUTPUT_TOKENS)}
 
 
 def find_chat_only(body: Mapping[str, Any]) -> list[str]:
-    """Return the parameters of a chat completion that mean something and that responses do not have."""
-    # n = 1 asks for what there is anyway.
+    """Return the parameters of a chat completion that /responses does not have and that have an effect."""
+    # n = 1 is the default.
     return [
         name
         for name, value in body.items()
@@ -107,7 +107,7 @@ def find_chat_only(body: Mapping[str, Any]) -> list[str]:
 
 
 def get_limit(body: Mapping[str, Any]) -> int | None:
-    """Return the limit of the answer's tokens, if there is one."""
+    """Return the limit of output tokens, if any."""
     for name in _LIMITS:
         limit: int | None = body.get(name)
         if limit is not None:
@@ -117,14 +117,14 @@ def get_limit(body: Mapping[str, Any]) -> int | None:
 
 def _build_text(body: Mapping[str, Any]) -> dict[str, Any]:
     text = {}
-    if wanted := body.get("response_format"):
-        text["format"] = _leave_out(wanted, "json_schema")
-        if schema := wanted.get("json_schema"):
+    if response_format := body.get("response_format"):
+        text["format"] = _without(response_format, "json_schema")
+        if schema := response_format.get("json_schema"):
             text["format"] |= {"strict": False, **schema}
     if body.get("verbosity") is not None:
         text["verbosity"] = body["verbosity"]
     return text
 
 
-def _leave_out(fields: Mapping[str, Any], left_out: str) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != left_out}
+def _without(fields: Mapping[str, Any], omitted: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != omitted}

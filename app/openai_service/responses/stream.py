@@ -1,4 +1,4 @@
-"""ResponseReader: parses the events of a streamed response, as `ChunkReader` does those of a chat completion.
+"""ResponseReader: parses the events of a streamed response, as `ChunkReader` parses chunks of a chat completion.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from app.models.token_counts import Usage, note_tokens
-from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextEvent, TextJoiner, read_json_with_surrogates, repair_surrogates
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.responses.answer import is_response, make_answer_id
@@ -22,21 +22,21 @@ from app.openai_service.responses.output import read_end, read_failure, read_usa
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
 from app.openai_service.streaming.sse import MAX_EVENT_BYTES, EventSplitter
 
-_END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
+_END = b"[DONE]"  # OpenAI does not send it here; other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'
 _DELTA = b'"delta":"'
 _REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
 _ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 _LAST = ("response.completed", "response.incomplete", "response.failed")
-# No sign that the model is at work.
+# Does not show that the model is at work.
 _IDLE = "keepalive"
 
 
 class ResponseReader:
-    """Reads the bytes of one answer in order, and collects what its Done event needs.
+    """Parses the bytes of one answer in order, and collects the fields of its Done event.
 
-    A terminal event ends the answer, if it is one of the response that the stream began with; or, of servers that have
-    none, `[DONE]` after something was said.
+    The answer ends with a terminal event of the response with which the stream started. On servers without terminal
+    events, it ends with `[DONE]` once there is some output.
     """
 
     def __init__(self, requested: str, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -45,18 +45,18 @@ class ResponseReader:
         self.chunks = 0
         """The number of parsed events, without those that contain only a piece of text."""
         self.is_done = False
-        """Whether a terminal event has come."""
+        """Whether a terminal event has arrived."""
         self.usage: Usage | None = None
-        """The usage of the answer, once it has ended, be it by a failure."""
+        """The usage of the answer once it has ended, even if it failed."""
         self.service_tier = ""
-        """The one that the response reports, if it does."""
+        """The latest value in the response; empty if it has none."""
         self._splitter = EventSplitter(max_event_bytes)
         self._order = EventOrder()
         self._response_id = ""
         self._output = GrowingOutput(requested)
         self._joiner = TextJoiner()
         self._has_text = False
-        # The item that pieces of the answer's text belong to, as it is named in their events.
+        # The item id of the answer's message, as the events with its text contain it.
         self._answer = b""
 
     def feed(self, data: bytes, events: Events) -> None:
@@ -67,13 +67,13 @@ class ResponseReader:
             UpstreamFailed: the data is not a stream of a response.
             UpstreamError: the response failed, or the stream contains an error.
         """
-        halves = self._joiner.waiting
+        pending = self._joiner.pending
         for arrived in self._splitter.feed(data):
             if arrived[-1:] != b"}" and arrived.strip() == _END:
-                self.end(events, is_said=True)
+                self.end(events, has_end_marker=True)
                 return
             for raw in self._order.arrange(arrived):
-                if self._answer and not halves and (text := self._read_plain_token(raw)):
+                if self._answer and not pending and (text := self._read_plain_token(raw)):
                     events.append(Token(text))
                 else:
                     self._read(raw, events)
@@ -82,12 +82,12 @@ class ResponseReader:
 
     @property
     def text_frame(self) -> tuple[bytes, bytes]:
-        """What comes before and after the text of an event: never known, as events are numbered."""
+        """The frame of a text-only event: never known, since each event has another number."""
         return b"", b""
 
     def read_tokens(self, data: bytes) -> Events:
-        """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
-        if not self._answer or self.is_done or self._joiner.waiting:
+        """Return the tokens of text-only events. If the data contains anything else, return [] and consume nothing."""
+        if not self._answer or self.is_done or self._joiner.pending:
             return []
         found = self._splitter.feed_whole(data)
         events: Events = []
@@ -95,16 +95,21 @@ class ResponseReader:
             if not (text := self._read_plain_token(raw)):
                 return []
             events.append(Token(text))
-        return events if self._order.take(found) else []
+        return events if self._order.accept(found) else []
 
-    def end(self, events: Events, *, is_said: bool = False) -> None:
-        """Append the last events of a stream that has ended, or whose end was said. Raises the errors of feed()."""
+    def end(self, events: Events, *, has_end_marker: bool = False) -> None:
+        """Append the last events of a stream that has ended. Raises the errors of feed().
+
+        Args:
+            events: appended to.
+            has_end_marker: whether `[DONE]` has arrived.
+        """
         for raw in [*self._splitter.end(), *self._order.end()]:
             if raw.strip() == _END:
-                is_said = True
+                has_end_marker = True
             elif not self.is_done:
                 self._read(raw, events)
-        if is_said and self._has_text and not self.is_done:
+        if has_end_marker and self._has_text and not self.is_done:
             events += self._finish({"status": None})
         if not self.is_done:
             events += self._joiner.flush()
@@ -112,18 +117,18 @@ class ResponseReader:
 
     @property
     def hosted_calls(self) -> Mapping[str, int]:
-        """The calls of tools that ran at the upstream so far, by type."""
+        """The number of calls of hosted tools so far, by type."""
         return self._output.hosted_calls
 
     def usage_so_far(self) -> Usage | None:
-        """Return what is known of the usage of an answer that has not come to its end: nothing before that."""
+        """Return None: the usage is reported only at the end."""
         return None
 
     def _read_plain_token(self, raw: bytes) -> str | None:
         """Return the text of an event that contains only a piece of the answer's text; None for any other event.
 
-        The text is sliced rather than parsed: on a stream of single tokens, parsing is most of the work. A quote within
-        a text is escaped, so what is found here can only be the fields' names.
+        The text is sliced rather than parsed: on a stream of single tokens, parsing is most of the work. Quotes within
+        a text are escaped, so a match can only be the name of a field.
         """
         start = raw.find(_DELTA) if raw.startswith(_DELTA_EVENT) and raw.find(self._answer) >= 0 else -1
         if start < 0:
@@ -138,11 +143,11 @@ class ResponseReader:
             return None
 
     def _read(self, raw: bytes, events: Events) -> None:
-        joiner = self._joiner if self._joiner.waiting else None
+        joiner = self._joiner if self._joiner.pending else None
         try:
             event = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            event, joiner = _read_with_halves(raw), self._joiner
+            event, joiner = _read_with_surrogates(raw), self._joiner
         if not isinstance(event, dict):
             raise UpstreamFailed
         kind = event.get("type")
@@ -171,12 +176,12 @@ class ResponseReader:
         else:
             found = self._read_response(str(kind), event)
         self._has_text = self._has_text or bool(found)
-        events += self._output.precede(found)
+        events += self._output.prepend_reasoning(found)
 
     def _read_response(self, kind: str, event: dict[str, Any]) -> Events:
-        """Read an event of the whole response, or an error. Unknown ones are passed over.
+        """Read an event with the complete response, or an error event. Ignore unknown events.
 
-        The response itself in place of events is the whole answer of a server that does not stream.
+        A server that does not stream sends the response itself instead of events.
         """
         if is_response(event):
             return self._finish({"status": None, **event}) if self._note_response(event) else []
@@ -188,7 +193,7 @@ class ResponseReader:
         return self._finish({**response, "status": kind.rpartition(".")[2]}) if kind in _LAST else []
 
     def _note_response(self, response: dict[str, Any]) -> bool:
-        """Note which response this is, and return False if the stream began with another one."""
+        """Store the response's id, model and tier. Return False if the stream started with another response."""
         id_ = response.get("id")
         if isinstance(id_, str):
             self._response_id = self._response_id or id_
@@ -203,13 +208,13 @@ class ResponseReader:
     def _finish(self, response: dict[str, Any]) -> Events:
         events: Events = []
         output = response.get("output")
-        for place, item in enumerate(output if isinstance(output, list) else ()):
-            events += self._output.precede(self._output.complete({"item": item, "output_index": place}))
+        for index, item in enumerate(output if isinstance(output, list) else ()):
+            events += self._output.prepend_reasoning(self._output.complete({"item": item, "output_index": index}))
         events += self._joiner.flush()
         answer = self._output.finish()
         wrote = self._has_text or bool(events or answer.calls)
         self.usage = read_usage(response, wrote=wrote)
-        note_tokens(answer.kept, self.usage)
+        note_tokens(answer.reasoning_items, self.usage)
         if response["status"] == "failed":
             raise read_failure(response.get("error")).paid_for(self.usage)
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []
@@ -221,9 +226,9 @@ class ResponseReader:
             self.model,
             make_answer_id(self._response_id),
             tool_calls,
-            reasoning_items=answer.kept,
+            reasoning_items=answer.reasoning_items,
         )
-        return [*events, *self._output.precede([done])]
+        return [*events, *self._output.prepend_reasoning([done])]
 
     def _note_answer(self, item: GrowingItem, event: dict[str, Any]) -> None:
         item.has_text = True
@@ -236,19 +241,19 @@ def _read_delta(event: dict[str, Any], joiner: TextJoiner | None, make_event: An
     text = event.get("delta")
     if not isinstance(text, str) or not text:
         return []
-    made: TextEvent = make_event(text)
+    text_event: TextEvent = make_event(text)
     if joiner is not None:
-        made = joiner.join(made)
-    return [made] if made.text else []
+        text_event = joiner.join(text_event)
+    return [text_event] if text_event.text else []
 
 
-def _read_with_halves(raw: bytes) -> Any:
-    """Return an event that has half a letter somewhere; only its delta keeps it."""
+def _read_with_surrogates(raw: bytes) -> Any:
+    """Parse an event with lone surrogates. They are repaired in all fields except `delta`, where TextJoiner does it."""
     try:
-        whole = read_json_with_halves(raw)
+        raw_event = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    event = mend(whole)
-    if isinstance(whole, dict) and isinstance(whole.get("delta"), str):
-        event["delta"] = whole["delta"]
+    event = repair_surrogates(raw_event)
+    if isinstance(raw_event, dict) and isinstance(raw_event.get("delta"), str):
+        event["delta"] = raw_event["delta"]
     return event

@@ -1,16 +1,16 @@
-"""Images and files in the results of tools. Chat completions take only texts there, so they follow as the user's."""
+"""Moves images and files from tool results into a user message, since chat completions accept only text in results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Shorter than what stands around an image in JSON, which is what is held for it.
+# Shorter than the JSON around an image, so the reserved bound of tokens still holds.
 _ATTACHED = "(attached)"
 
 
 def move_media(messages: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return messages whose tool results are texts: what else was in them comes right after the results of its turn."""
+    """Return the messages with text-only tool results. A user message after a turn's results has the other parts."""
     if not any(map(_has_media, messages)):
         return messages
     moved: list[dict[str, Any]] = []

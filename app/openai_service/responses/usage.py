@@ -1,11 +1,11 @@
-"""The usage of responses by its names in chat completions, which are the ones that callers know."""
+"""Renames the fields of a response's usage to those of chat completions, which callers know."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_USAGE = {
+_NAMES = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
     "input_tokens_details": "prompt_tokens_details",
@@ -14,7 +14,7 @@ _USAGE = {
 
 
 def rename_usage(usage: object) -> Any:
-    """Return the usage of a response with the names of a chat completion's; what is no object unchanged."""
+    """Return a usage with the field names of chat completions; anything but an object is returned unchanged."""
     if not isinstance(usage, Mapping):
         return usage
-    return {_USAGE.get(name, name): value for name, value in usage.items()}
+    return {_NAMES.get(name, name): value for name, value in usage.items()}

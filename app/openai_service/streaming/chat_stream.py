@@ -1,4 +1,4 @@
-"""ChatStream: the streamed answer that the service returns. It records the call and releases the upstream."""
+"""ChatStream: the streamed answer that the service returns. It records the call and closes the upstream request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Done, Events, Failed
-from app.openai_service.streaming.passing import Writing
+from app.openai_service.streaming.passing import TokenWriter
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
@@ -36,7 +36,7 @@ class ChatStream:
         self._drain_pool = drain_pool
         self._has_begun = False
         self._answer: StreamedAnswer | None = None
-        self._writing: Writing | None = None
+        self._token_writer: TokenWriter | None = None
         self._stream = self._run(opening)
 
     @property
@@ -47,22 +47,22 @@ class ChatStream:
     def __iter__(self) -> Iterator[Events]:
         return self._stream
 
-    def relay_tokens(self, writing: Writing) -> None:
-        """Have tokens written that arrive while the stream is waited for, instead of yielding them.
+    def relay_tokens(self, token_writer: TokenWriter) -> None:
+        """Write tokens to the client as they arrive, instead of yielding them, while the caller waits for the stream.
 
-        That is done in the server's loop, and must not wait for anything.
+        The server's event loop calls the writer, so it must not block.
         """
-        self._writing = writing
+        self._token_writer = token_writer
         self._start_relaying()
 
     def stop_relaying(self) -> None:
-        """Have everything yielded again."""
-        self._call_state.relaying = self._writing = None
+        """Yield all events again."""
+        self._call_state.relaying = self._token_writer = None
 
     def _start_relaying(self) -> None:
-        if self._writing is not None and self._answer is not None and self._answer.passing is not None:
-            begin = partial(self._answer.passing.begin, self._writing)
-            self._call_state.relaying = Relaying(self._writing.relay, begin)
+        if self._token_writer is not None and self._answer is not None and self._answer.token_relay is not None:
+            begin = partial(self._answer.token_relay.begin, self._token_writer)
+            self._call_state.relaying = Relaying(self._token_writer.relay, begin)
 
     def fail(self, error: Exception) -> None:
         """Record an error that happened outside of the call, and close the stream."""

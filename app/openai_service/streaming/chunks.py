@@ -12,7 +12,7 @@ import orjson
 from app.models.token_counts import Usage
 from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextJoiner, read_json_with_surrogates, repair_surrogates
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import Done, Events, Token
@@ -21,13 +21,13 @@ from app.openai_service.transport.sdk_errors import translate_error_object
 
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'
-_NOT_KNOWN = b"\n", b""  # no event begins like that
+_UNKNOWN_FRAME = b"\n", b""  # no event starts like that
 _PADDING = b'"obfuscation":"'
-_make_token = partial(tuple.__new__, Token)  # without the call of a function that Token() is
+_make_token = partial(tuple.__new__, Token)  # avoids the Python call of Token.__new__()
 
 
 class ChunkReader:
-    """Reads the bytes of one answer in order, and collects what its Done event needs."""
+    """Parses the bytes of one answer in order, and collects the fields of its Done event."""
 
     hosted_calls: Mapping[str, int] = {}
 
@@ -38,31 +38,31 @@ class ChunkReader:
         self.is_done = False
         """Whether the upstream has sent `[DONE]`."""
         self.service_tier = ""
-        """The last that a chunk reports, if any does."""
+        """The latest value in a chunk; empty if no chunk has one."""
         self.usage: Usage | None = None
         """The usage of the answer, once it is complete."""
         self._splitter = EventSplitter()
         self._id = ""
         self._raw_usage: dict[str, Any] | None = None
         self._has_text = False
-        self._is_whole = False
+        self._has_message = False
         self._finish_reason: object = None
         self._tool_calls = ToolCalls()
         self._joiner = TextJoiner()
-        # What comes before and after the text of a chunk that contains only text. In most answers that never changes.
-        self._around_text = _NOT_KNOWN
+        # The bytes before and after the text of a text-only chunk. In most answers they never change.
+        self._text_frame = _UNKNOWN_FRAME
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without a finish_reason or `[DONE]`, or the upstream broke off.
-            UpstreamFailed: the data is not a stream of chunks, or has none.
+            UpstreamTruncated: the stream ended without a finish_reason or `[DONE]`, or the upstream aborted the answer.
+            UpstreamFailed: the data is not a stream of chunks, or contains no chunk.
             UpstreamError: the stream contains an error object.
         """
-        halves = self._joiner.waiting
+        pending = self._joiner.pending
         for raw in self._splitter.feed(data):
-            if self.model and not halves and (text := _read_plain_token(raw)):
+            if self.model and not pending and (text := _read_plain_token(raw)):
                 self._has_text = True
                 events.append(Token(text))
             elif raw.strip() == _END:
@@ -74,14 +74,14 @@ class ChunkReader:
 
     @property
     def text_frame(self) -> tuple[bytes, bytes]:
-        """What comes before and after the text of a chunk that has nothing else."""
-        return _NOT_KNOWN if self.is_done or self._joiner.waiting or self._splitter.rest else self._around_text
+        """The bytes before and after the text of a text-only chunk; `TokenReader` describes them."""
+        return _UNKNOWN_FRAME if self.is_done or self._joiner.pending or self._splitter.rest else self._text_frame
 
     def read_tokens(self, data: bytes) -> Events:
-        """Return the tokens of chunks that contain only text; none, and nothing is read, if there is anything else."""
-        if self.is_done or self._joiner.waiting or self._splitter.rest:
+        """Return the tokens of text-only chunks. If the data contains anything else, return [] and consume nothing."""
+        if self.is_done or self._joiner.pending or self._splitter.rest:
             return []
-        before, after = self._around_text
+        before, after = self._text_frame
         if data.startswith(before) and (text := _cut_text(data, len(before), after)):
             self._has_text = True
             return [_make_token((text,))]
@@ -92,7 +92,7 @@ class ChunkReader:
                 return []
             events.append(_make_token((plain,)))
         if len(events) == 1:
-            self._around_text = _cut_around(data)
+            self._text_frame = _find_frame(data)
         self._has_text |= bool(events)
         return events
 
@@ -111,11 +111,11 @@ class ChunkReader:
             events.append(event)
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
-            # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
-            if self._splitter.is_json and not self._is_whole:
+            # Without a finish_reason, an answer is complete at `[DONE]`, or at the end of a body that was not streamed.
+            if self._splitter.is_json and not self._has_message:
                 raise UpstreamFailed
-            is_whole = self._is_whole or (self.is_done and self._has_text)
-            if self._finish_reason is None and not is_whole:
+            is_complete = self._has_message or (self.is_done and self._has_text)
+            if self._finish_reason is None and not is_complete:
                 raise UpstreamTruncated if self.chunks else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
@@ -124,16 +124,16 @@ class ChunkReader:
         events.append(Done(finish_reason, self.usage, self.model, self._id, tool_calls))
 
     def usage_so_far(self) -> Usage | None:
-        """Return what is known of the usage of an answer that has not come to its end, if anything."""
+        """Return the usage reported so far by an answer that has not ended, without its output tokens."""
         usage = Usage.parse(self._raw_usage)
         return usage and replace(usage, completion_tokens=None, is_reported=False)
 
     def _read(self, raw: bytes, events: Events) -> None:
-        joiner = self._joiner if self._joiner.waiting else None
+        joiner = self._joiner if self._joiner.pending else None
         try:
             chunk = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            chunk, joiner = _read_with_halves(raw), self._joiner
+            chunk, joiner = _read_with_surrogates(raw), self._joiner
         if not isinstance(chunk, dict):
             raise UpstreamFailed
         self.chunks += 1
@@ -152,7 +152,7 @@ class ChunkReader:
                 events += found
 
     def _note_usage(self, usage: object) -> None:
-        """Keep the last usage; it may grow from chunk to chunk. One of no counts takes nothing back."""
+        """Store the latest usage, which may grow with each chunk. A zero count and an empty usage replace nothing."""
         if isinstance(usage, dict) and (usage or self._raw_usage is None):
             before = self._raw_usage or {}
             self._raw_usage = {name: count or before.get(name, count) for name, count in usage.items()}
@@ -171,29 +171,29 @@ class ChunkReader:
         return [*texts]
 
     def _read_message(self, message: object) -> Events:
-        """Read the whole answer of a server that does not stream; one that repeats what it has streamed is not read."""
-        if not isinstance(message, dict) or self._has_text or self._is_whole:
+        """Parse the complete message of a server that does not stream. Skip a repetition of a streamed answer."""
+        if not isinstance(message, dict) or self._has_text or self._has_message:
             return []
-        self._is_whole = True
+        self._has_message = True
         calls = find_tool_calls(message) or []
         return [*read_texts(message), *self._tool_calls.add_whole(calls)]
 
 
-def _read_with_halves(raw: bytes) -> Any:
-    """Return a chunk that has half a letter somewhere; only the texts of its delta keep theirs."""
+def _read_with_surrogates(raw: bytes) -> Any:
+    """Parse a chunk with lone surrogates. They are repaired in all fields except `delta`, where TextJoiner does it."""
     try:
-        whole = read_json_with_halves(raw)
+        raw_chunk = read_json_with_surrogates(raw)
     except ValueError:
         raise UpstreamFailed from None
-    chunk = mend(whole)
-    match whole:
+    chunk = repair_surrogates(raw_chunk)
+    match raw_chunk:
         case {"choices": [{"delta": delta}, *_]}:
             chunk["choices"][0]["delta"] = delta
     return chunk
 
 
 def _read_plain_token(raw: bytes) -> str | None:
-    """Return the text of a chunk that contains only a piece of text, as most do; None for any other chunk.
+    """Return the text of a text-only chunk, as most chunks are; None for any other chunk.
 
     The text is sliced rather than parsed: on a stream of single tokens, parsing is most of the work.
     """
@@ -217,15 +217,15 @@ def _read_plain_token(raw: bytes) -> str | None:
         return None
 
 
-def _cut_around(data: bytes) -> tuple[bytes, bytes]:
-    """Return what comes before and after the text in a chunk that contains only text, up to what pads it."""
+def _find_frame(data: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes before and after the text of a text-only chunk, without the value of its padding."""
     start = data.find(_CONTENT) + len(_CONTENT)
     after, padding, _ = data[data.find(b'"', start) :].partition(_PADDING)
     return data[:start], after + padding
 
 
 def _cut_text(data: bytes, start: int, after: bytes) -> str | None:
-    """Return the text of a chunk that begins like others do, if it ends like them too."""
+    """Return the text of a chunk that starts with the known frame; None if it does not end with it."""
     end = data.find(b'"', start)
     rest = end + len(after)
     if not data.startswith(after, end) or data.find(b"\n") != len(data) - 2 or b"\r" in data:

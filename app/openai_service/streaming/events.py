@@ -11,7 +11,9 @@ from app.models.token_counts.estimates import weigh_text
 ToolCallObject = dict[str, Any]
 """A tool call in OpenAI's form: {"id", "type", "function": {"name", "arguments"}}.
 
-Its type is "function", "custom" for a free text instead of arguments, or "computer" for the JSON of what that shall do."""
+The type is "function", "custom" or "computer". The `arguments` of a custom tool are its input text, those of a computer
+the JSON of its actions.
+"""
 
 
 class Token(NamedTuple):
@@ -27,7 +29,7 @@ class Reasoning(NamedTuple):
 
 
 class Thought(NamedTuple):
-    """What the model reasoned before what follows, for the next turn to bring back: entries as in `ChatResult.reasoning_items`."""
+    """Reasoning items before the next event, to send back in the next turn; as in `ChatResult.reasoning_items`."""
 
     items: Sequence[dict[str, Any]]
 
@@ -39,7 +41,7 @@ class Refusal(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments; `type` as of the whole."""
+    """A piece of the tool call at a position. `id` and `name` are sent once, `type` always, `arguments` in pieces."""
 
     position: int
     id: str
@@ -49,7 +51,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class ToolRun(NamedTuple):
-    """The state of a server tool's call; sent when the call starts and when it ends.
+    """The state of a server tool's call, sent when the call starts and when it ends.
 
     Attributes:
         id: of the tool call.
@@ -68,9 +70,9 @@ class HostedStep(NamedTuple):
     """A step of a tool that runs at OpenAI.
 
     Attributes:
-        position: of its item among those of hosted tools.
+        position: of its item among the items of hosted tools.
         kind: "added" or "done", or the type of an event of /responses.
-        fields: the item; or what the event tells, without its place.
+        fields: the item; or the event's fields, without those for its position.
     """
 
     position: int
@@ -79,13 +81,13 @@ class HostedStep(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """A note on the text so far, such as the source of a sentence, in the form of /responses."""
+    """An annotation of the text so far, such as the source of a sentence, in the form of /responses."""
 
     fields: dict[str, Any]
 
 
 class PartialParsed(NamedTuple):
-    """The structured value so far. After a repair the value starts again from nothing."""
+    """The structured value so far. After a repair the value starts again empty."""
 
     data: Any
 
@@ -103,9 +105,9 @@ class Done(NamedTuple):
         finish_reason: stop, length, content_filter or tool_calls.
         usage: of the whole call; None if the upstream reported none.
         model: that answered.
-        id: of the answer; over /responses it is not the upstream's.
+        id: of the answer; over /responses it differs from the upstream's id.
         tool_calls: all of the answer's tool calls, complete.
-        trimmed: the number of messages that were left out because the conversation was too long.
+        trimmed: the number of messages that were dropped because the conversation was too long.
         is_cached: whether the answer comes from the cache.
         reasoning_items: as in ChatResult.
     """
@@ -135,15 +137,15 @@ Events = list[Event]
 
 
 def estimate_texts(texts: Iterable[str]) -> float:
-    """Return an estimate of the tokens of pieces of text that the model wrote."""
+    """Return the estimated number of tokens in pieces of the model's text, at least one for each piece."""
     return sum([max(weigh_text(text), 1) for text in texts])
 
 
 def estimate_tokens(events: Events) -> float:
-    """Return an estimate of the tokens of what the model wrote: the text counts, as a chunk may have many."""
+    """Return the estimated number of output tokens in events, by their text: one chunk may have many tokens."""
     tokens = 0.0
     for event in events:
-        if isinstance(event, _TEXTS):  # a tuple: to join types by "|" takes longer than all the rest
+        if isinstance(event, _TEXTS):  # a tuple: building a union with "|" takes longer than all the rest
             tokens += weight if (weight := weigh_text(event.text)) > 1 else 1
         elif isinstance(event, ToolCallDelta):
             tokens += weight if (weight := weigh_text(event.name + event.arguments)) > 1 else 1

@@ -1,4 +1,4 @@
-"""Passing: passes on what arrives of an answer while whoever reads it sleeps, as long as it is nothing but tokens."""
+"""TokenRelay: forwards arriving tokens to the client without waking the greenlet that reads the answer."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from app.openai_service.streaming.events import Events, Token, estimate_texts
 from app.upstream_http.call_state import CallState
 from app.upstream_http.relaying import Relay
 
-# Counting a few at a time takes a third of what counting each token does. If the process is killed meanwhile, what the
-# model may have written since the last count is in the charge.
+# Counting several tokens at once takes a third of the time of counting each. If the process is killed between two
+# counts, the charge includes what the model may have written since the last one.
 _COUNT_EVERY_S = 0.1
 
 
 class TokenReader(Protocol):
-    """The part of an AnswerReader that is used here."""
+    """The part of an AnswerReader that TokenRelay uses."""
 
     @property
     def text_frame(self) -> tuple[bytes, bytes]:
-        """What comes before and after the text of a chunk that has nothing else; the latter is b"" until that is known.
+        """The bytes before and after the text of a text-only chunk; the second is b"" until they are known.
 
-        Of a chunk that is padded, the latter ends where its padding begins.
+        In a padded chunk, the second part ends where the padding starts.
         """
 
     def read_tokens(self, data: bytes) -> Events:
-        """Return the tokens of these bytes; none, and nothing is read, if there is anything else in them."""
+        """Return the tokens of these bytes. If they contain anything else, return [] and consume nothing."""
 
 
 class TokenFrame(NamedTuple):
-    """How a format writes a token of which nothing has to be escaped in JSON.
+    """How an encoder writes a token whose text needs no escaping in JSON.
 
     Attributes:
-        before: what comes before its text.
-        after: what comes after it.
-        close: adds what ends the event.
+        before: the bytes before the text.
+        after: the bytes after the text.
+        close: appends the end of the event, such as padding.
     """
 
     before: bytes
@@ -46,13 +46,13 @@ class TokenFrame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class TokenWriter:
     """How tokens are written to the client.
 
     Attributes:
-        relay: that they are written by.
-        write: writes any tokens.
-        frame_token: returns the frame of the next token; None if to write it takes more than that.
+        relay: sends the bytes.
+        write: encodes and sends any tokens.
+        frame_token: returns the frame of the next token; None if a frame is not enough to write it.
     """
 
     relay: Relay
@@ -60,8 +60,11 @@ class Writing:
     frame_token: Callable[[], TokenFrame | None]
 
 
-class Passing:
-    """What of one answer is passed on. Each moment counts as reading on does: for the idle timeout, and for the charge."""
+class TokenRelay:
+    """Forwards the tokens of one answer.
+
+    Each forwarded token counts for the idle timeout and for the charge, as if it had been read in the usual way.
+    """
 
     def __init__(
         self, reader: TokenReader, attempt: Attempt, call_state: CallState, *, idle_timeout_s: float
@@ -74,17 +77,18 @@ class Passing:
         self._last_at = 0.0
         self._count_at = 0.0
 
-    def begin(self, writing: Writing) -> Callable[[bytes], bool]:
-        """Return what writes the tokens of bytes, or returns False, and does nothing, if there is anything else in them.
+    def begin(self, token_writer: TokenWriter) -> Callable[[bytes], bool]:
+        """Return a function that forwards the tokens in some bytes and returns True.
 
-        It may be used until somebody else reads the answer, or writes to the client.
+        If the bytes contain anything else, it does nothing and returns False. It may be called until other code reads
+        the answer or writes to the client.
 
-        Most chunks differ in their text alone, and so do the events that are made of them: where both frames are known,
-        the text is copied from the one into the other. One function does all of that, as each further one costs more
-        than what it does, in a worker that sleeps between two chunks.
+        Most chunks differ only in their text, and so do the events made of them. If the frames of both are known, the
+        text is copied from one frame into the other. All of this is one function: in a worker that sleeps between two
+        chunks, a further call costs more than the work in it.
         """
         read_tokens, state, uncounted = self._reader.read_tokens, self._call_state, self._uncounted
-        relay, write, send = writing.relay, writing.write, writing.relay.write
+        relay, write, send = token_writer.relay, token_writer.write, token_writer.relay.write
         tick_s, idle_timeout_s = state.tick_s, self._idle_timeout_s
         before = after = opening = closing = b""
         start = after_size = 0
@@ -95,7 +99,7 @@ class Passing:
             nonlocal before, after, start, after_size, opening, closing, close
             before, after = self._reader.text_frame
             start, after_size = len(before), len(after)
-            if (frame := writing.frame_token()) is None:
+            if (frame := token_writer.frame_token()) is None:
                 after = b""
             else:
                 opening, closing, close = frame
@@ -113,7 +117,7 @@ class Passing:
                         text = raw.decode()
                     except UnicodeDecodeError:
                         text = ""
-                    if b"\\" in raw or not text.isprintable():  # JSON has to escape it, or may
+                    if b"\\" in raw or not text.isprintable():  # it may need escaping in JSON
                         text = ""
             tokens: Events = []
             if text:
@@ -133,7 +137,7 @@ class Passing:
                 send(close(opening + raw + closing))
             else:
                 write(tokens)
-                if not has_learnt:  # the first token of an answer shows both what the others are like
+                if not has_learnt:  # the first token of an answer shows both frames
                     has_learnt = True
                     find_frames()
             return True
@@ -142,7 +146,7 @@ class Passing:
         return pass_on
 
     def count(self) -> None:
-        """Count what was passed on since the last time."""
+        """Count the tokens forwarded since the last count."""
         if self._uncounted:
             self._attempt.note_received(estimate_texts(self._uncounted), self._last_at)
             self._uncounted.clear()
@@ -150,5 +154,5 @@ class Passing:
 
 
 def _is_padding(rest: bytes) -> bool:
-    """Return whether a chunk ends with this after the name of the field that pads it."""
+    """Return whether these bytes, after the name of the padding field, are its value and the end of the chunk."""
     return rest.endswith(b'"}\n\n') and rest.find(b'"') == len(rest) - 4 and rest.find(b"\n") == len(rest) - 2

@@ -1,4 +1,4 @@
-"""Reads streamed answers: first their first events, which decide whether the attempt succeeded, then the rest."""
+"""Reads streamed answers. The first events decide whether the attempt succeeded; the rest is read as it arrives."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from app.models.token_counts import Usage
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Events, estimate_tokens
-from app.openai_service.streaming.passing import Passing
+from app.openai_service.streaming.passing import TokenRelay
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
 
 # How long to wait for the end of the body after `[DONE]`, so that the connection can be reused.
 _LINGER_S = 0.25
-# How long to wait for bytes that the kernel has already, and how long to go on counting them.
+# How long to wait for bytes that the kernel already has, and the maximum time for counting them.
 _ARRIVED_S = 0.001
 _MAX_COUNTING_S = 0.1
 
 
 class AnswerReader(Protocol):
-    """Reads the bytes of one streamed answer: `ChunkReader`, or `ResponseReader` of /responses."""
+    """Parses the bytes of one streamed answer: `ChunkReader`, or `ResponseReader` for /responses."""
 
     model: str
     chunks: int
@@ -36,23 +36,23 @@ class AnswerReader(Protocol):
 
     @property
     def hosted_calls(self) -> Mapping[str, int]:
-        """The calls of tools that ran at the upstream so far, by type."""
+        """The number of calls of hosted tools so far, by type."""
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete."""
 
     @property
     def text_frame(self) -> tuple[bytes, bytes]:
-        """What comes before and after the text of a chunk that has nothing else, as TokenReader describes it."""
+        """The bytes before and after the text of a text-only chunk; `TokenReader` describes them."""
 
     def read_tokens(self, data: bytes) -> Events:
-        """Return the tokens of these bytes; none, and nothing is read, if there is anything else in them."""
+        """Return the tokens of these bytes. If they contain anything else, return [] and consume nothing."""
 
     def end(self, events: Events) -> None:
         """Append the last events of a stream whose body has ended."""
 
     def usage_so_far(self) -> Usage | None:
-        """Return what is known of the usage of an answer that has not come to its end."""
+        """Return the usage reported so far by an answer that has not ended, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,14 @@ class StreamedAnswer:
     """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done.
 
     Attributes:
-        passing: passes on tokens that arrive while `rest` is waited for, instead of having them yielded. None if tokens
-            are not all that `rest` makes of them.
+        token_relay: forwards tokens that arrive while a caller waits for `rest`, instead of yielding them. None if
+            `rest` does more with a token than yield it.
     """
 
     model: str
     first: Events
     rest: Ticks[None]
-    passing: Passing | None = None
+    token_relay: TokenRelay | None = None
 
 
 def open_answer(
@@ -83,18 +83,18 @@ def open_answer(
     Raises:
         UpstreamError: the stream contains an error, is empty or truncated, or took longer than allowed.
     """
-    passing = Passing(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
-    stream = _read(response, reader, call_state, record, passing, idle_timeout_s)
+    token_relay = TokenRelay(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
+    stream = _read(response, reader, call_state, record, token_relay, idle_timeout_s)
     first = yield from _read_first(stream)
-    return StreamedAnswer(reader.model, first, stream, passing)
+    return StreamedAnswer(reader.model, first, stream, token_relay)
 
 
 def open_rounds(stream: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
     """Wait for the first events of a stream that joins several upstream answers. Raises the stream's errors.
 
     Args:
-        stream: closed if it raises.
-        record: where the stream notes which model answers.
+        stream: the joined stream; closed if it raises.
+        record: in which the stream sets the model that answers.
     """
     first = yield from _read_first(stream)
     return StreamedAnswer(record.model, first, stream)
@@ -118,18 +118,18 @@ def _read(
     reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
-    passing: Passing,
+    token_relay: TokenRelay,
     idle_timeout_s: float,
 ) -> Ticks[None]:
-    """Read the answer to the last attempt."""
+    """Yield the events of the last attempt's answer, and complete the attempt."""
     attempt = record.attempt_log[-1]
     # Not iter_raw(), which drops the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     try:
         try:
-            yield from _read_events(body, reader, call_state, record, passing, idle_timeout_s)
+            yield from _read_events(body, reader, call_state, record, token_relay, idle_timeout_s)
         finally:
-            passing.count()
+            token_relay.count()
         call_state.limit_wait(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is complete; only the connection failed
             while next(body, b""):
@@ -160,15 +160,15 @@ def _read_events(
     reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
-    passing: Passing,
+    token_relay: TokenRelay,
     idle_timeout_s: float,
 ) -> Ticks[None]:
-    """Yield the events of a body. Count their tokens before they are yielded: the client may leave then."""
+    """Yield the events of a body. Count their tokens before yielding, since the client may disconnect meanwhile."""
     attempt = record.attempt_log[-1]
     has_begun = False
     chunks_read = 0
     for data in body:
-        passing.count()
+        token_relay.count()
         events: Events = []
         if not data:  # a tick
             yield events
@@ -207,7 +207,7 @@ def _read_events(
 
 
 def _note_end(reader: AnswerReader, record: CallRecord) -> None:
-    """Note what a complete answer has used, and the tier whose price it has."""
+    """Record the usage, hosted calls and service tier of a complete answer."""
     attempt = record.attempt_log[-1]
     attempt.service_tier = reader.service_tier or attempt.service_tier
     attempt.hosted_calls = reader.hosted_calls
@@ -215,10 +215,10 @@ def _note_end(reader: AnswerReader, record: CallRecord) -> None:
 
 
 def _count_arrived(body: Iterator[bytes], reader: AnswerReader, call_state: CallState, record: CallRecord) -> None:
-    """Count what has arrived of an answer that nobody reads on: a slow client is behind its upstream."""
+    """Count the tokens that have arrived but were not read, because a slow client lags behind the upstream."""
     call_state.tick_s = _ARRIVED_S
     until = time.monotonic() + _MAX_COUNTING_S
-    # The answer ends here for its caller, whatever is wrong with the rest of it.
+    # For the caller the answer ends here, so errors in the rest of it do not matter.
     with suppress(httpx2.TransportError, UpstreamError):
         while not reader.is_done and time.monotonic() < until and (data := next(body, b"")):
             events: Events = []

@@ -8,7 +8,7 @@ import re
 from app.openai_service.errors import UpstreamFailed
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-"""Of one event, but for those that have images."""
+"""The maximum size of one event, except for answers with images."""
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 
 
@@ -16,8 +16,8 @@ class EventSplitter:
     """Buffers bytes until an event is complete, and returns the event's `data`.
 
     Splits bytes, not text: text splitters treat U+2028 and U+0085 as line ends, and JSON may contain them.
-    Ignores comments and fields other than `data`, since this API puts the type of an event in its data. Where a JSON
-    object stands in place of an event, all that follows is its text: a server that does not stream answers so.
+    Ignores comments and fields other than `data`, since this API puts the type of an event in its data. If a JSON
+    object starts where an event should, the rest of the body is one JSON text, from a server that does not stream.
 
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
@@ -25,10 +25,10 @@ class EventSplitter:
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
         self.rest: list[bytes] = []
-        """What has come of an event that is not complete."""
+        """The bytes of an event that is not complete yet."""
         self._rest_bytes = 0
         self.is_json = False
-        """Whether what comes is one JSON text instead of events; `end()` returns it."""
+        """Whether the body is one JSON text instead of events; `end()` returns it."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add bytes, and return the data of the events that they complete, without events that have no data.
@@ -59,13 +59,13 @@ class EventSplitter:
         return [parsed for event in events if (parsed := _parse_data(event))]
 
     def feed_whole(self, data: bytes) -> list[bytes]:
-        """Return the data of events that begin and end with these bytes; none, and nothing is read, if it is not so plain."""
+        """Return the data of events that start and end within these bytes, or [] without consuming any bytes."""
         if self.rest or not data.endswith(b"}\n\n") or b"\r" in data:
             return []
         if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
             return [data[6:-2]]  # exactly one event, as in most reads
         if data.startswith(b"event: ") and data.count(b"\n") == 3 and (start := data.find(b"\ndata: {") + 7) > 7:
-            return [data[start:-2]]  # exactly one event with its name, as /responses sends them
+            return [data[start:-2]]  # exactly one named event, as /responses sends it
         if _JSON.match(data):
             return []
         events = [_parse_data(event) for event in data[:-2].split(b"\n\n")]
@@ -96,6 +96,6 @@ def _parse_data(event: bytes) -> bytes:
         return event[6:]
     if event.startswith(b"event: ") and event.count(b"\n") == 1 and (start := event.find(b"\ndata: ")) > 0:
         return event[start + 7 :]
-    lines = event.removeprefix(codecs.BOM_UTF8).split(b"\n")  # which may only be before the first event
+    lines = event.removeprefix(codecs.BOM_UTF8).split(b"\n")  # a BOM may only precede the first event
     lines = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     return b"\n".join(lines)

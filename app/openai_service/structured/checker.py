@@ -17,12 +17,12 @@ _MAX_DEPTH = 100
 
 
 class InvalidAnswer(Exception):
-    """The answer does not match the schema. The message is for the model, and can contain parts of the answer."""
+    """The answer does not match the schema. The message is sent to the model, and may contain parts of the answer."""
 
     def build_repair_messages(self, answer: str) -> list[dict[str, Any]]:
-        """Return the messages to add to the conversation so that the model can correct its answer."""
-        demand = f"This does not fit: {self}. Answer again with the corrected JSON and nothing else."
-        return [{"role": "assistant", "content": answer}, {"role": "user", "content": demand}]
+        """Return the messages that ask the model to correct its answer, to be appended to the conversation."""
+        instruction = f"This does not fit: {self}. Answer again with the corrected JSON and nothing else."
+        return [{"role": "assistant", "content": answer}, {"role": "user", "content": instruction}]
 
 
 class AnswerChecker:
@@ -32,8 +32,8 @@ class AnswerChecker:
         """Prepare to check answers.
 
         Args:
-            response_format: OpenAI's, as it is sent; None is JSON mode.
-            original: the schema to check against, if it is not the one that is sent.
+            response_format: as it is sent to OpenAI; None is JSON mode.
+            original: the schema to check against, if it differs from the one that is sent.
 
         Raises:
             SchemaNotUsable: the schema is not valid, or cannot be checked in bounded time.
@@ -48,7 +48,7 @@ class AnswerChecker:
         """Return the checked value of an answer.
 
         Raises:
-            Refused, Truncated, ContentFiltered: there is no value, and a repair cannot help.
+            Refused, Truncated, ContentFiltered: the answer has no value, and a repair cannot help.
             InvalidAnswer: the answer is not JSON, or does not match the schema.
             UnsupportedSchema: the check takes too long.
         """
@@ -69,17 +69,17 @@ class AnswerChecker:
         try:
             if self._nulls is not None:
                 self._nulls.remove(data)
-            fault = None if self._schema is None else self._schema.find_problem(data)
+            problem = None if self._schema is None else self._schema.find_problem(data)
         except CheckTooCostly:
             raise UnsupportedSchema from None
-        if fault is not None:
-            raise InvalidAnswer(fault)
+        if problem is not None:
+            raise InvalidAnswer(problem)
         return data
 
 
 def request_repair(request: PendingRequest, error: InvalidAnswer, answer: str) -> None:
-    """Turn a request into one that asks the model to correct its answer."""
-    # Start with the model that answered: the circuits of those before it may be open.
+    """Change a request so that it asks the model to correct its answer."""
+    # Start with the model that answered, since the circuits of those before it may be open.
     request.models = request.models[request.models.index(request.record.models[-1]) :]
     messages = [*request.body["messages"], *error.build_repair_messages(answer)]
     request.replace_body({**request.body, "messages": messages})

@@ -11,17 +11,17 @@ MIN_S = 0.05
 """The minimum time between two values."""
 
 CHARS_PER_S = 250_000.0
-"""The maximum rate of parsing again: each value is parsed from the whole text so far."""
+"""The maximum parsing rate. Each value is parsed from the whole text so far."""
 
 MAX_VALUES = 30_000
-"""A text that may hold more is not parsed before it is complete."""
+"""A text that may contain more values is not parsed before it is complete."""
 
 _NUMBER_CHARS = "0123456789+-.eE"
 _BEFORE_NUMBER_CHARS = " \t\r\n:,["
 
 
 class PartialJson:
-    """A growing text and its value so far. Strings appear at once, numbers when they are complete."""
+    """A growing JSON text and its value so far. It contains incomplete strings, but no incomplete numbers."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -40,7 +40,7 @@ class PartialJson:
         self._has_changed = True
 
     def take_changes(self) -> Any:
-        """Return the value so far; None if it has not changed, or MIN_S and CHARS_PER_S do not allow one yet."""
+        """Return the value so far; None if it has not changed, or if MIN_S or CHARS_PER_S do not allow parsing yet."""
         now = time.monotonic()
         if not self._has_changed or now < self._next_at:
             return None
@@ -67,6 +67,6 @@ class PartialJson:
 
 
 def _drop_partial_number(text: str) -> str:
-    """Return the text without a number at its end, which may be incomplete; harmless within a string."""
+    """Return the text without a number at its end, which may be incomplete. Within a string this does no harm."""
     before = text.rstrip(_NUMBER_CHARS)
     return before if before[-1:] in _BEFORE_NUMBER_CHARS else text

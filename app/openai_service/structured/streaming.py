@@ -22,10 +22,10 @@ from app.openai_service.transport.sender import Sender
 
 
 def get_structured_answer(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
-    """Return an answer that matches the schema, after one repair if needed. Its text is the JSON of the value.
+    """Return an answer that matches the schema, after at most one repair. Its text is the JSON of the value.
 
     Raises:
-        UpstreamError: there is no answer, or none that matches.
+        UpstreamError: there is no answer, or no answer that matches.
     """
     result = yield from sender.send(request, read_completion)
     try:
@@ -47,14 +47,14 @@ def stream_structured_answer(
     """Open a stream of PartialParsed values. Its last events are Parsed and Done.
 
     Args:
-        sender: of the requests.
-        request: the first one.
-        checker: of the answers.
-        as_text: whether the JSON is streamed as it is written, as Tokens. What was sent cannot be taken back, so an
-            answer that has begun is not repaired.
+        sender: sends the requests.
+        request: the first request.
+        checker: checks the answers.
+        as_text: whether to stream the JSON text as Tokens instead. Sent text cannot be withdrawn, so an answer that has
+            started is not repaired.
 
     Raises:
-        UpstreamError: there is no answer, or none that matches. The returned stream raises it as well.
+        UpstreamError: there is no answer, or no answer that matches. The returned stream raises it as well.
     """
     return open_rounds(_stream_rounds(sender, request, checker, as_text=as_text), request.record)
 
@@ -66,37 +66,37 @@ def _stream_rounds(
     for is_last in (False, True):
         answer = yield from sender.open_stream(request)
         record.model = answer.model or record.model
-        growing, refusal = PartialJson(), ""
-        fault: Exception | None = None
+        partial_json, refusal = PartialJson(), ""
+        failure: Exception | None = None
         with closing(answer.rest):
             for received in chain([answer.first], answer.rest):
                 events: Events = []
                 for event in received:
                     if type(event) is Token:
-                        growing.add(event.text)
+                        partial_json.add(event.text)
                         if as_text:
                             events.append(event)
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
                         try:
-                            data = checker.read(_make_result(growing.text, refusal, event, request))
+                            data = checker.read(_make_result(partial_json.text, refusal, event, request))
                         except (InvalidAnswer, UpstreamRejected) as error:
-                            fault = (
+                            failure = (
                                 error  # raised after the rest of the body, so that the connection can be reused
                             )
                         else:
                             events += [Parsed(data), event._replace(usage=record.usage)]
-                if not (events or as_text or fault) and (partial := growing.take_changes()) is not None:
-                    events = [PartialParsed(partial)]
+                if not (events or as_text or failure) and (value := partial_json.take_changes()) is not None:
+                    events = [PartialParsed(value)]
                 yield events
-        if fault is None:
+        if failure is None:
             return
-        if not isinstance(fault, InvalidAnswer):
-            raise fault
-        if is_last or (as_text and growing.text) or request.call_state.is_abandoned:
+        if not isinstance(failure, InvalidAnswer):
+            raise failure
+        if is_last or (as_text and partial_json.text) or request.call_state.is_abandoned:
             raise SchemaMismatch
-        request_repair(request, fault, growing.text)
+        request_repair(request, failure, partial_json.text)
 
 
 def _make_result(text: str, refusal: str, end: Done, request: PendingRequest) -> ChatResult:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """The text that the model gets as a call's result, and the type of the error if it failed."""
+    """The text that the model gets as the result of a call, the type of the error if it failed, and the duration."""
 
     text: str
     error: str | None = None
@@ -29,7 +29,7 @@ class ToolOutcome:
 
 @dataclass(slots=True, eq=False)
 class ToolJob:
-    """One call of a tool; it has ended if it has an outcome."""
+    """One call of a tool. It has ended once it has an outcome."""
 
     id: str
     tool: ServerTool
@@ -46,16 +46,16 @@ class ToolJob:
                 f"The tool's result is too long: it has {len(text):,} characters of at most {MAX_RESULT_CHARS:,}."
             )
             error = "TooLong"
-        # Half of a surrogate pair cannot be sent.
+        # A lone surrogate cannot be encoded.
         text = text.encode("utf-8", "replace").decode()
         self.outcome = ToolOutcome(text, error, round((time.monotonic() - self.started) * 1000))
 
 
-_Ended = SimpleQueue[tuple[ToolJob, str, str | None]]
+_EndedJobs = SimpleQueue[tuple[ToolJob, str, str | None]]
 
 
 class ToolExecutor:
-    """Runs tools in threads. Threads cannot be killed: late ones are orphaned, and MAX_ORPHANED limits them."""
+    """Runs tools in threads. Threads cannot be killed, so those that time out are orphaned, up to MAX_ORPHANED."""
 
     MAX_CONCURRENT = 8
     MAX_ORPHANED = 32
@@ -68,11 +68,11 @@ class ToolExecutor:
     def run(
         self, jobs: Iterable[ToolJob], call_state: CallState, request_id: str
     ) -> Generator[list[ToolJob], None, None]:
-        """Run all jobs; yield those that have started or ended, and an empty list at each tick.
+        """Run all jobs. Yield those that have started or ended, and an empty list at each tick.
 
-        Jobs that run when the generator is closed or the call abandoned are orphaned.
+        Jobs that are still running when the generator is closed or the call is abandoned become orphaned.
         """
-        ended: _Ended = SimpleQueue()
+        ended: _EndedJobs = SimpleQueue()
         waiting, running = deque(jobs), set[ToolJob]()
         try:
             while (waiting or running) and not call_state.is_abandoned:
@@ -92,7 +92,7 @@ class ToolExecutor:
         finally:
             self._orphan(running)
 
-    def _start(self, job: ToolJob, call_state: CallState, ended: _Ended) -> None:
+    def _start(self, job: ToolJob, call_state: CallState, ended: _EndedJobs) -> None:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
         job.deadline = min(job.started + limit_s, call_state.deadline)
@@ -107,13 +107,13 @@ class ToolExecutor:
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "NoThread"))
 
-    def _work(self, job: ToolJob, ended: _Ended) -> None:
+    def _work(self, job: ToolJob, ended: _EndedJobs) -> None:
         text, error = "The tool failed.", None
         try:
             text = job.tool.run(job.arguments)
         except ToolError as refusal:
             text, error = str(refusal), "ToolError"
-        except BaseException as failure:  # such as SystemExit, which would end only this thread
+        except BaseException as failure:  # for example SystemExit, which would end only this thread
             error = type(failure).__name__
         with self._lock:
             if job.is_over:
@@ -121,7 +121,7 @@ class ToolExecutor:
             job.is_over = True
         ended.put((job, text, error))
 
-    def _wait(self, running: set[ToolJob], call_state: CallState, ended: _Ended) -> list[ToolJob]:
+    def _wait(self, running: set[ToolJob], call_state: CallState, ended: _EndedJobs) -> list[ToolJob]:
         """Wait up to one tick, and return the jobs that have ended or timed out."""
         done = []
         first_deadline = min(job.deadline for job in running)
@@ -129,17 +129,17 @@ class ToolExecutor:
             wait_s = min(call_state.tick_s, max(0.0, first_deadline - time.monotonic()))
             job, text, error = ended.get(timeout=wait_s)
             while True:
-                if job.outcome is None:  # else it timed out before, and was returned then
+                if job.outcome is None:  # otherwise it has timed out, and was returned then
                     job.end(text, error)
                     done.append(job)
                 job, text, error = ended.get_nowait()
         except Empty:
             pass
-        late = [job for job in running if job.outcome is None and job.deadline <= time.monotonic()]
-        self._orphan(late)
-        for job in late:
+        timed_out = [job for job in running if job.outcome is None and job.deadline <= time.monotonic()]
+        self._orphan(timed_out)
+        for job in timed_out:
             job.end("The tool took too long.", "Timeout")
-        return done + late
+        return done + timed_out
 
     def _orphan(self, jobs: Iterable[ToolJob]) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""ToolLoop: sends the tools' results back to the model until it answers in text."""
+"""ToolLoop: sends tool results back to the model until it answers with text."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class ToolLoop:
 
     Attributes:
         request: the next request to the model.
-        tools: those that the model may call.
-        threads: runs the tools.
-        steps_left: the number of rounds that may still run tools; after the last, the answer must be text.
+        tools: the tools that the model may call.
+        executor: runs the tools.
+        steps_left: the number of rounds that may still run tools. After the last, the model must answer with text.
     """
 
     request: PendingRequest
     tools: Sequence[ServerTool]
-    threads: ToolExecutor
+    executor: ToolExecutor
     steps_left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
     def run(self, sender: Sender) -> Ticks[ChatResult]:
-        """Return the last answer, with the usage of all rounds. Raises as _run_tools() does."""
+        """Return the last answer, with the usage of all rounds. Raises the errors of _run_tools()."""
         while True:
             answer = yield from sender.send(self.request, read_completion)
             if not self._continues_after(answer):
@@ -49,26 +49,26 @@ class ToolLoop:
             yield from self._run_tools(answer.text, answer)
 
     def stream(self, sender: Sender) -> Ticks[StreamedAnswer]:
-        """Open a stream of all rounds. Raises as _run_tools() does."""
+        """Open a stream of all rounds. Raises the errors of _run_tools()."""
         return open_rounds(self._stream_rounds(sender), self.request.record)
 
     def _continues_after(self, answer: ChatResult | Done) -> bool:
-        """Return whether the answer has tool calls to run. A truncated answer has none: its calls may be truncated."""
-        is_wanted = self.steps_left > 0 and not self.request.call_state.is_abandoned
-        is_whole = answer.finish_reason in ("tool_calls", "unknown")
-        return is_wanted and bool(self.tools) and is_whole and bool(answer.tool_calls)
+        """Return whether the answer has tool calls to run. Those of a truncated answer may be incomplete."""
+        may_continue = self.steps_left > 0 and not self.request.call_state.is_abandoned
+        is_complete = answer.finish_reason in ("tool_calls", "unknown")
+        return may_continue and bool(self.tools) and is_complete and bool(answer.tool_calls)
 
-    def _run_tools(self, text: str, answered: ChatResult | Done) -> Ticks[None]:
-        """Run an answer's tool calls, yield an event as each starts and ends, and build the next request.
+    def _run_tools(self, text: str, answer: ChatResult | Done) -> Ticks[None]:
+        """Run the tool calls of an answer, yield an event when each starts and ends, and build the next request.
 
         Raises:
             CallerGone: the client has disconnected.
         """
         request, record = self.request, self.request.record
-        calls: Sequence[ToolCallObject] = answered.tool_calls
+        calls: Sequence[ToolCallObject] = answer.tool_calls
         record.tool_calls += len(calls)
         self.steps_left -= 1
-        # Servers without ids of their own have the same ones in each round.
+        # If the server sends no ids, the generated ones are the same in each round.
         earlier = {run.id for run in self._runs}
         calls = [
             {**call, "id": f"{call['id']}_{self.steps_left}"} if call["id"] in earlier else call for call in calls
@@ -77,7 +77,7 @@ class ToolLoop:
             ToolJob(call["id"], self._find_tool(number, call["function"]["name"]), call["function"]["arguments"])
             for number, call in enumerate(calls)
         ]
-        with closing(self.threads.run(jobs, request.call_state, record.request_id)) as running:
+        with closing(self.executor.run(jobs, request.call_state, record.request_id)) as running:
             for changed in running:
                 for job in changed:
                     if job.outcome is not None:
@@ -87,18 +87,18 @@ class ToolLoop:
                 yield [*events]
         if request.call_state.is_abandoned:
             raise CallerGone
-        answer: dict[str, Any] = {"role": "assistant", "content": text or None, "tool_calls": calls}
-        if answered.reasoning_items:
-            answer[REASONING_ITEMS] = answered.reasoning_items
+        message: dict[str, Any] = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        if answer.reasoning_items:
+            message[REASONING_ITEMS] = answer.reasoning_items
         results = [
             {"role": "tool", "tool_call_id": job.id, "content": job.outcome.text} for job in jobs if job.outcome
         ]
-        body = {**request.body, "messages": [*request.body["messages"], answer, *results]}
-        body.pop("tool_choice", None)  # a forced call would repeat in each round
+        body = {**request.body, "messages": [*request.body["messages"], message, *results]}
+        body.pop("tool_choice", None)  # otherwise a forced call would repeat in each round
         if self.steps_left == 0:
             body["tool_choice"] = "none"
         request.replace_body(body)
-        # Start with the model that answered: the circuits of those before it may be open.
+        # Start with the model that answered, since the circuits of those before it may be open.
         request.models = request.models[request.models.index(record.models[-1]) :]
 
     def _stream_rounds(self, sender: Sender) -> Ticks[None]:

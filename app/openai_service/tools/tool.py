@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class ToolError(Exception):
-    """The tool cannot do what was asked. The model gets the message, and may try again."""
+    """The tool cannot fulfil the call. The model gets the message, and may try again."""
 
 
 class ServerTool(Protocol):
@@ -14,7 +14,7 @@ class ServerTool(Protocol):
 
     @property
     def name(self) -> str:
-        """The name by which the model calls it."""
+        """The name that the model calls."""
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -28,15 +28,15 @@ class ServerTool(Protocol):
         """Run the tool, and return the result for the model.
 
         Args:
-            arguments: as the model wrote them: JSON, but perhaps invalid.
+            arguments: JSON as the model wrote it, which may be invalid.
 
         Raises:
-            ToolError: its message goes to the model. Of any other exception the model learns nothing.
+            ToolError: its message is sent to the model. The message of any other exception is not.
         """
 
 
 class MissingTool:
-    """Replaces an unknown tool, or one that must not run. It does not repeat the model's name for it, which is untrusted."""
+    """Replaces an unknown tool, or one that must not run. It does not repeat the untrusted name that the model sent."""
 
     name = "unknown"
     timeout_s = None

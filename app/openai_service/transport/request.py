@@ -19,7 +19,7 @@ from app.models.token_counts.estimates import (
     without_unread,
 )
 from app.openai_service.chat_call import ChatCall
-from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
+from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_PER_CALL
 from app.openai_service.results import CallRecord
 from app.upstream_http.call_state import CallState
 
@@ -38,13 +38,13 @@ class UpstreamRequest:
     Attributes:
         path: of the operation, below the API's root.
         body: without the model. It is never changed in place, but replaced by `replace_body()`.
-        least_output_tokens: that the answer may have even if the body allows fewer, as the endpoint takes no lower limit.
+        min_output_tokens: that the answer may have even if the body allows fewer, as the endpoint takes no lower limit.
         token_counts: bounds its texts.
     """
 
     path: str
     body: dict[str, Any]
-    least_output_tokens: int = field(default=0, init=False)
+    min_output_tokens: int = field(default=0, init=False)
     token_counts: TokenCounts = field(default=BY_NAME, kw_only=True)
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
@@ -61,7 +61,7 @@ class UpstreamRequest:
     @property
     def max_output_tokens(self) -> int:
         """The maximum number of tokens of the answer; 0 for embeddings."""
-        return max(max_output_tokens(self.body), self.least_output_tokens)
+        return max(max_output_tokens(self.body), self.min_output_tokens)
 
     def replace_body(self, body: dict[str, Any]) -> None:
         """Set another body, and drop what was computed from the old one."""
@@ -94,7 +94,7 @@ class UpstreamRequest:
     def _bound_rounds(self, model: str, calls: int) -> int:
         """Return the bound of an input that the model reads again after each call of a hosted tool, with what it brought."""
         rounds = calls + 1
-        brought = TOKENS_OF_CALL * calls * rounds // 2
+        brought = TOKENS_PER_CALL * calls * rounds // 2
         return cap_input(self.input_bound(model) * rounds + brought, model, self.max_output_tokens, rounds)
 
 

@@ -18,8 +18,8 @@ from app.openai_service.resilience.key_ring import KeyedClient, KeyRing
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
-from app.openai_service.responses.made_images import limit_event
+from app.openai_service.responses.kept_items import KEY_JSON, drop_reasoning_items, has_reasoning_items
+from app.openai_service.responses.made_images import get_max_event_bytes
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.responses.tool_media import move_media
@@ -103,7 +103,7 @@ class Sender:
             started = time.perf_counter()
             try:
                 if path == RESPONSES_PATH:
-                    reader: AnswerReader = ResponseReader(model, max_event_bytes=limit_event(request.body))
+                    reader: AnswerReader = ResponseReader(model, max_event_bytes=get_max_event_bytes(request.body))
                 else:
                     reader = ChunkReader()
                 return (
@@ -140,7 +140,7 @@ class Sender:
     def _begin_attempt(self, request: PendingRequest, model: str) -> Attempt:
         """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
         if request.path == CHAT_PATH:
-            request.least_output_tokens = self._endpoints.least_output_tokens(model, request.body)
+            request.min_output_tokens = self._endpoints.get_min_output_tokens(model, request.body)
         record = request.record
         try:
             watch = record.caller.reserve_attempt(model, request)
@@ -192,13 +192,13 @@ class Sender:
         record.has_own_cache = "prompt_cache_key" in body
         record.attempt_log[-1].service_tier = body.get("service_tier")
         if path == RESPONSES_PATH:
-            reasons = self._endpoints.asks_for_reasoning(model, body)
+            reasons = self._endpoints.requests_reasoning(model, body)
             translated, changed = build_response_body(body, model, reasons=reasons)
             record.adjusted = adjusted | changed
             return path, body, encode(model, translated)
         content = request.encode(model) if body is request.body else encode(model, body)
         if KEY_JSON in content:
-            content = encode(model, {**body, "messages": drop_items(body["messages"])})
+            content = encode(model, {**body, "messages": drop_reasoning_items(body["messages"])})
         return path, body, content
 
     def _learn(
@@ -217,8 +217,8 @@ class Sender:
             tried.add("include")
             self._endpoints.note_without_reasoning(model)
             return True
-        if error.upstream_code == "invalid_encrypted_content" and has_items(request.body["messages"]):
-            request.replace_body({**request.body, "messages": drop_items(request.body["messages"])})
+        if error.upstream_code == "invalid_encrypted_content" and has_reasoning_items(request.body["messages"]):
+            request.replace_body({**request.body, "messages": drop_reasoning_items(request.body["messages"])})
             return True
         if not isinstance(error, UpstreamRejected):
             return False

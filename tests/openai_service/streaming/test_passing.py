@@ -15,7 +15,7 @@ from app.openai_service.results import Attempt
 from app.openai_service.streaming import passing as passing_module
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Done, Events, Token, estimate_tokens
-from app.openai_service.streaming.passing import Passing, Writing
+from app.openai_service.streaming.passing import TokenRelay, TokenWriter
 from app.upstream_http.call_state import CallState
 from tests.fakes.wire.relays import FakeRelay
 
@@ -157,9 +157,9 @@ def _without_id(event: object) -> object:
     return event._replace(id="") if isinstance(event, Done) else event
 
 
-def _write_to(written: list[Events]) -> Writing:
+def _write_to(written: list[Events]) -> TokenWriter:
     """Return a way to write that has no frames."""
-    return Writing(FakeRelay(), written.append, lambda: None)
+    return TokenWriter(FakeRelay(), written.append, lambda: None)
 
 
 def test_nothing_is_passed_on_once_the_answer_has_ended() -> None:
@@ -176,7 +176,7 @@ def test_what_is_passed_on_counts_like_what_is_read() -> None:
     reader, written = ChunkReader(), []
     reader.feed(_chat("plain")[0], [])
     call_state = CallState(deadline=1e12, tick_s=1.0)
-    passing = Passing(reader, attempt, call_state, idle_timeout_s=30.0)
+    passing = TokenRelay(reader, attempt, call_state, idle_timeout_s=30.0)
 
     pass_on = passing.begin(_write_to(written))
     for number in range(50):
@@ -196,7 +196,7 @@ def test_idle_timeout_never_goes_beyond_the_deadline() -> None:
     reader.feed(_chat("plain")[0], [])
     call_state = CallState(deadline=5.0, tick_s=1.0)
 
-    passing = Passing(reader, Attempt("m"), call_state, idle_timeout_s=1e9)
+    passing = TokenRelay(reader, Attempt("m"), call_state, idle_timeout_s=1e9)
     passing.begin(_write_to([]))(_say("x", 0, "plain"))
 
     assert call_state.wait_until == 5.0
@@ -209,7 +209,7 @@ def test_silence_is_noticed_a_tick_after_what_was_passed_on(monkeypatch: pytest.
     reader = ChunkReader()
     reader.feed(_chat("plain")[0], [])
     call_state = CallState(deadline=1e12, tick_s=1.0, next_tick_at=99.0)
-    passing = Passing(reader, Attempt("m"), call_state, idle_timeout_s=30.0)
+    passing = TokenRelay(reader, Attempt("m"), call_state, idle_timeout_s=30.0)
     assert call_state.until_tick_s() == 1.0
 
     now = 100.4

@@ -8,7 +8,7 @@ import pytest
 from app.openai_service import Events
 from app.openai_service.results import Attempt
 from app.openai_service.streaming.chunks import ChunkReader
-from app.openai_service.streaming.passing import Passing, Writing
+from app.openai_service.streaming.passing import TokenRelay, TokenWriter
 from app.upstream_http.call_state import CallState
 from app.web.encoders.padding import get_padding
 from app.web.encoders.token_sse import TokenSse
@@ -59,10 +59,10 @@ class _Client:
         self.reader = ChunkReader()
         self.reader.feed(_chunk("", None).replace(b'"content"', b'"role":"assistant","content"'), [])
         call_state = CallState(deadline=1e12, tick_s=1.0)
-        self.passing = Passing(self.reader, Attempt("m"), call_state, idle_timeout_s=30.0)
+        self.passing = TokenRelay(self.reader, Attempt("m"), call_state, idle_timeout_s=30.0)
 
     def begin(self):
-        return self.passing.begin(Writing(self.relay, self._write, lambda: self.encoder.token_frame))
+        return self.passing.begin(TokenWriter(self.relay, self._write, lambda: self.encoder.token_frame))
 
     def _write(self, tokens: Events) -> None:
         self.encoded.append(tokens)

@@ -159,9 +159,9 @@ def test_large_images_may_come_twice_in_a_stream(person, upstream):
 
 
 def test_only_the_answers_with_images_may_have_such_events():
-    assert bounds.limit_event({"tools": [PLAIN]}) == bounds.MAX_IMAGE_CHARS + 8 * MIB
+    assert bounds.get_max_event_bytes({"tools": [PLAIN]}) == bounds.MAX_IMAGE_CHARS + 8 * MIB
     for body in ({}, {"tools": []}, {"tools": [{"type": "web_search"}]}):
-        assert bounds.limit_event(body) == 8 * MIB
+        assert bounds.get_max_event_bytes(body) == 8 * MIB
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -181,7 +181,7 @@ def test_more_than_a_worker_holds_is_a_failure_that_is_paid_for(person, upstream
     else:
         assert (answer.status_code, answer.json["error"]["param"]) == (400, "tools")
         failure = answer.json["error"]
-    assert "too large together; set max_tool_calls" in failure["message"]
+    assert "too large in total; set max_tool_calls" in failure["message"]
     assert 2 * PRICE <= person.row()["cost_micro_usd"] <= person.row()["held_micro_usd"]
     assert len(upstream.sent) == 1
 
