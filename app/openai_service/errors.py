@@ -87,14 +87,14 @@ class UpstreamError(Problem):
         param: the upstream's name of the parameter at fault, if it gave one.
         is_unknown_param: whether the upstream does not know that parameter, by its sentence.
         exclusive_params: two parameters of which the upstream takes one.
-        asks_for_responses: whether it serves the model on /responses only.
+        requires_responses: whether it serves the model on /responses only.
         is_missing_route: whether there is no such route, rather than no such model.
         supported_values: the values of that parameter that the upstream accepts, by its sentence.
         needs_no_reasoning: whether the upstream takes tools at the effort "none" only.
         was_sent: whether the request may have reached the upstream.
         should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
-        paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
-        is_given_up: whether the upstream itself says that it failed at the answer; then it is asked for again.
+        billed_usage: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
+        is_generation_failure: whether the upstream itself says that it failed at the answer; then it is asked for again.
     """
 
     status = 502
@@ -122,21 +122,21 @@ class UpstreamError(Problem):
         self.param = param
         self.is_unknown_param = False
         self.exclusive_params: tuple[str, ...] = ()
-        self.asks_for_responses = False
+        self.requires_responses = False
         self.is_missing_route = False
-        self.is_given_up = False
+        self.is_generation_failure = False
         self.supported_values: tuple[str, ...] = ()
         self.needs_no_reasoning = False
         self.should_retry = should_retry
         self.was_sent = True
-        self.paid: Usage | None = None
+        self.billed_usage: Usage | None = None
         if self.passes_on_wait and retry_after_s is not None:
             self.retry_after_s = retry_after_s
 
-    def paid_for(self, usage: Usage | None) -> Self:
+    def with_billed_usage(self, usage: Usage | None) -> Self:
         """Note the usage of the answer, if it tells any, and return this error."""
         if usage is not None and (usage.prompt_tokens or usage.completion_tokens):
-            self.paid = usage
+            self.billed_usage = usage
         return self
 
     @property
@@ -174,7 +174,7 @@ class ContextLengthExceeded(UpstreamRejected):
     code = "context_length_exceeded"
     sentence = "The conversation is longer than the model can take."
 
-    def tell_sizes(self, limit: int | None, size: int | None) -> None:
+    def add_sizes(self, limit: int | None, size: int | None) -> None:
         """Add the numbers of tokens to the sentence, as far as they are known."""
         if limit is not None:
             told = f"at most {limit:,} tokens" if size is None else f"{size:,} of at most {limit:,} tokens"

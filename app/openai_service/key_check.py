@@ -23,7 +23,7 @@ _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeyAnswer:
+class KeyCheck:
     """What the upstream said to one key.
 
     Attributes:
@@ -45,9 +45,7 @@ class KeyAnswer:
     clock_ahead_s: float | None = None
 
 
-def ask_with_each_key(
-    settings: ConnectionSettings, http_client: httpx2.Client | None = None
-) -> Iterator[KeyAnswer]:
+def check_each_key(settings: ConnectionSettings, http_client: httpx2.Client | None = None) -> Iterator[KeyCheck]:
     """Yield the answer to GET /models of each key, in their order."""
     is_azure = bool(settings.upstream.azure_endpoint)  # whose route of chats has the name of a deployment
     with build_client(settings, http_client) as first:
@@ -58,17 +56,17 @@ def ask_with_each_key(
             except UpstreamError as failure:
                 error = failure
                 if error.upstream_status is None:
-                    yield KeyAnswer(number, error)
+                    yield KeyCheck(number, error)
                     continue
             else:
                 ahead_s = _compare_clocks(response.headers.get("date"))
                 models = _read_models(response.content)
                 if models is not None:
-                    yield KeyAnswer(number, is_list=True, models=models, clock_ahead_s=ahead_s)
+                    yield KeyCheck(number, is_list=True, models=models, clock_ahead_s=ahead_s)
                     continue
             can_chat = None if is_azure else _can_chat(client)
             path = "" if is_azure or can_chat else _find_missing_path(client)
-            yield KeyAnswer(number, error, can_chat=can_chat, missing_path=path)
+            yield KeyCheck(number, error, can_chat=can_chat, missing_path=path)
 
 
 def _can_chat(client: BatchClient) -> bool:

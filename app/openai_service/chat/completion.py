@@ -107,7 +107,7 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         tool_calls = ToolCalls.read(calls) if calls else []
         finish_reason = read_finish_reason(choice.get("finish_reason"), has_tool_calls=bool(tool_calls))
     except UpstreamError as error:
-        raise error.paid_for(usage) from None
+        raise error.with_billed_usage(usage) from None
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text,
@@ -123,4 +123,4 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
 
 def _unreadable(body: object) -> UpstreamFailed:
     """Return the error of an answer that cannot be read, with what it has cost all the same."""
-    return UpstreamFailed().paid_for(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)
+    return UpstreamFailed().with_billed_usage(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)

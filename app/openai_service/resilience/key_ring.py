@@ -115,7 +115,7 @@ _HINTS = {
 
 def _find_reason(error: UpstreamError) -> str | None:
     """Return what is wrong with the key; None if it is not at fault."""
-    if isinstance(error, UserBlocked) or error.paid is not None:
+    if isinstance(error, UserBlocked) or error.billed_usage is not None:
         return None
     if error.upstream_code in QUOTA_CODES or error.upstream_status == 402:
         return "quota"

@@ -31,7 +31,7 @@ _MAX_WAIT_S = 20.0
 
 def is_outage(error: UpstreamError) -> bool:
     """Return whether the model is at fault, not the request, the site's key, quota or settings."""
-    if error.paid is not None and not error.is_given_up:  # the model did answer
+    if error.billed_usage is not None and not error.is_generation_failure:  # the model did answer
         return False
     if isinstance(error, CircuitOpen | UpstreamRateLimited | UpstreamTimeout):
         return True

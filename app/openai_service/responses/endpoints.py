@@ -67,7 +67,7 @@ class Endpoints:
             return family.default_effort is not None
         return model in self._needs or "reasoning_effort" in body
 
-    def least_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
+    def min_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
         """Return how many tokens an answer may have although the request allows fewer."""
         if self._api == "chat":
             return 0
@@ -98,7 +98,7 @@ class Endpoints:
         if path == RESPONSES_PATH:
             return error.is_missing_route and self._note_missing_route(error)
         # Where the route is not sure to exist, tools without reasoning are the other way.
-        if not error.asks_for_responses and not (error.needs_no_reasoning and self._has_responses):
+        if not error.requires_responses and not (error.needs_no_reasoning and self._has_responses):
             return False
         _remember(self._needs, model, self._find_need(model, (body, sent), error))
         # Another request may have learnt it while this one was on its way, so what counts is where this one would go now.

@@ -97,7 +97,7 @@ _BY_PROXY = r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?"
 _NO_REASONING = re.compile(
     _BY_PROXY + r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE
 )
-_ASKS_FOR_RESPONSES = re.compile(
+_REQUIRES_RESPONSES = re.compile(
     _BY_PROXY + r"(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses", re.IGNORECASE
 )
 _MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
@@ -142,7 +142,7 @@ class Fault(NamedTuple):
         place: of what is wrong in a JSON schema.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
-        asks_for_responses: whether such a request is served on /responses only.
+        requires_responses: whether such a request is served on /responses only.
         names_model: whether it is about a model or deployment.
     """
 
@@ -158,7 +158,7 @@ class Fault(NamedTuple):
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
-    asks_for_responses: bool = False
+    requires_responses: bool = False
     names_model: bool = False
 
 
@@ -183,13 +183,13 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
-    if _ASKS_FOR_RESPONSES.match(sentence):
-        return Fault(asks_for_responses=True, names_model=True)
+    if _REQUIRES_RESPONSES.match(sentence):
+        return Fault(requires_responses=True, names_model=True)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
     if _NO_REASONING.match(sentence):
         # Models that cannot do without reasoning are said to need /responses only.
-        return Fault("reasoning_effort", needs_no_reasoning=True, asks_for_responses="none" not in sentence)
+        return Fault("reasoning_effort", needs_no_reasoning=True, requires_responses="none" not in sentence)
     return _read_params(sentence)
 
 

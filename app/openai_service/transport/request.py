@@ -38,13 +38,13 @@ class UpstreamRequest:
     Attributes:
         path: of the operation, below the API's root.
         body: without the model. It is never changed in place, but replaced by `replace_body()`.
-        least_output_tokens: that the answer may have even if the body allows fewer, as the endpoint takes no lower limit.
+        min_output_tokens: that the answer may have even if the body allows fewer, as the endpoint takes no lower limit.
         token_counts: bounds its texts.
     """
 
     path: str
     body: dict[str, Any]
-    least_output_tokens: int = field(default=0, init=False)
+    min_output_tokens: int = field(default=0, init=False)
     token_counts: TokenCounts = field(default=BY_NAME, kw_only=True)
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
@@ -61,7 +61,7 @@ class UpstreamRequest:
     @property
     def max_output_tokens(self) -> int:
         """The maximum number of tokens of the answer; 0 for embeddings."""
-        return max(max_output_tokens(self.body), self.least_output_tokens)
+        return max(max_output_tokens(self.body), self.min_output_tokens)
 
     def replace_body(self, body: dict[str, Any]) -> None:
         """Set another body, and drop what was computed from the old one."""

@@ -115,7 +115,7 @@ def translate_error_object(
         retry_after_s=None if is_quota else retry_after_s,  # waiting does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
-    error.asks_for_responses = fault.asks_for_responses
+    error.requires_responses = fault.requires_responses
     error.is_missing_route = (
         status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
     )
@@ -129,7 +129,7 @@ def translate_error_object(
     if type(error) in (UpstreamRejected, ParameterRejected) and code and _TELLING_CODE.fullmatch(code):
         error.sentence = f"{type(error).sentence.removesuffix('.')} ({code})."
     if isinstance(error, ContextLengthExceeded):
-        error.tell_sizes(fault.limit, fault.size)
+        error.add_sizes(fault.limit, fault.size)
     return error
 
 

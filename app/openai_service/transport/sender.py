@@ -84,8 +84,8 @@ class Sender:
                 answer = yield from self._try_keys(request, lambda client: get_answer(client, model))
             except UpstreamError as error:
                 _note_failure(attempt, error)
-                if error.paid is not None:
-                    record.note_usage(error.paid)
+                if error.billed_usage is not None:
+                    record.note_usage(error.billed_usage)
                 raise
             attempt.served = record.model
             return answer
@@ -140,7 +140,7 @@ class Sender:
     def _begin_attempt(self, request: PendingRequest, model: str) -> Attempt:
         """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
         if request.path == CHAT_PATH:
-            request.least_output_tokens = self._endpoints.least_output_tokens(model, request.body)
+            request.min_output_tokens = self._endpoints.min_output_tokens(model, request.body)
         record = request.record
         try:
             watch = record.caller.reserve_attempt(model, request)
