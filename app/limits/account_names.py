@@ -83,7 +83,7 @@ def name_user_of_network(tenant: str, network: str) -> str:
     return f"user:{tenant}/address:{network}"
 
 
-def name_look(account: str) -> str:
+def name_usage_view(account: str) -> str:
     """Return where looks at the page of usage are counted, which take nothing from the account's requests."""
     return f"look:{account}"
 

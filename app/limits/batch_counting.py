@@ -12,7 +12,7 @@ from app.problems import InvalidRequest
 
 
 @contextmanager
-def counted_batch(
+def count_batch(
     limiter: RateLimiter,
     request_rates: Mapping[str, Rate],
     token_rates: Mapping[str, Rate],
@@ -44,7 +44,7 @@ def counted_batch(
     at, quota = time.time(), None
     if requests > 1:
         # Counted anew with all the others, so that a batch that is refused now fits later.
-        limiter.give_back(request_rates, 1, taken_at=at)
+        limiter.release(request_rates, 1, taken_at=at)
         quota = limiter.admit(request_rates, requests)
     reserved = TokenRateLimit(limiter, token_rates)
     try:
@@ -53,7 +53,7 @@ def counted_batch(
     except BaseException:
         reserved.release_unused(0)
         if requests > 1:
-            limiter.give_back(request_rates, requests - 1, taken_at=at)
+            limiter.release(request_rates, requests - 1, taken_at=at)
         raise
 
 

@@ -108,7 +108,7 @@ class RateLimiter:
             raise RateLimited(tightest)
         return tightest
 
-    def look(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
+    def read_quotas(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
         """Return what each account has left, without counting anything."""
         now = time.time()
         quotas = {}
@@ -117,7 +117,7 @@ class RateLimiter:
             quotas[key] = window.quota(now, rate, window.used(now, rate))
         return quotas
 
-    def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
+    def release(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
         """Subtract an amount that was counted at `taken_at`, in seconds since 1970."""
         numbers = {f"rate:{key}": int(taken_at // rate.window_s) for key, rate in rates.items()}
 

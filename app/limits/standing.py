@@ -40,7 +40,7 @@ def find_standing(
     ]
     return Standing(
         reports.remaining(budgets),
-        limiter.look(limits.request_rates(owner, address)),
-        TokenRateLimit(limiter, limits.token_rates(owner, address)).look(),
+        limiter.read_quotas(limits.request_rates(owner, address)),
+        TokenRateLimit(limiter, limits.token_rates(owner, address)).read_quotas(),
         limits.concurrent_streams(owner, address),
     )

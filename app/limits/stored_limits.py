@@ -24,10 +24,10 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.connections.sql import Where, write_upsert
 from app.storage.database.database import Database, DatabaseUnavailable
 
-LOOK_EVERY_S = 1.0
+REFRESH_INTERVAL_S = 1.0
 """How old the copy of a process may be."""
 
-_LOOK_S = 0.5
+_REFRESH_TIMEOUT_S = 0.5
 _ALL = 2**62
 _VERSION = "SELECT version FROM limit_versions"
 _CHANGED = "SELECT * FROM account_limits WHERE version > ?"
@@ -65,7 +65,7 @@ class StoredLimits:
         self._window = window
         self._copy: dict[str, OwnLimits] = {}
         self._version = 0
-        self._look_at = float("-inf")
+        self._refresh_at = float("-inf")
 
     def current(self) -> Mapping[str, OwnLimits]:
         """Return the limits of all accounts that have some, by account, as they were at most a second ago.
@@ -73,15 +73,15 @@ class StoredLimits:
         While the database does not answer they stay as they were.
         """
         at = clock.ticks()
-        if at >= self._look_at:
-            self._look_at = at + LOOK_EVERY_S  # first, so that no other request looks too
+        if at >= self._refresh_at:
+            self._refresh_at = at + REFRESH_INTERVAL_S  # first, so that no other request looks too
             with suppress(DatabaseUnavailable):
                 self.refresh()
         return self._copy
 
     def refresh(self) -> None:
         """Bring the copy up to date."""
-        with self._database.read_transaction(_LOOK_S) as connection:
+        with self._database.read_transaction(_REFRESH_TIMEOUT_S) as connection:
             version = connection.fetch_value(_VERSION) or 0
             if version == self._version:
                 return
@@ -95,14 +95,14 @@ class StoredLimits:
         self._version = version
 
     def list_all(
-        self, tenant: str | None = None, *, after: str = "", most: int | None = None
+        self, tenant: str | None = None, *, after: str = "", max_count: int | None = None
     ) -> list[StoredLimit]:
         """Return the accounts that have limits of their own, ordered by name.
 
         Args:
             tenant: only those of this tenant.
             after: only those after the account of this name.
-            most: at most so many.
+            max_count: the maximum number of accounts.
         """
         where = Where({"tenant": tenant})
         where.add(_HAS_SOME)
@@ -110,7 +110,7 @@ class StoredLimits:
             where.add("account > ?", after)
         query = f"SELECT * FROM account_limits {where} ORDER BY account LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            rows = connection.fetch_rows(query, (*where.values, _ALL if most is None else most))
+            rows = connection.fetch_rows(query, (*where.values, _ALL if max_count is None else max_count))
         return [StoredLimit(AccountName.parse(row["account"], row["tenant"]), _read_limits(row)) for row in rows]
 
     def get(self, account: AccountName) -> OwnLimits:
@@ -165,7 +165,7 @@ class StoredLimits:
                 tenant=account.tenant,
                 details=_describe_change(before.to_texts(), limits.to_texts()),
             )
-        self._look_at = float("-inf")  # this process knows at once
+        self._refresh_at = float("-inf")  # this process knows at once
 
     def _find_spent(self, account: AccountName) -> tuple[Any, ...] | None:
         if account.kind == "key":

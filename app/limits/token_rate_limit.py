@@ -39,9 +39,9 @@ class TokenRateLimit:
         rates = {key: (rate.amount, rate.window_s) for key, rate in self._rates.items()}
         return orjson.dumps([rates, self._reserved])
 
-    def look(self) -> dict[str, Quota]:
+    def read_quotas(self) -> dict[str, Quota]:
         """Return what each account has left."""
-        return {key.removeprefix(_PREFIX): quota for key, quota in self._limiter.look(self._rates).items()}
+        return {key.removeprefix(_PREFIX): quota for key, quota in self._limiter.read_quotas(self._rates).items()}
 
     def reserve(self, tokens: int) -> None:
         """Count the maximum number of tokens of an attempt.
@@ -69,5 +69,5 @@ class TokenRateLimit:
             unused = max(0, tokens - used)
             used -= tokens - unused
             if unused:
-                self._limiter.give_back(self._rates, unused, taken_at=at)
+                self._limiter.release(self._rates, unused, taken_at=at)
         self._reserved.clear()
