@@ -15,7 +15,7 @@ def test_a_changed_rate_holds_for_what_other_processes_have_counted(store, monke
 
     with pytest.raises(RateLimited):
         other.admit({"user:a": Rate(5, 60)})
-    assert other.look({"user:a": Rate(7, 60)})["user:a"].remaining == 1
+    assert other.read_quotas({"user:a": Rate(7, 60)})["user:a"].remaining == 1
     assert other.admit({"user:a": Rate(7, 60)}).remaining == 0
     with pytest.raises(RateLimited) as blocked:
         one.admit({"user:a": Rate(0, 60)})
