@@ -87,7 +87,7 @@ def test_programs_read_json(run, app):
         (("set", "planet", "42", "--streams", "1"), "planet"),
         (("set", "key", "AbCd1234", "--streams", "1"), "There is no key"),
         (("set", "user", "a b", "--streams", "1"), "visible ASCII"),
-        (("set", "user", "42", "--tenant", "a b", "--streams", "1"), "A tenant is"),
+        (("set", "user", "42", "--tenant", "a b", "--streams", "1"), "A tenant must be"),
         (("clear", "key", "AbCd1234"), "There is no key"),
         (("set", "tenant", "acme", "--tenant", "other", "--streams", "1"), "cannot belong to another tenant"),
         (("clear", "tenant", "acme", "--tenant", "other"), "cannot belong to another tenant"),
