@@ -3,9 +3,9 @@
 batches        Batches: submit, poll, read and cancel
 submission     reserves the cost and submits to the upstream
 poller         updates a batch from the upstream, and settles it at its end
-settlement     adds up what the requests of a batch cost
-results        the results in the order of the requests
-records        a batch and its requests as values, and the errors
+settlement     adds up the cost of a batch's requests
+results        returns the results in the order of the requests
+records        dataclasses of a batch and its requests, and the errors
 store, tables  the rows of batches in the database
 """
 

@@ -1,4 +1,4 @@
-"""Submit, poll, read and cancel batches. All state is in the database, none in the process."""
+"""Batches: submits, polls, reads and cancels batches. All state is in the database, none in the process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.openai_service.errors import UpstreamError
 from app.runtime import clock
 from app.storage.database.database import Database, DatabaseUnavailable
 
-# The minimum time between two requests to the upstream for the same batch, when clients ask for it.
+# The minimum time between two requests to the upstream for the state of a batch that clients request.
 _MIN_REFRESH_MS = 3_000
 
 log = logging.getLogger("app.batches")
@@ -37,7 +37,7 @@ class PollResult:
 
 
 class Batches:
-    """The batches of all users. Every method raises DatabaseUnavailable if the database does not answer."""
+    """The batches of all users. Every method raises DatabaseUnavailable if the database is unavailable."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Batches:
         return self._store.list_page(owner, kinds, limit=limit, before=before)
 
     def refresh(self, batch: Batch) -> Batch:
-        """Return the current state of a batch, from the upstream unless it was updated a moment ago."""
+        """Return the current state of a batch. Update it from the upstream unless that was done a moment ago."""
         if batch.has_ended or clock.now_ms() - batch.checked_at < _MIN_REFRESH_MS:
             return batch
         return self._try_advance(batch)
 
     def cancel(self, batch: Batch) -> Batch:
-        """Cancel a batch at the upstream. One that has ended does not change."""
+        """Cancel a batch at the upstream. A batch that has ended does not change."""
         if batch.has_ended or batch.cancel_requested_at is not None:
             return self.refresh(batch)
         self._store.request_cancel(batch.id)
@@ -98,16 +98,16 @@ class Batches:
         """Download the results of a batch. Close them after use.
 
         Raises:
-            BatchNotEnded: it has no results yet.
-            ResultsGone: the upstream has deleted them.
-            UpstreamError: the upstream did not return them.
+            BatchNotEnded: the batch has no results yet.
+            ResultsGone: the upstream has deleted the results.
+            UpstreamError: the upstream did not return the results.
         """
         if not batch.has_ended:
             raise BatchNotEnded
         return BatchResults(self._store.get_requests(batch.id), self._read_lines(batch))
 
     def poll(self) -> PollResult:
-        """Update all open batches. Several processes may do so at the same time."""
+        """Update all open batches. Several processes may call this at the same time."""
         outcomes: list[str] = []
         for batch_id in self._store.list_open_ids():
             try:
@@ -121,10 +121,10 @@ class Batches:
         return PollResult(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
 
     def settle_reported(self, upstream_id: str) -> None:
-        """Update the batch that the upstream reports to have ended, if it is one of ours that is open.
+        """Update a batch that the upstream reports as ended. Ignore batches that are unknown or settled.
 
         Raises:
-            BatchNotEnded: the upstream could not be asked, or another process is asking it.
+            BatchNotEnded: the upstream could not be reached, or another process is updating the batch.
         """
         batch_id = self._store.find_open(upstream_id)
         if batch_id is not None and self._advance(batch_id) != "ended":
@@ -137,7 +137,7 @@ class Batches:
     def _advance(self, batch_id: str) -> str:
         batch = self._store.claim(batch_id, lease_ms=compute_lease_ms(self._settings))
         if batch is None:
-            return "running"  # another process is working on it
+            return "running"  # another process is updating it
         try:
             self._poller.advance(batch)
         except UpstreamError as error:

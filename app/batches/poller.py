@@ -1,4 +1,4 @@
-"""Poll the upstream for the progress of a batch, and settle the batch when it has ended."""
+"""Poller: requests the progress of a batch from the upstream, and settles the batch when it has ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("app.batches")
 
 
 class Poller:
-    """Updates the rows of batches from the upstream."""
+    """Updates the rows of batches with their state at the upstream."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Poller:
         self._submission = submission
 
     def advance(self, batch: Batch) -> None:
-        """Update the row of a batch that the caller has locked.
+        """Update the row of a batch, which the caller must have locked.
 
-        Settling twice changes nothing, so two processes at once do no harm.
+        Settling twice changes nothing, so it does no harm if two processes do it at the same time.
 
         Raises:
             UpstreamError: the upstream did not answer; the row is unchanged.
@@ -76,7 +76,7 @@ class Poller:
             return self._upstream.retrieve(batch.upstream_id, caller=batch.caller, deadline=deadline)
         except UpstreamError as error:
             if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
-                # OPENAI_API_KEY may belong to another account now. The hold counts as spent.
+                # OPENAI_API_KEY may belong to another account now. The hold is charged.
                 self._store.mark_lost(batch.id)
             raise
 

@@ -1,4 +1,4 @@
-"""Batches and their requests as values, and the errors of reading results."""
+"""The dataclasses of batches and their requests, and the errors of reading results."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class BatchRequest:
     """One request of a new batch.
 
     Attributes:
-        id: the client's.
-        body: without the model, in the form of chat completions or of embeddings.
-        answer_format: of a structured request, what its answer is checked against, as JSON; empty for others.
+        id: the client's id of the request.
+        body: the body without the model, in the format of chat completions or of embeddings.
+        answer_format: the format that the answer of a structured request must match, as JSON; empty for other requests.
     """
 
     id: str
@@ -38,10 +38,10 @@ class NewBatch:
     """A batch to submit.
 
     Attributes:
-        kind: of all its requests.
-        model: of all its requests.
-        requests: in the order of their results.
-        path: of the endpoint that answers them.
+        kind: the kind of all its requests.
+        model: the model of all its requests.
+        requests: the requests, in the order of the results.
+        path: the path of the upstream's endpoint for these requests.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOwner:
-    """The owner of batches: a user, the whole tenant if `user` is None, and everyone if both are None."""
+    """The owner of batches: a user, a whole tenant if `user` is None, or all tenants if both are None."""
 
     tenant: str | None
     user: str | None
@@ -60,7 +60,7 @@ class BatchOwner:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A submitted request as stored: the client's id, upper bounds of its tokens, and the format of its answer."""
+    """A stored request of a submitted batch: the client's id, upper bounds of its tokens, and the format of its answer."""
 
     id: str
     max_input_tokens: int
@@ -70,10 +70,10 @@ class SentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch as stored. Times are UTC milliseconds.
+    """A stored batch. Times are UTC milliseconds.
 
     Attributes:
-        status: submitting, validating, in_progress, finalizing or cancelling; in the end completed, failed, expired or
+        status: submitting, validating, in_progress, finalizing or cancelling, and finally completed, failed, expired or
             cancelled.
         completed, failed: numbers of requests. Their sum is `total` only when the batch has ended.
         cost_micro_usd: None before the end, or if the price is unknown.
@@ -100,7 +100,7 @@ class Batch:
 
     @property
     def caller(self) -> str:
-        """Whose failures they are that requests about it meet."""
+        """The user to whom failures of requests about this batch are attributed."""
         return f"{self.tenant}/{self.user}"
 
     @property
@@ -110,7 +110,7 @@ class Batch:
 
 
 def map_running_status(upstream: UpstreamBatch) -> str:
-    """Return the status of a batch that is not settled yet, even if it has ended at the upstream."""
+    """Return the status to show for a batch that is not settled yet, even if it has ended at the upstream."""
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 
 

@@ -1,4 +1,4 @@
-"""Return the results of a batch in the order of its requests."""
+"""BatchResults: returns the results of a batch in the order of its requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_MEMORY_BYTES = 8 * 1024 * 1024
 
 
 class BatchResults:
-    """Sorts result lines by request. The upstream writes them in any order, so all are read before the first is returned.
+    """Sorts the lines of result files by request. Their order is arbitrary, so all lines are read first.
 
     Large results are spooled to an unlinked file, which no other process can open. Close it after use.
     """

@@ -1,4 +1,4 @@
-"""Compute the settlement of a batch from the usage of its requests."""
+"""BatchSettlement: computes the settlement of a batch from the usage of its requests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _OUTCOMES = {
 class BatchSettlement:
     """Adds up the cost of a batch. Each request counts once, even if the files repeat it.
 
-    An answered request costs what its answer reports. One whose answer cannot be read costs its upper bound. One
-    without an answer costs nothing.
+    An answered request costs the usage that its answer reports. A request whose answer cannot be read costs its upper
+    bound. A request without an answer costs nothing.
     """
 
     def __init__(self, batch: Batch, requests: Sequence[SentRequest]) -> None:
@@ -36,7 +36,7 @@ class BatchSettlement:
         self._is_complete = True
         self.completed = 0
         self.failures: list[UpstreamError] = []
-        """Why the first of those requests failed that did."""
+        """The errors of the first failed requests."""
 
     def add(self, lines: Iterable[bytes], *, are_answers: bool) -> None:
         """Count the lines of a file, either of answers or of errors."""
@@ -44,7 +44,7 @@ class BatchSettlement:
             line = read_line(text)
             index = None if line is None else parse_custom_id(line.custom_id, len(self._requests))
             if line is None or index is None:
-                # It may belong to any request that has no result.
+                # The line may belong to any request without a result.
                 self._is_complete = self._is_complete and not are_answers
             elif index not in self._usages and index not in self._unanswered:
                 self._count(index, line)
@@ -112,12 +112,12 @@ class BatchSettlement:
 
 
 def make_custom_id(index: int) -> str:
-    """Return a request's id at the upstream: its index. The client's id is not sent."""
+    """Return the request's id for the upstream, which contains its index. The client's id is not sent."""
     return f"request-{index}"
 
 
 def parse_custom_id(name: str, total: int) -> int | None:
-    """Return the index in a custom id; None if it is not one of ours."""
+    """Return the index in a custom id; None if the id was not made by make_custom_id()."""
     digits = name.removeprefix("request-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         return None

@@ -1,6 +1,6 @@
-"""Read and write the rows of batches. Each method is a transaction, unless it is given a connection."""
+"""BatchStore: reads and writes the rows of batches. Each method is a transaction, unless it takes a connection."""
 
-# ruff: noqa: S608  # only names of columns get into statements
+# ruff: noqa: S608  # only names of columns are formatted into statements
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.storage.database.connections.sql import Where, write_insert, write_mark
 from app.storage.database.database import Database
 
 _COLUMNS = ", ".join("user_id" if field.name == "user" else field.name for field in fields(Batch))
-# A batch is `cancelling` as soon as that was requested.
+# The status is `cancelling` from the request to cancel until the end.
 _SET_STATUS = """
 UPDATE batches SET status = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE 'cancelling' END,
     upstream_id = ?, completed = ?, failed = ?, checked_at = ?, busy_until = 0
@@ -61,7 +61,7 @@ class BatchStore:
         return None if row is None else _batch_from_row(row)
 
     def get_requests(self, batch_id: str) -> list[SentRequest]:
-        """Return the requests of a batch as stored, in order."""
+        """Return the stored requests of a batch, in order."""
         with self._database.read_transaction() as connection:
             text = connection.fetch_value("SELECT requests FROM batches WHERE id = ?", (batch_id,))
         return _load_requests(text)
@@ -79,7 +79,7 @@ class BatchStore:
             return [_batch_from_row(row) for row in connection.fetch_rows(query, (*where.values, limit))]
 
     def find_open(self, upstream_id: str) -> str | None:
-        """Return the id of the open batch that has this id at the upstream, if any."""
+        """Return the id of the open batch with this id at the upstream, if any."""
         query = "SELECT id FROM batches WHERE ended_at IS NULL AND upstream_id = ?"
         with self._database.read_transaction() as connection:
             found: str | None = connection.fetch_value(query, (upstream_id,))
@@ -92,7 +92,7 @@ class BatchStore:
             return [id_ for (id_,) in connection.execute(query)]
 
     def claim(self, batch_id: str, *, lease_ms: int) -> Batch | None:
-        """Lock an open batch for this process. Return None if it has ended or another process holds it."""
+        """Lock an open batch for this process. Return None if it has ended or another process holds the lock."""
         now = clock.now_ms()
         claim = "UPDATE batches SET busy_until = ? WHERE id = ? AND ended_at IS NULL AND busy_until <= ?"
         with self._database.transaction() as connection:
@@ -102,16 +102,16 @@ class BatchStore:
         return None if row is None else _batch_from_row(row)
 
     def release(self, batch_id: str) -> None:
-        """Unlock a batch without a change, after the upstream did not answer."""
+        """Unlock a batch without changing its status, because the upstream did not answer."""
         self._change(batch_id, busy_until=0, checked_at=clock.now_ms())
 
     def mark_lost(self, batch_id: str) -> None:
-        """Mark a batch as failed whose outcome will never be known."""
+        """Mark a batch as failed because its outcome cannot be found out any more."""
         with self._database.transaction() as connection:
             self.end(connection, batch_id, status="failed")
 
     def set_status(self, batch_id: str, upstream: UpstreamBatch) -> None:
-        """Store the upstream's progress and unlock the batch. The end is stored by end()."""
+        """Store the upstream's progress and unlock the batch. Use end() to store its end."""
         progress = (map_running_status(upstream), upstream.id, upstream.completed, upstream.failed)
         with self._database.transaction() as connection:
             connection.execute(_SET_STATUS, (*progress, clock.now_ms(), batch_id))
@@ -121,12 +121,12 @@ class BatchStore:
         self._change(batch_id, cancel_requested_at=clock.now_ms(), status="cancelling")
 
     def end(self, connection: Connection, batch_id: str, **values: Any) -> None:
-        """Store the outcome of a batch, once, as part of the caller's transaction."""
+        """Store the outcome of a batch that has not ended yet, as part of the caller's transaction."""
         now = clock.now_ms()
         _change_open(connection, batch_id, ended_at=now, checked_at=now, busy_until=0, **values)
 
     def _change(self, batch_id: str, **values: Any) -> None:
-        """Update a batch. One that has ended does not change."""
+        """Update a batch. A batch that has ended does not change."""
         with self._database.transaction() as connection:
             _change_open(connection, batch_id, **values)
 
@@ -138,17 +138,17 @@ def _change_open(connection: Connection, batch_id: str, **values: Any) -> None:
 
 
 def _dump_requests(requests: Sequence[SentRequest]) -> str:
-    """Return the requests as JSON, in which each format of answers is written once: that may be a large schema."""
-    places: dict[str, int] = {}
+    """Return the requests as JSON. Each answer format is written only once, since it may be a large schema."""
+    indexes: dict[str, int] = {}
     for sent in requests:
         if sent.answer_format:
-            places.setdefault(sent.answer_format, len(places))
+            indexes.setdefault(sent.answer_format, len(indexes))
     rows: list[list[Any]] = [[sent.id, sent.max_input_tokens, sent.max_output_tokens] for sent in requests]
-    if not places:
+    if not indexes:
         return orjson.dumps(rows).decode()
     for row, sent in zip(rows, requests, strict=True):
-        row.append(places[sent.answer_format])
-    return orjson.dumps({"requests": rows, "formats": list(places)}).decode()
+        row.append(indexes[sent.answer_format])
+    return orjson.dumps({"requests": rows, "formats": list(indexes)}).decode()
 
 
 def _load_requests(text: str) -> list[SentRequest]:
@@ -156,7 +156,7 @@ def _load_requests(text: str) -> list[SentRequest]:
     if isinstance(stored, list):
         return [SentRequest(*row) for row in stored]
     formats = stored["formats"]
-    return [SentRequest(id_, input_, output, formats[place]) for id_, input_, output, place in stored["requests"]]
+    return [SentRequest(id_, input_, output, formats[index]) for id_, input_, output, index in stored["requests"]]
 
 
 def _visible_to(owner: BatchOwner | None) -> Where:

@@ -1,7 +1,7 @@
-"""Submit a batch to the upstream, after its row is stored.
+"""Submission: stores the row of a batch, then submits the batch to the upstream.
 
-If the process dies in between, the row has the status `submitting`. The poller then looks for the upstream's batch by the
-row's id, which is sent with it. If there is none, the batch was never created.
+If the process dies in between, the status of the row stays `submitting`. The poller then searches for the upstream's batch
+by the row's id, which is sent with the batch. If it finds none, the batch was never created.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.database import DatabaseUnavailable
 
 HOLD_S = 7 * 86_400.0
-"""A hold counts as spent after this time. A batch takes up to a day, and the poller may be down for some days."""
+"""A hold is charged after this time. A batch takes up to a day, and the poller may be down for some days."""
 
 # How long after its deadline a request whose answer was lost may still create the batch.
 _GRACE_S = 60.0
 
 log = logging.getLogger("app.batches")
 
-# How much unusual text of a batch is counted: at the worst 0.8 s of processor time, in turns with others.
+# The maximum work of counting unusual text in a batch: at most 0.8 s of processor time, shared in turns with other requests.
 _BOUND_EFFORT = 500_000
 
 
 def compute_lease_ms(settings: BatchSettings) -> int:
-    """Return how long a process may lock a batch."""
+    """Return how long a process may lock a batch, in milliseconds."""
     return int((settings.timeout_s + _GRACE_S) * 1000)
 
 
@@ -56,7 +56,7 @@ def bound_requests(new: NewBatch) -> list[SentRequest]:
 
 
 class Submission:
-    """Submits batches, and voids those that the upstream does not have."""
+    """Submits batches, and voids batches that the upstream does not have."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Submission:
         )
 
     def void(self, batch: Batch) -> None:
-        """Settle a batch that the upstream does not have. If the database is down, the poller does it later."""
+        """Settle a batch that the upstream does not have, at no cost. If the database is down, the poller does it later."""
         free = Settlement(outcome="upstream_error", source="reported", cost_micro_usd=0, tokens=0)
 
         def end(connection: Connection) -> None:

@@ -12,15 +12,15 @@ from app.storage.database.metadata import metadata
 batches = Table(
     "batches",
     metadata,
-    Column("id", Text, primary_key=True),  # begins with the time, so that ids sort by creation
+    Column("id", Text, primary_key=True),  # begins with the time, so that ids sort by creation time
     Column("entry_id", Text, nullable=False),  # of the ledger
     Column("tenant", Text, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("kind", Text, nullable=False),  # chat, embeddings, vision, structured
     Column("model", Text, nullable=False),
-    Column("status", Text, nullable=False),  # submitting, then that of the upstream
-    # JSON: [[id, max input tokens, max output tokens], …]; of structured requests, {"requests": [[…, format], …],
-    # "formats": ["…"]}, where the former has the place in the latter.
+    Column("status", Text, nullable=False),  # submitting, then the upstream's status
+    # JSON: [[id, max input tokens, max output tokens], …]; for structured requests {"requests": [[…, format], …],
+    # "formats": ["…"]}, where `format` is an index into `formats`.
     Column("requests", Text, nullable=False),
     Column("total", Integer, nullable=False),
     Column("completed", Integer, nullable=False, server_default=text("0")),

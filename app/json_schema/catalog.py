@@ -1,4 +1,4 @@
-"""The schemas that are sent: the site's own from SCHEMAS_DIR, by the names of their files, and those of callers."""
+"""Prepares the schemas to send: the site's own from SCHEMAS_DIR, by the names of their files, and those of callers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_schemas(folder: Path) -> NamedSchemas:
     """Load and normalize each `*.json` of a folder, which need not exist.
 
     Raises:
-        ConfigError: files cannot be read, are not JSON schemas, or cannot be normalized; names each of them.
+        ConfigError: files cannot be read, are not JSON schemas, or cannot be normalized. It names each of them.
     """
     schemas: dict[str, Normalized] = {}
     problems = []
@@ -54,22 +54,22 @@ def _load(file: Path) -> Normalized:
     normalized = normalize(schema)
     if normalized.unresolved:
         raise InvalidSchema(normalized.unresolved)
-    VALIDATORS.keep(schema)  # fails now if answers could not be checked against it
+    VALIDATORS.retain(schema)  # fails at the start if answers cannot be checked against it
     return normalized
 
 
 def make_strict(
     schema: dict[str, Any], *, field: str = "schema", steps: WorkBudget | None = None
 ) -> dict[str, Any]:
-    """Return a caller's schema as strict models take it, which allows the same answers.
+    """Rewrite a caller's schema into the strict subset, without changing the answers that it allows.
 
     Args:
-        schema: as an SDK makes it, with annotations and so on.
+        schema: a schema as SDKs generate it, for example with annotations.
         field: its name in the request.
-        steps: how much work it may be, if several schemas share that.
+        steps: the budget of work, if several schemas share one.
 
     Raises:
-        InvalidSchema: it is not within OpenAI's subset.
+        InvalidSchema: the schema cannot be rewritten into OpenAI's subset.
     """
     normalized = normalize(schema, exact=True, steps=steps)
     if normalized.unresolved:

@@ -1,8 +1,8 @@
-"""Count the cost of validating a value before it starts, since a running validation cannot be stopped.
+"""Computes the cost of validating a value before the validation starts, since a running validation cannot be stopped.
 
-A subschema can apply to one value many times: if two options of an `anyOf` refer to it, its count doubles at each
-level of the value. The count visits the value once. Each location in it has a state: the subschemas that apply there
-and how often. Equal states are one object, so an ordinary schema has few.
+A subschema can apply to one value many times: if two options of an `anyOf` refer to it, the number doubles at each
+level of the value. The value is visited once. Each location in it has a state: the subschemas that apply there, and how
+often. Equal states share one object, so an ordinary schema has few.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from app.json_schema.errors import CheckTooCostly
 from app.json_schema.references import iter_in_place_subschemas
 
 _MAX_STEPS = 60_000  # some 50 ms, for a schema designed to have many states
-# All for 5 ns. A keyword costs 1.
-_COST_PER_VALUE = 200  # to count it
-_COST_PER_CHAR = 500  # of the worst pattern
-_COST_PER_COMPARED = 25  # a value within a list or an object of an `enum`, for each value that it is compared with
-_COST_PER_CONVERTED = 400  # a value within one that is compared whole, to turn it into one of the engine
-_COST_PER_EVALUATED = 20  # a member and a subschema that may have evaluated it
+# In units of 5 ns. A keyword costs 1.
+_COST_PER_VALUE = 200  # for the count itself
+_COST_PER_CHAR = 500  # for the worst pattern
+_COST_PER_COMPARED = 25  # for each value inside a list or an object of an `enum`, and each value compared with it
+_COST_PER_CONVERTED = (
+    400  # for each value inside a list or object that is compared as a whole, to convert it for the engine
+)
+_COST_PER_EVALUATED = 20  # for each member and each subschema that may have evaluated it
 _CHARS_PER_CONVERTED = 200
 
 
 class CheckCost:
-    """Counts the cost of validating values against one schema, which must not change; 1 is about 5 ns."""
+    """Computes the cost of validating values against one schema, which must not change. A cost of 1 is about 5 ns."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
@@ -38,7 +40,7 @@ class CheckCost:
         """Return an upper bound of the cost of validating a value against a subschema.
 
         Raises:
-            CheckTooCostly: the cost is above the limit, or counting takes too long.
+            CheckTooCostly: the cost is above the limit, or computing it takes too long.
         """
         cost = 0
         waiting = [(value, self._get_state([(part, 1)]))]
@@ -49,7 +51,7 @@ class CheckCost:
             cost += state.compute_cost(value)
             if state.conversions and isinstance(value, dict | list):
                 cost += state.conversions * count_conversion(value, (limit - cost) // state.conversions)
-            if isinstance(value, dict | list):  # before they are added below
+            if isinstance(value, dict | list):  # before the members are added below
                 cost += _COST_PER_VALUE * len(value)
             if cost > limit:
                 raise CheckTooCostly
@@ -83,7 +85,7 @@ class CheckCost:
         return self._states[content]
 
     def _find_closure(self, part: dict[str, Any]) -> Counter[int]:
-        """Return the ids of all subschemas that apply to the same value as this one, with how often."""
+        """Return the ids of all subschemas that apply to the same value as this one, and how often each applies."""
         if id(part) not in self._closures:
             self._parts[id(part)] = part
             closure = Counter({id(part): 1})
@@ -102,7 +104,7 @@ class CheckCost:
 
 
 class _State:
-    """The ids of the subschemas that apply to a value, with how often each applies."""
+    """The ids of the subschemas that apply to a value, and how often each applies."""
 
     __slots__ = (
         "_cost",
@@ -127,10 +129,10 @@ class _State:
             for key, times in applied.items()
         )
         self._cost_of_comparing = sum(
-            times * _COST_PER_COMPARED * _count_values(wanted)
+            times * _COST_PER_COMPARED * _count_values(expected)
             for key, times in applied.items()
-            for wanted in (parts[key].get("enum"), parts[key].get("const"))
-            if isinstance(wanted, list | dict)
+            for expected in (parts[key].get("enum"), parts[key].get("const"))
+            if isinstance(expected, list | dict)
         )
         self._cost = sum(times * _count_keywords(parts[key]) for key, times in applied.items())
         self._cost_per_char = sum(
@@ -147,10 +149,10 @@ class _State:
 
 
 def count_conversion(value: Any, limit: int) -> int:
-    """Return the cost of turning a value into one of the engine.
+    """Return the cost of converting a value for the engine.
 
     Raises:
-        CheckTooCostly: it is above the limit.
+        CheckTooCostly: the cost is above the limit.
     """
     cost, waiting = 0, [value]
     while waiting:
@@ -170,10 +172,10 @@ def count_conversion(value: Any, limit: int) -> int:
 
 
 def _compares_whole(part: dict[str, Any]) -> bool:
-    """Return whether lists and objects are compared with others whole, which the engine does with copies of them."""
-    wanted = part.get("enum"), [part["const"]] if "const" in part else None
+    """Return whether lists and objects are compared as a whole, for which the engine copies them."""
+    expected = part.get("enum"), [part["const"]] if "const" in part else None
     return bool(part.get("uniqueItems")) or any(
-        isinstance(value, dict | list) for values in wanted if isinstance(values, list) for value in values
+        isinstance(value, dict | list) for values in expected if isinstance(values, list) for value in values
     )
 
 
@@ -196,7 +198,7 @@ def _count_keywords(part: dict[str, Any]) -> int:
 
 
 def _iter_member_schemas(part: dict[str, Any], step: str | int | None) -> Iterator[Any]:
-    """Yield the subschemas for one member: by an object's name, a list's index, or None for the names themselves."""
+    """Yield the subschemas for one member, given as an object's name or a list's index; None is for the names."""
     if step is None:
         yield part.get("propertyNames")
     elif isinstance(step, str):

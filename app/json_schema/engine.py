@@ -1,4 +1,4 @@
-"""Compile JSON Schemas with `jsonschema_rs`: offline, with patterns that match in linear time."""
+"""Compiles JSON Schemas with `jsonschema_rs`: offline, with patterns that match in linear time."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class _Ignored:
         """Accept any value."""
 
 
-# Of drafts before 2019. The engine would check it, but a schema of draft 2020-12 does not have it.
+# A keyword of drafts before 2019. The engine would check it, but draft 2020-12 does not have it.
 _IGNORED: dict[str, Any] = {"dependencies": _Ignored}
 
 
 def compile_schema(
     schema: dict[str, Any], registry: jsonschema_rs.Registry | None = None
 ) -> jsonschema_rs.Draft202012Validator:
-    """Compile a schema of draft 2020-12; `format` is not checked.
+    """Compile a schema of draft 2020-12. The validator does not check `format`.
 
     Raises:
-        jsonschema_rs.ValidationError: it is not valid, or has a pattern that the engine does not support.
+        jsonschema_rs.ValidationError: the schema is not valid, or has a pattern that the engine does not support.
     """
     # Imported on first use: most requests have no schema.
     import jsonschema_rs
@@ -44,5 +44,5 @@ def compile_schema(
         keywords=_IGNORED,
         validate_formats=False,
         offline=True,
-        mask="it",  # stands for the value in messages, since that may be long
+        mask="it",  # replaces the value in messages, since it may be long
     )

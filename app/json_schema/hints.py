@@ -1,4 +1,4 @@
-"""Know the JSON Schema keywords that the strict subset lacks: which mean nothing, and what to write instead of others."""
+"""The JSON Schema keywords that the strict subset lacks: which validate nothing, and what to write instead of the others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 _ANNOTATIONS = {
     "$comment",
-    "$id",  # references point into the schema, so its name is not needed
+    "$id",  # not needed, as references are relative to the schema itself
     "$schema",
     "default",
     "deprecated",
-    "discriminator",  # OpenAPI's; pydantic writes it next to "oneOf"
+    "discriminator",  # of OpenAPI; pydantic writes it next to "oneOf"
     "example",
     "examples",
     "externalDocs",
@@ -27,9 +27,9 @@ LIMITS: dict[str, set[str]] = {
     "minProperties": {"object"},
     "maxProperties": {"object"},
 }
-"""Keywords that only restrict values of these types, and can be described in words to the model."""
+"""Keywords that restrict only values of these types, and can be described to the model in words."""
 
-# The type that a keyword is about.
+# The type that a keyword applies to.
 _IMPLIES = {
     **dict.fromkeys(("properties", "required", "additionalProperties"), "object"),
     **dict.fromkeys(("items", "minItems", "maxItems", "uniqueItems"), "array"),
@@ -54,12 +54,12 @@ _HINTS = {
 
 
 def is_annotation(keyword: str) -> bool:
-    """Return whether a keyword validates nothing. Those are never a fault, and never sent."""
+    """Return whether a keyword validates nothing. Such keywords are never a problem, and never sent."""
     return keyword in _ANNOTATIONS or keyword.startswith("x-")
 
 
 def infer_type(node: dict[str, Any]) -> str | None:
-    """Return the one type that a schema without `type` is about, judged by its other keywords."""
+    """Return the type of a schema without `type`, if all its other keywords apply to the same one."""
     if node.keys() & _SAYS_MORE_THAN_A_TYPE:
         return None
     kinds = {_IMPLIES[keyword] for keyword in _IMPLIES.keys() & node.keys()}
@@ -67,5 +67,5 @@ def infer_type(node: dict[str, Any]) -> str | None:
 
 
 def get_hint(keyword: str) -> str:
-    """Return what to do about a keyword, as a phrase that follows a colon."""
+    """Return what to write instead of a keyword, as a phrase to follow a colon."""
     return _HINTS.get(keyword, _LEAVE_OUT)

@@ -1,7 +1,7 @@
-"""Describe the first mismatch between a value and a JSON Schema.
+"""Describes the first mismatch between a value and a JSON Schema.
 
-The validator would list all errors of all options of each `anyOf`, which can be millions. So this walks down to the
-innermost member that does not match, and describes only that.
+The validator would list all errors of all options of each `anyOf`, which can be millions. So this module descends to the
+innermost member that does not match, and describes only that member.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ OWN_KEYWORDS = {
     "required",
     "dependentRequired",
 }
-"""Keywords that restrict a value without a subschema."""
+"""Keywords that restrict a value without using a subschema."""
 
 
 class CostlyCheck(Protocol):
-    """Validates values; each call raises CheckTooCostly once all of them are too costly together."""
+    """Validates values within a total cost. Each call raises CheckTooCostly if the total is exceeded."""
 
     def allows(self, value: Any, part: Schema) -> bool:
         """Return whether a value matches a subschema."""
 
     def convert(self, value: Any) -> None:
-        """Count the cost of handing over a value to the engine whole."""
+        """Count the cost of converting a whole value for the engine."""
 
 
 def describe_mismatch(value: Any, schema: dict[str, Any], check: CostlyCheck) -> str:
-    """Return the path of the mismatch in a value that does not match, and the reason.
+    """Return the path and the reason of the first mismatch.
 
     Args:
-        value: of bounded depth.
-        schema: what it does not match.
+        value: a value of bounded depth that does not match the schema.
+        schema: the schema.
         check: a check against this schema.
     """
     path, part = "$", schema
@@ -77,7 +77,7 @@ def _find_mismatch(
 
 
 def _iter_member_schemas(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (path from the value to a member, member, subschema) for each subschema that has to match."""
+    """Yield (path from the value to a member, member, subschema) for each subschema that must match."""
     if "$ref" in part:
         yield "", value, resolve(root, part["$ref"])
     yield from (("", value, inner) for inner in part.get("allOf", ()))
@@ -96,9 +96,9 @@ def _iter_member_schemas(value: Any, part: dict[str, Any], root: dict[str, Any])
 def _describe_value(value: Any, part: dict[str, Any], check: CostlyCheck) -> str:
     import jsonschema_rs
 
-    alone = {keyword: wanted for keyword, wanted in part.items() if keyword in OWN_KEYWORDS}
+    alone = {keyword: expected for keyword, expected in part.items() if keyword in OWN_KEYWORDS}
     if part.get("additionalProperties") is False and isinstance(value, dict):
-        # Only the first of the names that are too many: the engine would list all of them.
+        # Only the first unexpected name: the engine would list all of them.
         unexpected = next((name for name in value if name not in part.get("properties", {})), None)
         if unexpected is not None:
             value, alone = {unexpected: None}, {"properties": {}, "additionalProperties": False}

@@ -1,7 +1,7 @@
-"""Rewrite a JSON schema into the strict subset where that does not change its meaning, and list the changes.
+"""Rewrites a JSON schema into the strict subset where that does not change its meaning, and lists the changes.
 
-Some changes are made to every schema: what is then sent allows the same answers. Others only if the caller wants them:
-they close objects, and have the model write null for what is absent.
+Some changes are made to every schema, as they do not change which answers it allows. Others are made only if the caller
+requests them: they forbid additional properties, and make the model write null for missing optional ones.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from app.json_schema.value_sets import (
 )
 
 _MAX_CHANGES = 20
-MAX_STEPS = 200_000  # many times what any schema needs that the validator accepts
+MAX_STEPS = 200_000  # many times the steps that any schema accepted by the validator needs
 _STEPS_PER_SCHEMA = 10
-_CHARS_PER_STEP = 32  # of a reference, which may be long
+_CHARS_PER_STEP = 32  # for references, which may be long
 _TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
 _TO_A_DEFINITION = re.compile(r"#|#/(\$defs|definitions)/[^/]+")
 _BESIDE_REF = {"$ref", "title", "description", "$defs", "definitions"}
@@ -47,9 +47,9 @@ class Normalized:
 
     Attributes:
         schema: the schema to send.
-        original: what answers are converted back to; None if the schema was strict already.
-        unresolved: why the schema is still not strict, one sentence each.
-        changes: what was changed, one sentence each, limited in number.
+        original: the schema to which answers are converted back; None if the given schema was strict already.
+        unresolved: the reasons why the schema is still not strict, one sentence each.
+        changes: the changes, one sentence each, limited in number.
     """
 
     schema: dict[str, Any]
@@ -62,15 +62,15 @@ def normalize(schema: dict[str, Any], *, exact: bool = False, steps: WorkBudget 
     """Rewrite a schema into the strict subset as far as its meaning allows. Does not change the given schema.
 
     Args:
-        schema: the given one.
-        exact: whether to make only changes after which the schema allows the same answers.
-        steps: how much work it may be, if several schemas share that.
+        schema: the schema to rewrite.
+        exact: whether to make only changes that do not change which answers the schema allows.
+        steps: the budget of work, if several schemas share one.
     """
     check = StrictCheck(schema)
     problems = check.run()
     if not problems and not check.has_annotations:
         return Normalized(schema)
-    if check.is_too_large:  # no rewriting helps
+    if check.is_too_large:  # rewriting cannot help
         return Normalized(schema, unresolved=problems[-1:])
     rewriter = _Rewriter(schema, exact, steps or WorkBudget(MAX_STEPS))
     try:
@@ -107,7 +107,7 @@ class _Rewriter:
         self.moved: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:
-        """Return the rewritten root, with a definition for each other part of it that is referred to."""
+        """Return the rewritten root, with a definition for each target of a reference outside of the definitions."""
         strict: dict[str, Any] = self.rewrite("schema", self._inline_root())
         definitions: dict[str, Any] = {}
         while len(definitions) < len(self.moved):
@@ -122,7 +122,7 @@ class _Rewriter:
         self.changes.append((path, sentence))
 
     def _inline_root(self) -> dict[str, Any]:
-        """Return the root, or what it is if it only refers to that: the outermost schema may be no reference."""
+        """Return the root, or its target if it is a reference, because the outermost schema must not be one."""
         node = self.root
         for _ in range(MAX_CHAIN):
             beside = [key for key in node if key not in _BESIDE_REF and not is_annotation(key)]
@@ -140,7 +140,7 @@ class _Rewriter:
         return node
 
     def rewrite(self, path: str, given: Any) -> Any:
-        """Return a rewritten copy of a schema and its subschemas. Anything else is copied for the check to report."""
+        """Return a rewritten copy of a schema and its subschemas. Other values are returned for the check to report."""
         self.steps.spend(1)
         if not isinstance(given, dict):
             return given
@@ -180,7 +180,7 @@ class _Rewriter:
         return allow_null(node) if is_nullable else node
 
     def _pass_type_on(self, path: str, node: dict[str, Any], option: Any) -> Any:
-        """Return an option with the type of the schema around it, if it is about that and has none of its own."""
+        """Add the type of the surrounding schema to an option that has no type but keywords for that type."""
         if "type" not in node or not isinstance(option, dict):
             return option
         kind = infer_type(option)
@@ -190,7 +190,7 @@ class _Rewriter:
         return {"type": kind, **option}
 
     def _merge_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Return a copy where an `allOf` of one schema becomes that schema, if no other keyword conflicts."""
+        """Return a copy in which an `allOf` of one schema is replaced by that schema, if no keywords conflict."""
         self.steps.spend(len(given))
         node = dict(given)
         while (
@@ -220,7 +220,7 @@ class _Rewriter:
             del node[keyword]
 
     def _describe_limits(self, path: str, node: dict[str, Any]) -> None:
-        """Move limits that the strict subset lacks into the description; answers are still checked against them."""
+        """Move limits that the strict subset lacks into the description. Answers are still checked against them."""
         if not isinstance(node.get("description") or "", str):
             return
         limits = {keyword: node[keyword] for keyword in LIMITS if keyword in node and read_types(node)}
@@ -234,7 +234,7 @@ class _Rewriter:
                 self.add_change(path, f'"{keyword}" was moved into the description')
 
     def _close_object(self, path: str, node: dict[str, Any], given_properties: dict[str, Any]) -> None:
-        """Forbid additional properties and require all properties; null then stands for a missing optional one."""
+        """Forbid additional properties and require all properties. Null then means that an optional one is missing."""
         if node.get("unevaluatedProperties") is False:
             del node["unevaluatedProperties"]
             self.add_change(path, '"unevaluatedProperties" became "additionalProperties"')
@@ -267,7 +267,7 @@ class _Rewriter:
         if not isinstance(reference, str):
             return node
         if reference.startswith("#/") and not _TO_A_DEFINITION.fullmatch(reference):
-            # Other targets may be made nullable as properties, which this reference does not mean.
+            # Other targets may become nullable as properties, which would change the meaning of this reference.
             node = {**node, "$ref": (reference := self._move_to_definitions(path, reference))}
         beside = node.keys() & {"title", "description"}
         if beside and node.keys() - beside == {"$ref"}:
@@ -277,7 +277,7 @@ class _Rewriter:
         return node
 
     def _move_to_definitions(self, path: str, reference: str) -> str:
-        """Return a reference to a definition that will be a copy of what this one points to."""
+        """Return a reference to a new definition, which will be a copy of this reference's target."""
         if reference not in self.moved:
             self.steps.spend(_STEPS_PER_SCHEMA + len(reference) // _CHARS_PER_STEP)
             try:

@@ -1,4 +1,4 @@
-"""Remove the nulls from an answer that stand for missing optional properties of the caller's schema."""
+"""Removes nulls from an answer if they stand for missing optional properties of the caller's schema."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _KINDS: dict[type, set[str]] = {
 
 
 class OriginalSchema(NamedTuple):
-    """A caller's own schema, of which the schema sent to the model is a stricter form.
+    """A caller's own schema, of which a stricter form is sent to the model.
 
     Attributes:
-        schema: the schema that the data must match in the end.
-        optional: object schemas of the sent schema (by identity), with the names of the properties whose null means
-            "missing".
+        schema: the schema that the final data must match.
+        optional: object schemas of the sent schema, compared by identity, with the names of the properties whose null
+            means "missing".
     """
 
     schema: dict[str, Any]
     optional: list[tuple[dict[str, Any], frozenset[str]]]
 
     def dump(self, sent: dict[str, Any]) -> dict[str, Any]:
-        """Return this as JSON, in which places in the sent schema stand for its parts."""
+        """Return this as JSON, in which parts of the sent schema are replaced by their indexes."""
         names_of = {id(part): sorted(names) for part, names in self.optional}
-        places = [(place, names_of.get(id(part))) for place, part in enumerate(_walk(sent))]
-        return {"schema": self.schema, "optional": [(place, names) for place, names in places if names]}
+        indexed = [(index, names_of.get(id(part))) for index, part in enumerate(_walk(sent))]
+        return {"schema": self.schema, "optional": [(index, names) for index, names in indexed if names]}
 
     @classmethod
     def load(cls, sent: dict[str, Any], dumped: dict[str, Any]) -> OriginalSchema:
-        """Return what was dumped, for the same sent schema."""
+        """Restore the result of dump(), for the same sent schema."""
         parts = list(_walk(sent))
-        return cls(dumped["schema"], [(parts[place], frozenset(names)) for place, names in dumped["optional"]])
+        return cls(dumped["schema"], [(parts[index], frozenset(names)) for index, names in dumped["optional"]])
 
 
 def _walk(schema: dict[str, Any]) -> Iterator[Any]:
-    """Yield the parts of a schema, always in the same order."""
+    """Yield all parts of a schema, always in the same order."""
     waiting: list[Any] = [schema]
     while waiting:
         part = waiting.pop()
@@ -60,11 +60,11 @@ def _walk(schema: dict[str, Any]) -> Iterator[Any]:
 
 
 class OptionalNulls:
-    """Removes added nulls from answers to one sent schema, which must not change."""
+    """Removes added nulls from answers to one sent schema. The schema must not change."""
 
     def __init__(self, sent: dict[str, Any], original: OriginalSchema) -> None:
         self._sent = sent
-        # By identity, since equal schemas may differ in this.
+        # By identity, since equal schemas may have different optional properties.
         self._optional = {id(part): names for part, names in original.optional}
         self._targets: dict[int, dict[str, Any]] = {}
         self._possible: dict[tuple[int, type], list[dict[str, Any]]] = {}
@@ -74,18 +74,18 @@ class OptionalNulls:
         """Remove the nulls in place. An answer that matches the sent schema then matches the original.
 
         Args:
-            data: of bounded depth.
+            data: an answer of bounded depth.
 
         Raises:
-            CheckTooCostly: it takes too long.
+            CheckTooCostly: it would take too long.
         """
         self._steps_left = _MAX_STEPS
         waiting = [(data, self._sent)] if self._optional else []
         while waiting:
             value, node = waiting.pop()
-            # Collect them first: once a member is removed, the value may not match the schema any more.
+            # Collect the schemas first: after a member is removed, the value may no longer match them.
             for part in list(self._iter_applicable(value, node, 0)):
-                # Subschemas that apply can double at each level, hence the limit on steps.
+                # The number of applicable subschemas can double at each level, hence the limit on steps.
                 self._spend(1 + (len(value) if isinstance(value, list | dict) else 0))
                 if isinstance(value, list) and isinstance(part.get("items"), dict):
                     waiting += [(item, part["items"]) for item in value]
@@ -98,7 +98,7 @@ class OptionalNulls:
                             waiting.append((value[name], properties[name]))
 
     def _iter_applicable(self, value: Any, node: dict[str, Any], chain: int) -> Iterator[dict[str, Any]]:
-        """Yield the schemas that apply to a value: this one, its `$ref`, the first matching option of its `anyOf`."""
+        """Yield the schemas that apply to a value: the node, its `$ref`, and the first matching option of its `anyOf`."""
         yield node
         if chain < MAX_CHAIN:
             if "$ref" in node:
@@ -116,21 +116,21 @@ class OptionalNulls:
 
     @cached_property
     def _check(self) -> Check:
-        """A check against the sent schema, which is compiled on first use: that is slow and seldom needed."""
+        """A check against the sent schema. It is compiled on first use, as that is slow and rarely needed."""
         try:
             return BoundedValidator(self._sent).begin_check(_MAX_COST)
-        except SchemaNotUsable:  # normalizing made it too large
+        except SchemaNotUsable:  # the normalized schema is too large
             raise CheckTooCostly from None
 
     def _filter_options(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the options that a type may match, cached for each type."""
+        """Return the options that a value of this type may match, cached for each type."""
         key = id(options), kind
         if key not in self._possible:
             self._possible[key] = [option for option in options if self._may_fit(kind, option)]
         return self._possible[key]
 
     def _may_fit(self, kind: type, option: dict[str, Any]) -> bool:
-        """Return whether a type may match an option, judged by `type` alone."""
+        """Return whether a value of this type may match an option, judged by `type` alone."""
         for _ in range(MAX_CHAIN):
             if "$ref" not in option:
                 break

@@ -1,7 +1,7 @@
-"""Decide which regular expressions of a JSON Schema are checked here, and which only the model sees.
+"""Decides which regular expressions of a JSON Schema are checked here, and which are only sent to the model.
 
-The linear-time engine has no look-around and no back-references, and matches in bounded time only if the compiled
-pattern is small. Flags are never compiled: folding the case of large ranges takes too long.
+The linear-time engine supports no look-around and no back-references, and matches in bounded time only if the compiled
+pattern is small. Patterns with flags are never compiled: case-folding large ranges takes too long.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _MAX_CHARS = 1_000
 _MAX_COST = 15_000
 _COST_PER_PATTERN = 100
 _FLAGS = re.compile(r"\(\?[a-zA-Z-]+[:)]")
-# What JavaScript takes literally without its flag `u` (ECMA-262, annex B): a hyphen beside a class, an escaped letter or
-# digit that means nothing, a brace that begins no count.
+# Characters that JavaScript treats as literals without its flag `u` (ECMA-262, annex B): a hyphen next to a class, an
+# escaped letter or digit without a meaning, and a brace that does not begin a quantifier.
 _LITERAL_HYPHEN = re.compile(r"(?<=\\[dDwWsS])-(?=[^\]])|-(?=\\[dDwWsS])")
 _LITERAL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?=[AaCEFGHhIiJjKLlMmNOoQqRTUVXYyZzge89])")
 _LITERAL_BRACE = re.compile(r"(?<![\\pPukx])\{(?!\d+(?:,\d*)?\})[^{}]*\}?")
 _PYTHON_GROUP = re.compile(r"\(\?P(?=<)")
-# ECMA-262 does not limit repetition counts, engines do.
+# ECMA-262 does not limit repetition counts, but engines do.
 _HUGE_REPETITION = re.compile(r"\{\d*,?\d{10}")
 
 
@@ -41,7 +41,7 @@ class Patterns:
         self._cost = 0
 
     def add(self, pattern: str) -> str | None:
-        """Add a pattern; return why it cannot be used, or None."""
+        """Add a pattern. Return why it cannot be used, or None."""
         if pattern in self._seen:
             return None
         self._seen.add(pattern)
@@ -56,7 +56,7 @@ class Patterns:
 
 
 def drop_patterns(schema: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
-    """Return the schema without these patterns. Does not change the given schema."""
+    """Return a copy of the schema without these patterns; the schema itself if there are none."""
     if not unwanted:
         return schema
     schema = deepcopy(schema)
@@ -89,6 +89,6 @@ def _is_valid_syntax(pattern: str) -> bool:
 
 
 def _drop_literals(pattern: str) -> str:
-    """Return a pattern of the same validity without what JavaScript takes literally."""
+    """Return an equally valid pattern without characters that only JavaScript treats as literals."""
     pattern = _LITERAL_HYPHEN.sub(r"\-", pattern)
     return _LITERAL_BRACE.sub("", _LITERAL_ESCAPE.sub(r"\1", pattern))

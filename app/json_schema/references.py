@@ -1,7 +1,7 @@
-"""Resolve `$ref`, walk subschemas, and refuse schemas with infinite recursion.
+"""Resolves `$ref`, walks subschemas, and refuses schemas with infinite recursion.
 
-The validator follows references until the stack is full. That is worse than an ordinary RecursionError: in its
-compiled part, the resulting panic is not caught by `except Exception`.
+The validator follows references until the stack overflows. That is worse than a RecursionError: `except Exception` does
+not catch the resulting panic in its compiled code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 Schema = dict[str, Any] | bool
 
-# Both are far above what OpenAI accepts (10 levels), and far below what the stack allows.
+# Both are far above OpenAI's limit (10 levels), and far below the limit of the stack.
 MAX_NESTING = 50
 MAX_CHAIN = 12
 
@@ -29,7 +29,7 @@ def resolve(root: Schema, ref: str) -> Schema:
     """Return the schema that a `$ref` points to, a JSON pointer into `root` such as `#/$defs/node`.
 
     Raises:
-        UnsatisfiableError: it points to nothing, or to something else than a schema.
+        UnsatisfiableError: its target does not exist, or is not a schema.
     """
     part: Any = root
     for step in ref.removeprefix("#").split("/")[1:]:
@@ -44,10 +44,10 @@ def resolve(root: Schema, ref: str) -> Schema:
 
 
 def check_recursion(root: Schema) -> None:
-    """Refuse a schema that is nested too deeply, or that recurses on one value without end.
+    """Refuse a schema that is nested too deeply, or that applies itself to the same value without end.
 
     Raises:
-        UnsatisfiableError: it is such a schema, or has a reference that is not a JSON pointer into itself.
+        UnsatisfiableError: the schema is refused, or has a reference that is not a JSON pointer into itself.
     """
     chains: dict[int, int | None] = {}
 
@@ -72,7 +72,7 @@ def check_recursion(root: Schema) -> None:
     known = {id(part) for part in parts}
     for part in parts:
         _check_references(part, is_root=part is root)
-        # A target outside of the known subschemas, such as a default, has not been checked.
+        # A target that is not one of the subschemas, such as a default, has not been checked.
         if isinstance(part.get("$ref"), str):
             target = resolve(root, part["$ref"])
             if isinstance(target, dict) and id(target) not in known:
@@ -81,10 +81,10 @@ def check_recursion(root: Schema) -> None:
 
 
 def iter_subschemas(root: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema and all its subschemas, but not values that look like one, such as a default.
+    """Yield a schema and all its subschemas, but not values that look like a schema, such as a default.
 
     Raises:
-        UnsatisfiableError: it is nested too deeply.
+        UnsatisfiableError: the schema is nested too deeply.
     """
     # (container, whether its members' names are keywords, depth)
     waiting: list[tuple[Any, bool, int]] = [(root, True, 0)]
@@ -113,7 +113,7 @@ def _check_references(part: dict[str, Any], *, is_root: bool) -> None:
 
 
 def iter_in_place_subschemas(part: dict[str, Any], root: Schema) -> Iterator[Any]:
-    """Yield the subschemas that apply to the same value as the schema: references, options, conditions."""
+    """Yield the subschemas that apply to the same value as the schema itself: references, options and conditions."""
     if isinstance(part.get("$ref"), str):
         yield resolve(root, part["$ref"])
     for key in ("allOf", "anyOf", "oneOf"):

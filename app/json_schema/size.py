@@ -1,4 +1,4 @@
-"""Limit how deeply JSON is nested; and the size of a JSON Schema, since all work on it grows with that."""
+"""Limits the nesting depth of JSON, and the size of a JSON Schema, which determines the work of processing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.json_schema.references import UnsatisfiableError, iter_subschemas
 MAX_DEPTH = 64
 """The maximum depth of a free-form object, such as a JSON Schema."""
 
-# What can be compiled within some hundredths of a second.
+# A schema within these limits compiles in some hundredths of a second.
 MAX_BYTES = 500_000
 MAX_VALUES = 20_000
 MAX_SUBSCHEMAS = 2_000
@@ -35,7 +35,7 @@ def check_size(schema: dict[str, Any]) -> None:
 
 
 def is_larger(value: Any, values: int) -> bool:
-    """Return whether JSON consists of more than so many values, without visiting more than that."""
+    """Return whether JSON consists of more than `values` values, without visiting more than that."""
     waiting = [value]
     while waiting:
         value = waiting.pop()

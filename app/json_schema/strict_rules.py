@@ -1,4 +1,4 @@
-"""Check a schema against OpenAI's strict subset of JSON Schema before a request is sent.
+"""Checks a schema against OpenAI's strict subset of JSON Schema, before a request is sent.
 
 Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
@@ -18,7 +18,7 @@ MAX_LEVELS = 10
 MAX_PROPERTIES = 5_000
 MAX_ENUM_VALUES = 1_000
 MAX_NAMES_CHARS = 120_000
-MAX_SCHEMAS = 20_000  # our own limit: the ones above do not bound the size
+MAX_SCHEMAS = 20_000  # our own limit: OpenAI's limits above do not bound the total size
 LARGE_ENUM = 250
 MAX_LARGE_ENUM_CHARS = 15_000
 
@@ -44,7 +44,7 @@ _MAX_PATH_CHARS = 200
 
 
 class InvalidSchema(Problem, ValueError):
-    """A JSON schema is not within OpenAI's strict subset; the sentence says where, why, and what to write instead.
+    """A JSON schema is not in OpenAI's strict subset; the sentence says where, why, and what to write instead.
 
     Example: `schema.properties.age: "not" is not supported: leave it out and check it yourself. And 2 more faults.`
     """
@@ -59,9 +59,9 @@ class InvalidSchema(Problem, ValueError):
         """Build the message from the first problems and a hint.
 
         Args:
-            problems: at least one, each a sentence.
-            hint: a sentence for the end.
-            field: the name of the schema in the request, with which each problem then begins.
+            problems: at least one problem, each a sentence.
+            hint: a sentence to append.
+            field: the name of the schema in the request, which replaces "schema" at the beginning of each problem.
         """
         problems = [field + problem.removeprefix("schema") for problem in problems]
         message = problems[0]
@@ -70,22 +70,22 @@ class InvalidSchema(Problem, ValueError):
             if len(message) + len(problem) > _MAX_SHOWN_CHARS:
                 break
             message, shown = f"{message} {problem}", shown + 1
-        left = len(problems) - shown
+        remaining = len(problems) - shown
         if len(problems) >= MAX_PROBLEMS:
             message += " And many more faults."
-        elif left:
-            message += f" And {left} more fault{'s' if left > 1 else ''}."
+        elif remaining:
+            message += f" And {remaining} more fault{'s' if remaining > 1 else ''}."
         super().__init__(f"{message} {hint}".strip())
         self.field = field
 
 
 def find_problems(schema: dict[str, Any]) -> list[str]:
-    """Return what is not in the strict subset, outermost first: each with its path and what to write instead."""
+    """Return what is not in the strict subset, outermost first, each with its path and what to write instead."""
     return StrictCheck(schema).run()
 
 
 def child_path(path: str, *steps: object) -> str:
-    """Return the path of a subschema, limited in length since names come from callers."""
+    """Return the path of a subschema, limited in length because names come from callers."""
     if len(path) > _MAX_PATH_CHARS:
         return path
     return ".".join([path, *(_make_printable(str(step)) for step in steps)])
@@ -110,8 +110,8 @@ class StrictCheck:
     """One check of a whole schema, which stops at the size limits of the subset.
 
     Attributes:
-        is_too_large: whether a size limit is exceeded; that is the last problem then.
-        has_annotations: whether keywords that validate nothing must be left out.
+        is_too_large: whether a size limit is exceeded. This is then the last problem.
+        has_annotations: whether the schema has keywords that validate nothing, which must be removed.
     """
 
     def __init__(self, root: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class StrictCheck:
         self._enum_values = 0
         self._chars = 0
         self._schemas = 0
-        # (path, schema, level). No recursion: callers decide how deep a schema is.
+        # (path, schema, level). Not recursive, because callers control the depth of a schema.
         self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
 
     def run(self) -> list[str]:
@@ -140,7 +140,7 @@ class StrictCheck:
             raise _StopCheck
 
     def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0, schemas: int = 0) -> None:
-        """Add to the counts, before the counted parts are visited; stop the check above a limit."""
+        """Increase the counts before the counted parts are visited. Stop the check if a limit is exceeded."""
         self._schemas += schemas
         self._properties += properties
         self._enum_values += enum_values
@@ -251,7 +251,7 @@ class StrictCheck:
             return
         self._count(properties=len(properties), chars=sum(map(len, properties)))
         if isinstance(required, list):
-            # A name may occur twice, or be no property.
+            # A name may occur twice, or may not be a property.
             self._count(properties=max(0, len(required) - len(properties)))
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
             self._add_problem(path, 'needs "required": list the names of all properties in it')

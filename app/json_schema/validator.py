@@ -1,7 +1,7 @@
-"""Validate values against untrusted JSON Schemas in bounded time.
+"""Validates values against untrusted JSON Schemas in bounded time.
 
-`jsonschema_rs` is fast and fetches nothing here, but a running validation cannot be stopped, and it lists every error
-inside an `anyOf`, which can be millions. So the cost is counted first, and a mismatch is located by validating the
+`jsonschema_rs` is fast and works offline here. But a running validation cannot be stopped, and it lists every error
+inside an `anyOf`, which can be millions. So the cost is computed first, and a mismatch is located by validating the
 members of a value one by one.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 _MAX_COST = 10_000_000  # 50 ms
-_MAX_CACHED_BYTES = 250_000  # of schemas; compiled they take up to 100 times as much
+_MAX_CACHED_BYTES = 250_000  # of schemas; compiled, they take up to 100 times as much
 _COST_OF_CALL = 1_000
 _MAX_PATH_CHARS = 200
 _BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
@@ -43,7 +43,7 @@ class BoundedValidator:
         """Compile the schema.
 
         Raises:
-            SchemaNotUsable: it is not valid, or values cannot be checked against it in bounded time.
+            SchemaNotUsable: the schema is not valid, or cannot be checked in bounded time.
         """
         # Imported on first use: most requests have no schema.
         import jsonschema_rs
@@ -51,7 +51,7 @@ class BoundedValidator:
         self._schema = schema
         try:
             check_size(schema)
-            check_recursion(schema)  # before the rest: everything else assumes that recursion ends
+            check_recursion(schema)  # before the rest, which assumes that recursion ends
             self._checked = _drop_uri(drop_patterns(schema, _check_subschemas(schema)))
             self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
@@ -60,10 +60,10 @@ class BoundedValidator:
             raise SchemaNotUsable(_describe_invalid(error)) from None
 
     def find_problem(self, value: Any) -> str | None:
-        """Return the first mismatch of a value, or None. The text may contain member names, but no values.
+        """Return the first mismatch of a value, or None. The text may contain names of members, but no values.
 
         Args:
-            value: of bounded depth.
+            value: a value of bounded depth.
 
         Raises:
             CheckTooCostly: it would take too long.
@@ -74,7 +74,7 @@ class BoundedValidator:
         return describe_mismatch(value, self._checked, check)
 
     def begin_check(self, cost: int = _MAX_COST) -> Check:
-        """Return a check with a cost limit of its own; the schema must not change meanwhile."""
+        """Return a check with a separate cost limit. The schema must not change while the check is in use."""
         return Check(CheckCost(self._schema), self._is_valid, cost)
 
     def _is_valid(self, value: Any, part: dict[str, Any]) -> bool:
@@ -87,7 +87,7 @@ class BoundedValidator:
 
     @cached_property
     def _part_validator(self) -> jsonschema_rs.Draft202012Validator:
-        """One validator for all subschemas, selected by property name: compiling each would take too long."""
+        """One validator for all subschemas, selected by property name, because compiling each would take too long."""
         parts = {pointer: {"$ref": f"{_URI}#{pointer}"} for pointer in self._pointers.values()}
         return compile_schema({"$defs": {"": {**self._checked, "$id": _URI}}, "properties": parts})
 
@@ -111,14 +111,14 @@ class BoundedValidator:
 
 
 class ValidatorCache:
-    """Validators by the hash of their schema, of which the least recently used are dropped.
+    """Validators by the hash of their schema. The least recently used ones are evicted.
 
-    Those of the site's own schemas are kept.
+    The validators of the site's own schemas are never evicted.
     """
 
     def __init__(self, max_bytes: int = _MAX_CACHED_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._kept: dict[bytes, BoundedValidator] = {}
+        self._retained: dict[bytes, BoundedValidator] = {}
         self._recent: OrderedDict[bytes, tuple[BoundedValidator, int]] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -132,8 +132,8 @@ class ValidatorCache:
         content = orjson.dumps(schema)
         key = sha256(content).digest()
         with self._lock:
-            if key in self._kept:
-                return self._kept[key]
+            if key in self._retained:
+                return self._retained[key]
             if key in self._recent:
                 self._recent.move_to_end(key)
                 return self._recent[key][0]
@@ -147,13 +147,13 @@ class ValidatorCache:
                 self._bytes -= size
         return validator
 
-    def keep(self, schema: dict[str, Any]) -> None:
-        """Compile a schema of the site's own, and keep its validator.
+    def retain(self, schema: dict[str, Any]) -> None:
+        """Compile one of the site's own schemas, and cache its validator without eviction.
 
         Raises:
             SchemaNotUsable: as BoundedValidator does.
         """
-        self._kept[sha256(orjson.dumps(schema)).digest()] = BoundedValidator(schema)
+        self._retained[sha256(orjson.dumps(schema)).digest()] = BoundedValidator(schema)
 
 
 VALIDATORS = ValidatorCache()
@@ -161,7 +161,7 @@ VALIDATORS = ValidatorCache()
 
 
 class Check:
-    """Validates values against the subschemas of one schema; all its calls share a cost limit."""
+    """Validates values against the subschemas of one schema. All calls share one cost limit."""
 
     def __init__(self, costs: CheckCost, is_valid: Callable[[Any, dict[str, Any]], bool], cost: int) -> None:
         self._costs = costs
@@ -181,7 +181,7 @@ class Check:
         return self._is_valid(value, part)
 
     def convert(self, value: Any) -> None:
-        """Count the cost of handing over a value to the engine whole.
+        """Count the cost of converting a whole value for the engine.
 
         Raises:
             CheckTooCostly: it would take too long.
@@ -208,17 +208,17 @@ def _check_subschemas(schema: dict[str, Any]) -> set[str]:
 
 
 def _drop_uri(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without `$id` and `$schema`; references would be relative to its own URI."""
+    """Return the schema without `$id` and `$schema`, because references would be relative to its `$id`."""
     uris = {keyword for keyword in ("$id", "$schema") if isinstance(schema.get(keyword), str)}
     return {keyword: value for keyword, value in schema.items() if keyword not in uris}
 
 
 def _describe_invalid(error: jsonschema_rs.ValidationError) -> str:
-    """Return where a schema is invalid and what is expected there, without the given value, which may be long."""
+    """Return where a schema is invalid and what is expected there, but not the given value, which may be long."""
     path = _make_printable(".".join(["schema", *map(str, error.instance_path)]))
     if error.kind.name in _BOUNDS:
-        wanted = error.kind.value
-        words = " or ".join(wanted) if isinstance(wanted, list) else wanted
+        expected = error.kind.value
+        words = " or ".join(expected) if isinstance(expected, list) else expected
         return f"{path}: is not valid JSON Schema, which has {error.kind.name} {words} there."
     return f"{path}: is not valid JSON Schema."
 

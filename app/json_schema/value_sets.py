@@ -1,4 +1,4 @@
-"""Infer from JSON schemas whether null is allowed, allow it, and infer whether two schemas have no common value."""
+"""Infers whether a JSON schema allows null, adds null, and infers whether two schemas have no value in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, iter_subsc
 from app.json_schema.strict_rules import read_types
 
 _MAX_OPTIONS = 64  # all pairs are compared
-_CHARS_PER_STEP = 32  # of a reference, which may be long
+_CHARS_PER_STEP = 32  # for references, which may be long
 
 _TYPE_OF = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
 _NULL = {"type": "null"}
@@ -24,7 +24,7 @@ class BudgetExhausted(Exception):
 
 
 class WorkBudget:
-    """Limits the steps of analyzing one schema; a step takes about a microsecond."""
+    """Limits the steps of analyzing a schema. A step takes about a microsecond."""
 
     def __init__(self, steps: int) -> None:
         self._left = steps
@@ -37,12 +37,12 @@ class WorkBudget:
 
 
 class UnionDisjointness:
-    """Decides whether the options of a union are disjoint. Results are cached: many unions can share their options."""
+    """Decides whether the options of a union are disjoint. Results are cached, as many unions can share their options."""
 
     def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._steps = steps
         self._references = _References(root, steps)
-        # By id: these are parts of the root, which stays alive.
+        # By id: the keys are parts of the root, which stays alive.
         self._types: dict[int, set[str]] = {}
         self._values: dict[int, _Values | None] = {}
         self._discriminators: dict[int, dict[str, _Values]] = {}
@@ -74,7 +74,7 @@ class UnionDisjointness:
         return one.isdisjoint(other)
 
     def _get_types(self, node: dict[str, Any]) -> set[str]:
-        """Return the types that `type` names, or those of the constants; empty if unknown."""
+        """Return the types in `type`, or else those of the constants; empty if unknown."""
         if id(node) not in self._types:
             self._steps.spend(1 + len(read_types(node)))
             kinds = {kind for kind in read_types(node) if isinstance(kind, str)}
@@ -85,7 +85,7 @@ class UnionDisjointness:
         return self._types[id(node)]
 
     def _get_values(self, node: dict[str, Any]) -> _Values | None:
-        """Return the values that `const` or `enum` allow, None if unknown. As in JSON Schema, 1 is 1.0 but not true."""
+        """Return the values that `const` or `enum` allows; None if unknown. As in JSON Schema, 1 equals 1.0 but not true."""
         if id(node) not in self._values:
             self._values[id(node)] = self._find_values(node)
         return self._values[id(node)]
@@ -101,7 +101,7 @@ class UnionDisjointness:
         return found | {("null", None)} if node.get("nullable") is True else found
 
     def _get_discriminators(self, node: dict[str, Any]) -> dict[str, _Values]:
-        """Return the known constants of the required properties."""
+        """Return the known constants of each required property."""
         if id(node) not in self._discriminators:
             self._discriminators[id(node)] = dict(self._find_discriminators(node))
         return self._discriminators[id(node)]
@@ -124,11 +124,11 @@ class NullAcceptance:
     def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._steps = steps
         self._references = _References(root, steps)
-        # Without a cache, the number of references followed could double at each level.
+        # Without a cache, the number of references to follow could double at each level.
         self._known: dict[int, bool] = {}
 
     def accepts_null(self, node: Any, chain: int = 0) -> bool:
-        """Return whether a schema allows null; `chain` is the number of schemas that led to it."""
+        """Return whether a schema allows null. `chain` is the number of schemas that led to it."""
         if not isinstance(node, dict) or chain > MAX_CHAIN:
             return node is True
         if id(node) not in self._known:
@@ -158,7 +158,7 @@ class NullAcceptance:
 
 
 class _References:
-    """Resolves a schema's references, each once."""
+    """Resolves the references of a schema, and caches their targets."""
 
     def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._root = root
@@ -184,12 +184,12 @@ class _References:
 
 
 def resolve_openapi(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema with the type "null" for `nullable`, and without names of its parts.
+    """Return a schema with the type "null" instead of `nullable`, and without `$id` in its parts.
 
-    Does not change the given schema, which is of bounded size.
+    The given schema is not changed. Its size must be bounded.
 
     Raises:
-        UnsatisfiableError: it is nested too deeply.
+        UnsatisfiableError: the schema is nested too deeply.
     """
     if not any("nullable" in part or "$id" in part for part in iter_subschemas(schema)):
         return schema
@@ -204,7 +204,7 @@ def resolve_openapi(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def allow_null(node: Any) -> Any:
-    """Return a schema that also allows null; may change the given one."""
+    """Return a schema that also allows null. The given schema may be changed."""
     if not isinstance(node, dict):
         return node
     if isinstance(node.get("anyOf"), list) and not node.keys() & {"type", "enum", "const", "$ref"}:

@@ -1,4 +1,4 @@
-"""Find the account that somebody names who wants to see or change its limits."""
+"""Finds an account by its name, to show or change its limits."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from app.limits.account_names import AccountName, InvalidAccount
 
 
 class UnknownKey(InvalidAccount):
-    """There is no such key."""
+    """The key does not exist."""
 
 
 def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> AccountName:
-    """Return an account that can have limits of its own. A user need not have sent anything yet, a key must exist.
+    """Return an account that can have its own limits. A key must exist; a user need not have sent a request yet.
 
     Args:
-        keys: where a key's tenant is found.
+        keys: the keys, to find a key's tenant.
         kind: tenant, key or user.
-        name: of the tenant, the user, or the key: its id, or what begins with `gh_` and the id.
-        tenant: of the user, the default one if None; where it is given, a key of another one is not found.
+        name: the name of the tenant or the user, or a key's id, or a text that begins with `gh_` and the id.
+        tenant: the user's tenant, or None for the default one. If it is set, keys of other tenants are not found.
 
     Raises:
-        UnknownKey: there is no such key.
-        InvalidAccount: there can be no such account.
+        UnknownKey: the key does not exist.
+        InvalidAccount: the name is not valid.
         DatabaseUnavailable: the keys cannot be read.
     """
     if kind == "tenant":

@@ -1,4 +1,4 @@
-"""Name accounts: what a limit counts for. No other file spells such a name."""
+"""The names of accounts, for which limits count. No other file builds or parses such a name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.config.formats import TENANT
 AccountKind = Literal["user", "tenant", "address"]
 OwnerKind = Literal["key", "visitor", "session", "anonymous", "admin"]
 OwnKind = Literal["tenant", "key", "user"]
-"""The kinds of accounts that can have limits of their own."""
+"""The kinds of accounts that can have their own limits instead of those of the settings."""
 
 ANONYMOUS = "anonymous"
 
@@ -21,19 +21,19 @@ _KEY = re.compile(r"[A-Za-z0-9]{8}")
 
 
 class AccountOwner(Protocol):
-    """The principal of a request, as far as limits need it."""
+    """The part of a request's principal that limits need."""
 
     @property
     def kind(self) -> OwnerKind:
-        """How they authenticated."""
+        """How the caller authenticated."""
 
     @property
     def is_named(self) -> bool:
-        """Whether a credential says who they are."""
+        """Whether a credential identifies the user."""
 
     @property
     def tenant(self) -> str:
-        """The site that the user belongs to."""
+        """The tenant that the user belongs to."""
 
     @property
     def user(self) -> str:
@@ -41,11 +41,11 @@ class AccountOwner(Protocol):
 
     @property
     def token_id(self) -> str | None:
-        """The id of the visitor token that the request was sent with, if any."""
+        """The id of the request's visitor token, if any."""
 
     @property
     def key_id(self) -> str | None:
-        """The id of the key that the request was sent with, or that issued its token."""
+        """The id of the request's key, or of the key that issued its visitor token."""
 
     @property
     def budget_micro_usd(self) -> int | None:
@@ -57,11 +57,11 @@ NAMES: dict[AccountKind, Callable[[AccountOwner, str], str]] = {
     "tenant": lambda owner, _: f"tenant:{owner.tenant}",
     "address": lambda _, address: f"address:{address}",
 }
-"""How the name of an account is made from its owner and the network address that the request comes from."""
+"""Functions that build the name of an account from its owner and the request's network address."""
 
 
 def list_own_names(owner: AccountOwner) -> list[str]:
-    """Return the names of the accounts of an owner that can have limits of their own."""
+    """Return the names of an owner's accounts that can have their own limits."""
     names = [f"user:{owner.tenant}/{owner.user}", f"tenant:{owner.tenant}"]
     if owner.key_id is not None:
         names.append(f"key:{owner.key_id}")
@@ -83,8 +83,8 @@ def name_user_of_network(tenant: str, network: str) -> str:
     return f"user:{tenant}/address:{network}"
 
 
-def name_look(account: str) -> str:
-    """Return where looks at the page of usage are counted, which take nothing from the account's requests."""
+def name_usage_view(account: str) -> str:
+    """Return the name under which an account's views of the usage page are counted, apart from its API requests."""
     return f"look:{account}"
 
 
@@ -94,15 +94,17 @@ def parse_account_kind(account: str) -> str:
 
 
 class InvalidAccount(ValueError):
-    """There can be no such account. The message is a sentence."""
+    """The account's name is not valid. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountName:
-    """An account that can have limits of its own.
+    """An account that can have its own limits.
 
     Attributes:
-        id: of the tenant, the key, or the user within its tenant.
+        kind: tenant, key or user.
+        tenant: the tenant that it belongs to.
+        id: the id of the tenant, of the key, or of the user within its tenant.
     """
 
     kind: OwnKind
@@ -111,30 +113,30 @@ class AccountName:
 
     @classmethod
     def check(cls, kind: str, tenant: str, name: str) -> AccountName:
-        """Return the account of these names.
+        """Check the parts of a name, and return the account.
 
         Raises:
-            InvalidAccount: one of them is not valid.
+            InvalidAccount: one of the parts is not valid.
         """
         if kind not in get_args(OwnKind):
-            raise InvalidAccount(f"An account is of one of the kinds {', '.join(get_args(OwnKind))}.")
+            raise InvalidAccount(f"The kind of an account must be one of {', '.join(get_args(OwnKind))}.")
         if not TENANT.fullmatch(tenant):
-            raise InvalidAccount("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
+            raise InvalidAccount("A tenant must be 1 to 64 letters, digits, dots, underscores or hyphens.")
         if kind == "tenant" and name != tenant:
-            raise InvalidAccount("A tenant belongs to no other tenant.")
+            raise InvalidAccount("A tenant cannot belong to another tenant.")
         if kind == "key" and not _KEY.fullmatch(name):
-            raise InvalidAccount("The id of a key is 8 letters or digits; `flask keys list` shows it.")
+            raise InvalidAccount("The id of a key must be 8 letters or digits; `flask keys list` shows it.")
         if kind == "user" and not _USER.fullmatch(name):
-            raise InvalidAccount("A user is 1 to 200 visible ASCII characters without a comma.")
+            raise InvalidAccount("A user must be 1 to 200 visible ASCII characters without a comma.")
         return cls(kind, tenant, name)  # type: ignore[arg-type]
 
     @classmethod
     def parse(cls, text: str, tenant: str) -> AccountName:
-        """Return the account that has this name."""
+        """Return the account with this name, which is not checked."""
         kind, _, rest = text.partition(":")
         return cls(kind, tenant, rest.partition("/")[2] if kind == "user" else rest)  # type: ignore[arg-type]
 
     @property
     def text(self) -> str:
-        """Its name, as in the ledger: user:acme/42."""
+        """The account's name in the ledger, such as user:acme/42."""
         return f"user:{self.tenant}/{self.id}" if self.kind == "user" else f"{self.kind}:{self.id}"

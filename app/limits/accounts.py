@@ -1,4 +1,4 @@
-"""Decide which accounts a request counts for, and how much each may use."""
+"""AccountLimits: which accounts a request counts for, and the limits of each."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ from app.runtime.periods import Window
 
 T = TypeVar("T")
 
-# A call is charged to at most four accounts (MAX_LIMITS in app/billing/ledger/sql_texts.py): those of a user and a tenant, and
-# either those of a token and the key that issued it, or those of a wide network and of all anonymous callers.
+# A call is charged to at most four accounts (MAX_LIMITS in app/billing/ledger/sql_texts.py): those of the user and the tenant,
+# and either those of a token and the key that issued it, or those of a wide network and of all anonymous callers.
 
 
 @dataclass(frozen=True, slots=True)
 class Limits(Generic[T]):
-    """One sort of limit: what each kind of account may use. A kind without a limit is not in it.
+    """One type of limit, for each kind of account.
 
     Attributes:
-        wide: what an account of the wider network of an IPv6 address may use, which counts in addition.
+        limits: the limit of each kind of account, without the kinds that have none.
+        wide: the additional limits for the accounts of the wider network of an IPv6 address.
     """
 
     limits: Mapping[AccountKind, T]
     wide: Mapping[AccountKind, T]
 
     def __bool__(self) -> bool:
-        """Return whether any kind of account is limited."""
+        """Return whether any kind of account has a limit."""
         return bool(self.limits)
 
     def of(self, owner: AccountOwner, address: str) -> dict[str, T]:
@@ -72,11 +73,11 @@ class AccountLimits:
         requests: requests per window.
         tokens: model tokens per window.
         streams: concurrent streams.
-        shared_streams: for each kind of owner, the share of all concurrent streams of accounts without a maximum of their own.
-        budgets: money or tokens per day or month. A visitor token can have a budget in addition.
+        shared_streams: for each kind of owner, the maximum share of the server's streams for accounts without another limit.
+        budgets: money or tokens per day or month. A visitor token can have an additional budget.
         anonymous: the budget that all callers without a credential share, if there is one.
-        window: of all budgets.
-        find_own: returns the limits that single accounts have instead of these.
+        window: the window of all budgets.
+        find_own: returns the limits of single accounts that override these, by account.
     """
 
     requests: Limits[Rate]
@@ -93,7 +94,7 @@ class AccountLimits:
         return self._with_own(self.requests.of(owner, address), owner, lambda own: own.request_rate)
 
     def request_rates_of_server(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
-        """Return the limits of what a site's server sends for all of its visitors: those of the tenant and of the key."""
+        """Return the rates for requests that a site's server sends for its visitors: only those of tenant and key."""
         rates = self.request_rates(owner, address)
         return {
             account: rate for account, rate in rates.items() if parse_account_kind(account) in ("tenant", "key")
@@ -109,7 +110,7 @@ class AccountLimits:
         return self._with_own(streams, owner, lambda own: own.concurrent_streams)
 
     def spending(self, owner: AccountOwner, address: str) -> list[Limit]:
-        """Return the budget of each account that a call is charged to. One that has no limit is counted all the same."""
+        """Return the budget of each account that a call is charged to. Accounts without a limit are counted as well."""
         budgets = self.budgets.of(owner, address)
         if found := self.find_own():
             for account in list_own_names(owner):
@@ -124,7 +125,7 @@ class AccountLimits:
         return limits
 
     def describe_defaults(self, kind: OwnKind) -> OwnLimits:
-        """Return what an account of this kind may use that has no limits of its own."""
+        """Return the limits of an account of this kind that has none of its own."""
         if kind == "key":
             return OwnLimits.parse(dict.fromkeys(LIMIT_NAMES, NO_LIMIT))
         streams = self.streams.limits.get(kind) or self.shared_streams["visitor"].limits.get(kind)
@@ -142,7 +143,7 @@ class AccountLimits:
         return "tenant" in self.budgets.limits or self.anonymous is not None or bool(self.find_own())
 
     def find_shared_budget(self, account: str) -> int | None:
-        """Return the budget of a tenant's account, or of that of all anonymous callers; None if it has none."""
+        """Return the dollar budget of a tenant, or of all anonymous callers, in micro-dollars; None if there is none."""
         budget = self.anonymous if account == ANONYMOUS else self.budgets.limits.get("tenant")
         default = None if budget is None else budget.micro_usd
         own = self.find_own().get(account)
@@ -154,7 +155,7 @@ class AccountLimits:
         owner: AccountOwner,
         pick: Callable[[OwnLimits], T | Literal["none"] | None],
     ) -> dict[str, T]:
-        """Put the limits that accounts have of their own in the place of the others."""
+        """Replace limits with those that single accounts have of their own."""
         found = self.find_own()
         if not found:
             return limits
@@ -169,11 +170,11 @@ class AccountLimits:
 
 
 def read_limits(config: Config, find_own: Callable[[], Mapping[str, OwnLimits]] = dict) -> AccountLimits:
-    """Read the limits from the settings, where 0 or an empty text means no limit, but for streams: a share of all.
+    """Read the limits from the settings. 0 or an empty text means no limit; for streams, it means a share of all.
 
     Args:
         config: the settings.
-        find_own: returns the limits that single accounts have instead, by account.
+        find_own: returns the limits of single accounts that override the settings, by account.
     """
     window: Window = "day" if config.budget_window == "day" else "month"
     return AccountLimits(
@@ -230,16 +231,16 @@ def _read_shared_streams(config: Config) -> dict[OwnerKind, Limits[int]]:
     user = None if is_off or config.user_concurrent_streams else share
     address = None if is_off or config.address_concurrent_streams else share
 
-    def keep(streams: int) -> int:
-        return streams  # a wide network may hold no more than the share either
+    def copy(streams: int) -> int:
+        return streams  # the share is the maximum for a wide network too
 
-    by_address = _read_kinds(keep, address=address)
+    by_address = _read_kinds(copy, address=address)
     return {
-        # A site's own server sends the requests of all of its users from one address.
-        "key": _read_kinds(keep, user=user),
-        "admin": _read_kinds(keep, user=user),
-        "visitor": _read_kinds(keep, user=user, address=address),
-        # Their user is the address.
+        # No limit by address: a site's own server sends the requests of all its users from one address.
+        "key": _read_kinds(copy, user=user),
+        "admin": _read_kinds(copy, user=user),
+        "visitor": _read_kinds(copy, user=user, address=address),
+        # Here the user is the address.
         "session": by_address,
         "anonymous": by_address,
     }

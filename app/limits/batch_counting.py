@@ -1,4 +1,4 @@
-"""Count a batch in the request rates and token rates as what it is: all of its requests, each with its maximum of tokens."""
+"""Counts all requests of a batch, with their maximum numbers of tokens, in the request rates and token rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.problems import InvalidRequest
 
 
 @contextmanager
-def counted_batch(
+def count_batch(
     limiter: RateLimiter,
     request_rates: Mapping[str, Rate],
     token_rates: Mapping[str, Rate],
@@ -20,22 +20,22 @@ def counted_batch(
     requests: int,
     count_tokens: Callable[[], int],
 ) -> Iterator[Quota | None]:
-    """Count a batch while it is submitted, all or nothing. What was counted is given back if that fails.
+    """Count a batch while it is submitted, completely or not at all. If the submission fails, release the amounts.
 
-    What it did not use is not given back when it ends, hours later: by then most windows are over.
+    Unused tokens are not released when the batch ends, hours later: most windows have ended by then.
 
     Args:
-        limiter: where the rates are counted.
-        request_rates: of each account. They have counted the request that submits the batch, as one of them.
-        token_rates: of each account.
+        limiter: counts the rates.
+        request_rates: the request rate of each account. The request that submits the batch is counted already.
+        token_rates: the token rate of each account.
         requests: number of requests in the batch.
         count_tokens: returns the maximum number of tokens of all requests; called only if there are token rates.
 
     Yields:
-        the smallest remaining quota of requests; None if no more were counted.
+        the smallest remaining quota of requests; None if no more requests were counted.
 
     Raises:
-        InvalidRequest: an account could never send so much at once.
+        InvalidRequest: the batch exceeds an account's limit for a whole window.
         RateLimited: an account has too little left.
     """
     _check_fits(requests, request_rates, "requests")
@@ -43,8 +43,8 @@ def counted_batch(
     _check_fits(tokens, token_rates, "tokens")
     at, quota = time.time(), None
     if requests > 1:
-        # Counted anew with all the others, so that a batch that is refused now fits later.
-        limiter.give_back(request_rates, 1, taken_at=at)
+        # The submitting request is counted again with all others, so that a batch as large as the limit can fit.
+        limiter.release(request_rates, 1, taken_at=at)
         quota = limiter.admit(request_rates, requests)
     reserved = TokenRateLimit(limiter, token_rates)
     try:
@@ -53,16 +53,16 @@ def counted_batch(
     except BaseException:
         reserved.release_unused(0)
         if requests > 1:
-            limiter.give_back(request_rates, requests - 1, taken_at=at)
+            limiter.release(request_rates, requests - 1, taken_at=at)
         raise
 
 
 def _check_fits(amount: int, rates: Mapping[str, Rate], unit: str) -> None:
-    """Raise InvalidRequest if a rate can never admit the amount, however long its account waits."""
+    """Raise InvalidRequest if a rate can never admit the amount."""
     for rate in rates.values():
-        if amount > rate.amount > 0:  # an account that may do nothing is refused when it is counted
+        if amount > rate.amount > 0:  # a limit of 0 is refused when the amount is counted
             raise InvalidRequest(
-                f"this batch may use {amount:,} {unit}, and no more than {rate.amount:,} are allowed in"
+                f"this batch may use {amount:,} {unit}, and at most {rate.amount:,} are allowed in"
                 f" {rate.window_s:,} s: send smaller batches.",
                 field="requests",
             )

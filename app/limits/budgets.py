@@ -1,4 +1,4 @@
-"""Define the budget of an account: what it may spend in each day or month."""
+"""Budget: the maximum spending of an account per day or month."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Budget:
         return Limit(account, self.window, self.micro_usd, self.tokens)
 
     def times(self, factor: int) -> Budget:
-        """Return a budget that is so many times as large."""
+        """Return this budget multiplied by a factor."""
         return Budget(
             self.window,
             micro_usd=None if self.micro_usd is None else factor * self.micro_usd,

@@ -1,4 +1,4 @@
-"""Limit how many streams run at the same time, over all workers. A stream above the limit is refused, not queued."""
+"""ConcurrencyLimit: limits concurrent streams over all workers. A stream above the limit is refused, not queued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.storage.shared_state import Lease, LeaseRefused, SharedState
 
 
 class ServerBusy(Problem):
-    """The server already runs `MAX_CONCURRENT_STREAMS` streams, or too much waits for the answers to other requests."""
+    """The server already runs `MAX_CONCURRENT_STREAMS` streams, or too many requests wait for the answers to others."""
 
     status = 503
     code = "concurrency_limit"
@@ -27,10 +27,10 @@ class AccountConcurrencyExceeded(Problem):
     retry_after_s: float | None = 1.0
 
     def __init__(self, limit: int) -> None:
-        """Create the error for an account that may run so many streams."""
-        super().__init__("" if limit else "This account may run no streams.")
+        """Create the error for an account that may run `limit` streams."""
+        super().__init__("" if limit else "This account is not allowed to run streams.")
         if not limit:
-            self.retry_after_s = None  # no wait helps
+            self.retry_after_s = None  # a retry cannot help
 
 
 class ConcurrencyLimit:
@@ -39,20 +39,20 @@ class ConcurrencyLimit:
     def __init__(
         self, state: SharedState, *, limit: int, note_change: Callable[[int], None] | None = None
     ) -> None:
-        """Make it. `note_change` is told of each stream that begins (1) or ends (-1) in this process."""
+        """Create it. `note_change` is called with 1 or -1 when a stream begins or ends in this process."""
         self._state = state
         self._limit = limit
         self._note_change = note_change
 
     def acquire(self, accounts: Mapping[str, int]) -> StreamPermit:
-        """Take a permit for one stream. Renew it while the stream runs, then release it.
+        """Acquire a permit for one stream. Renew it while the stream runs, then release it.
 
         Args:
-            accounts: the accounts that the stream counts for, and the maximum of each.
+            accounts: the maximum of each account that the stream counts for.
 
         Raises:
-            AccountConcurrencyExceeded: one of the accounts runs its maximum already.
-            ServerBusy: the server runs its maximum already. No lease is held after either error.
+            AccountConcurrencyExceeded: one of the accounts already runs its maximum.
+            ServerBusy: the server already runs its maximum. No lease is held after either error.
         """
         limits = {f"streams:{key}": maximum for key, maximum in accounts.items()}
         limits["streams"] = self._limit
@@ -79,7 +79,7 @@ class StreamPermit:
         self._lease.renew()
 
     def release(self) -> None:
-        """Give up the leases, so that another stream can start."""
+        """Release the leases, so that another stream can start."""
         self._lease.release()
         note_change, self._note_change = self._note_change, None
         if note_change is not None:

@@ -1,4 +1,4 @@
-"""The cost of calls of tools that run at OpenAI: at most before an answer, and in fact after it."""
+"""The cost of calls of tools that run at OpenAI: the maximum before an answer, and the actual cost after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONTAINER = "code_interpreter"
 
 
 def bound_calls(prices: PriceList, model: str, body: Mapping[str, Any]) -> int:
-    """Return the most that the calls of one answer can cost, in micro-dollars. All code of an answer runs in one container."""
+    """Return the maximum cost of one answer's tool calls, in micro-dollars. All code of an answer runs in one container."""
     tools = list_hosted_tools(body)
     if not tools:
         return 0
@@ -28,9 +28,10 @@ def bound_calls(prices: PriceList, model: str, body: Mapping[str, Any]) -> int:
 
 
 def price_calls(prices: PriceList, attempt: Attempt, body: Mapping[str, Any]) -> int:
-    """Return what the calls of an attempt cost, in micro-dollars.
+    """Return the cost of an attempt's tool calls, in micro-dollars.
 
-    Of an answer that broke off, one more than those seen may have begun; of one that was to come whole, all may have.
+    If a streamed answer broke off, one more call than observed may have begun. If an answer that is not streamed did not
+    arrive, the maximum is charged.
     """
     tools = list_hosted_tools(body)
     if not tools or attempt.billed == "no" or attempt.sent_at is None:
@@ -44,6 +45,6 @@ def price_calls(prices: PriceList, attempt: Attempt, body: Mapping[str, Any]) ->
 
 
 def _name_type(tool: Mapping[str, Any]) -> str:
-    """Return the type of a tool without the date of its version."""
+    """Return the type of a tool, without the date of its version."""
     kind: str = tool["type"]
     return "web_search" if kind.startswith("web_search") else kind

@@ -1,4 +1,4 @@
-"""Reserve the cost of a call before each of its attempts, and settle the actual cost when the call ends."""
+"""Meter: reserves the maximum cost of each attempt, and settles the actual cost when the call ends."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Meter:
         self._lease_s = lease_s
         self._hold: Hold | None = None
         self.settlement: Settlement | None = None
-        """What the call was charged, once it has ended."""
+        """The charge of the call, after its end."""
         self._bound_micro_usd: int | None = 0
         self._charge: Charge = (0, 0)
-        """Of the attempts before the last one."""
-        # Of each attempt, to estimate its usage if the upstream reports none. The record holds no content.
-        self._asked: list[_Asked] = []
+        """The charge of the attempts before the last one."""
+        # For each attempt, to estimate its usage if the upstream reports none. The record holds no content.
+        self._requests: list[_AttemptRequest] = []
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
-        """Hold the maximum cost of an attempt, and count its maximum number of tokens.
+        """Place a hold for the maximum cost of an attempt, and count its maximum number of tokens.
 
         Returns:
-            what writes down each step of the attempt, in case that this process is killed.
+            a watcher that writes each step of the attempt to disk, in case this process is killed.
 
         Raises:
             RateLimited: a token rate limit is exceeded.
@@ -74,22 +74,22 @@ class Meter:
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
         elif request.record.attempt_log[-1].billed != "no":
-            # A further round, or a retry of an attempt that may be billed as well: its cost comes on top.
+            # A further round, or a retry after an attempt that may be billed: its cost is added.
             self._token_rate_limit.reserve(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (extra := _compute_extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=extra, tokens=0)
         if self._hold.note is not None and (reserved := self._token_rate_limit.dump()):
             self._hold.note.set_reserved(reserved)
-        if self._asked:
+        if self._requests:
             used, cost, _ = self._bill(request.record)
             self._charge = cost, (used.prompt_tokens or 0) + (used.completion_tokens or 0)
-        self._asked.append(_Asked(request.body, input_tokens, output_tokens))
+        self._requests.append(_AttemptRequest(request.body, input_tokens, output_tokens))
         self._bound_micro_usd = micro_usd
         return self._note
 
     def _note(self, attempt: Attempt) -> None:
-        """Write down how far the last attempt is."""
+        """Write the progress of the last attempt to disk."""
         hold = self._hold
         if hold is None or (note := hold.note) is None:
             return
@@ -100,40 +100,40 @@ class Meter:
                 self._note_sent(note, attempt)
             return
         micro_usd, tokens = self._charge
-        asked = self._asked[-1]
+        request = self._requests[-1]
         usage = attempt.usage if attempt.billed != "unknown" else None
         if usage is not None:
             self._observe(note, attempt, usage)
-            cost = self._price(attempt, usage, asked.body)
+            cost = self._price(attempt, usage, request.body)
             tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
         elif attempt.billed == "no":
             cost = 0
         else:
             cost = self._bound_micro_usd
-            tokens += asked.input_tokens + asked.output_tokens
+            tokens += request.input_tokens + request.output_tokens
         note.set_charge(None if micro_usd is None or cost is None else micro_usd + cost, tokens)
 
     def _note_sent(self, note: CallNote, attempt: Attempt) -> None:
-        asked = self._asked[-1]
-        tier, bound = asked.body.get("service_tier"), self._bound_micro_usd
-        of_input = self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0, tier)
-        if of_input is not None and MAX_CALLS in asked.body:
-            of_input += bound_calls(self._prices, attempt.model, asked.body)
+        request = self._requests[-1]
+        tier, bound = request.body.get("service_tier"), self._bound_micro_usd
+        input_cost = self._prices.bound_micro_usd(attempt.model, request.input_tokens, 0, tier)
+        if input_cost is not None and MAX_CALLS in request.body:
+            input_cost += bound_calls(self._prices, attempt.model, request.body)
         note.set_charge(None if bound is None else self._charge[0], self._charge[1])
-        per_token = ((bound or 0) - (of_input or 0)) / max(1, asked.output_tokens)
+        per_token = ((bound or 0) - (input_cost or 0)) / max(1, request.output_tokens)
         sent_at = attempt.sent_at if attempt.is_streamed else None
         kind = f"{self._entry.operation}/{attempt.model}"
-        note.begin_answer(kind, (of_input, asked.input_tokens), per_token, asked.output_tokens, sent_at)
+        note.begin_answer(kind, (input_cost, request.input_tokens), per_token, request.output_tokens, sent_at)
 
     def _observe(self, note: CallNote, attempt: Attempt, usage: Usage) -> None:
-        """Note what a complete answer has used, for the charge of those that a killed process was waiting for."""
+        """Record the usage of a complete answer, to estimate the charge of answers whose process was killed."""
         text = None if attempt.first_at is None else (attempt.received, attempt.last_at - attempt.first_at)
-        # A window that the answer's limit fills has no room for an input.
-        share = (usage.prompt_tokens or 0) / max(1, self._asked[-1].input_tokens)
+        # If the answer's maximum fills the whole window, the bound of the input is 0.
+        share = (usage.prompt_tokens or 0) / max(1, self._requests[-1].input_tokens)
         note.observe(usage.completion_tokens or 0, share, text, usage.reasoning_tokens or 0)
 
     def reserve_nothing(self, model: str) -> None:
-        """Enter a call that costs nothing, such as a cached answer.
+        """Add an entry for a call that costs nothing, such as a cached answer.
 
         Raises:
             BudgetExceeded: a budget is used up.
@@ -143,7 +143,7 @@ class Meter:
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
 
     def compute_cost(self, record: CallRecord) -> int | None:
-        """Return what the call has cost so far, in micro-dollars; None if a price is unknown."""
+        """Return the cost of the call so far, in micro-dollars; None if a price is unknown."""
         return self._bill(record)[1]
 
     def settle(self, record: CallRecord) -> None:
@@ -171,29 +171,29 @@ class Meter:
     def _bill(self, record: CallRecord) -> tuple[Usage, int | None, bool]:
         """Return the usage and the cost of all attempts, and whether any of it is estimated.
 
-        The usage of an attempt is what the upstream reported, or an estimate of it that is not too low. The cost is
+        The usage of an attempt is the one that the upstream reported, or an estimate that is not too low. The cost is
         None if the price of an attempt is unknown.
         """
         used: Usage | None = None
         cost: int | None = 0
         is_estimated = False
-        # Not strict: the last attempt may have been refused, and then nothing was asked.
-        for attempt, asked in zip(record.attempt_log, self._asked, strict=False):
+        # Not strict: the last attempt may have been refused, and then it has no request.
+        for attempt, request in zip(record.attempt_log, self._requests, strict=False):
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
-                estimate = asked.estimate_usage(attempt)
+                estimate = request.estimate_usage(attempt)
                 usage = estimate if usage is None or estimate is None else usage.complete(estimate)
             if usage is not None:
                 used = usage if used is None else used + usage
-                price = self._price(attempt, usage, asked.body)
+                price = self._price(attempt, usage, request.body)
                 cost = None if cost is None or price is None else cost + price
-        if used is None and self._asked:  # nothing was billed; without a price the cost is unknown all the same
-            cost = self._price(record.attempt_log[len(self._asked) - 1], _NO_USAGE, {})
+        if used is None and self._requests:  # nothing was billed, but without a price the cost is still unknown
+            cost = self._price(record.attempt_log[len(self._requests) - 1], _NO_USAGE, {})
         return used or _NO_USAGE, cost, is_estimated
 
     def _price(self, attempt: Attempt, usage: Usage, body: Mapping[str, Any]) -> int | None:
-        """Return the cost of an attempt, at the price of the model that served it or else of the one requested."""
+        """Return the cost of an attempt, at the price of the model that served it, or else of the requested model."""
         tier, cost = attempt.service_tier, None
         if attempt.served is not None:
             cost = self._prices.cost_micro_usd(attempt.served, usage, tier)
@@ -203,18 +203,18 @@ class Meter:
 
 
 @frozen()
-class _Asked:
-    """What an attempt asked for, and the most tokens that it can use."""
+class _AttemptRequest:
+    """The request of an attempt, and its maximum numbers of tokens."""
 
     body: Mapping[str, Any]
     input_tokens: int
     output_tokens: int
 
     def estimate_usage(self, attempt: Attempt) -> Usage | None:
-        """Return what the upstream can have billed for an attempt whose usage it has not told.
+        """Estimate the usage that the upstream may have billed for an attempt without reporting it.
 
-        An upstream ends a streamed answer when the connection closes. An answer in one piece it writes to its end,
-        whoever is there to read it; so if that did not arrive, all that it may use counts.
+        An upstream stops a streamed answer when the connection closes. It completes any other answer even without a
+        client, so if that did not arrive, its maximum counts.
         """
         if attempt.sent_at is None:
             return None
@@ -222,18 +222,18 @@ class _Asked:
             estimate = estimate_usage(
                 self.body, attempt.received, unseen=attempt.bound_unseen(), ceiling=self.output_tokens
             )
-            return estimate if MAX_CALLS not in self.body else self._add_found(estimate, attempt)
+            return estimate if MAX_CALLS not in self.body else self._add_tool_results(estimate, attempt)
         return Usage(prompt_tokens=self.input_tokens, completion_tokens=self.output_tokens)
 
-    def _add_found(self, estimate: Usage, attempt: Attempt) -> Usage:
-        """Return an estimate with what the calls of hosted tools have brought, and with the input read again for each."""
+    def _add_tool_results(self, estimate: Usage, attempt: Attempt) -> Usage:
+        """Add the results of hosted tools to an estimate: after each call, the model reads the whole input again."""
         calls = sum(attempt.hosted_calls.values())
         prompt = (estimate.prompt_tokens or 0) * (calls + 1) + TOKENS_PER_CALL * calls * (calls + 1) // 2
         return replace(estimate, prompt_tokens=min(prompt, self.input_tokens))
 
 
 def _compute_extra_cost(bound: int | None, before: int | None) -> int | None:
-    """Return how much more an attempt can cost than the one before it; None if only that one has a known price."""
+    """Return how much more an attempt can cost than the previous one; None if only the previous one has a known price."""
     if bound is None:
         return 0 if before is None else None
     return max(0, bound - (before or 0))

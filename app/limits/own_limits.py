@@ -1,4 +1,4 @@
-"""The limits that one account has instead of those of the settings, and their form as text."""
+"""OwnLimits: the limits of one account, which override those of the settings, and their text format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.limits.rate_limiter import Rate
 from app.models.pricing.money import to_micro_usd
 
 NO_LIMIT: Final = "none"
-"""Stands for no limit, where None stands for what the settings say."""
+"""The value for no limit. None is the limit of the settings."""
 
 _NOTHING: Final = "0"
 _NUMBER = re.compile("[0-9]{1,15}")
@@ -21,7 +21,7 @@ _BLOCKED = Rate(0, 60)
 
 
 class InvalidLimit(ValueError):
-    """A limit is not of the form that it should have. The message follows the name of `field`."""
+    """A limit has the wrong format. The message is to be shown after the name of `field`."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class InvalidLimit(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnLimits:
-    """What an account may use. None: as the settings say; "none": no limit; 0: nothing at all."""
+    """The own limits of an account. None: the limit of the settings; "none": no limit; 0: nothing is allowed."""
 
     request_rate: Rate | Literal["none"] | None = None
     token_rate: Rate | Literal["none"] | None = None
@@ -43,30 +43,30 @@ class OwnLimits:
         """Parse limits such as {"request_rate": "60/minute", "budget_usd": "2.50"}. A missing one is None.
 
         Raises:
-            InvalidLimit: a text is not of its form.
+            InvalidLimit: a text has the wrong format.
         """
         return cls(**{name: _parse(name, text) for name, text in texts.items()})
 
     def to_texts(self) -> dict[str, str | None]:
-        """Return each limit as text, None if it has none of its own."""
+        """Return each limit as text, or None if that of the settings applies."""
         return {name: _format(name, getattr(self, name)) for name in LIMIT_NAMES}
 
     @property
     def has_budget(self) -> bool:
-        """Whether it says anything about budgets."""
+        """Whether it sets any budget."""
         return self.budget_usd is not None or self.budget_tokens is not None
 
     def __bool__(self) -> bool:
-        """Return whether there is any limit."""
+        """Return whether any limit is set."""
         return any(getattr(self, name) is not None for name in LIMIT_NAMES)
 
 
 LIMIT_NAMES = tuple(field.name for field in fields(OwnLimits))
-"""The names of the limits that an account can have, in the order in which they are shown."""
+"""The names of the limits that an account can have, in the order of display."""
 
 
 def choose(own: int | Literal["none"] | None, default: int | None) -> int | None:
-    """Return an account's own limit, or the default if it has none. None stands for no limit."""
+    """Return an account's own limit, or the default if it has none. The result None is no limit."""
     if own is None:
         return default
     return None if own == NO_LIMIT else own
@@ -78,7 +78,7 @@ def format_rate(rate: Rate) -> str:
 
 
 def format_money(micro_usd: int) -> str:
-    """Return dollars without needless zeros: 2.5."""
+    """Return an amount in dollars without trailing zeros: 2.5."""
     return f"{micro_usd // 1_000_000}.{micro_usd % 1_000_000:06}".rstrip("0").rstrip(".")
 
 

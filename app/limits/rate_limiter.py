@@ -1,4 +1,4 @@
-"""Count requests or tokens of each account in a sliding window that all workers share."""
+"""RateLimiter: counts requests or tokens of each account in a sliding window that all workers share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class RateLimited(Problem):
 
     status = 429
     code = "rate_limited"
-    sentence = "Too many requests came in a short time."
+    sentence = "Too many requests in a short time."
     message_is_safe = True
 
     def __init__(self, quota: Quota, message: str = "") -> None:
         """Create the error from the quota of the account that is over its limit."""
         super().__init__(message)
         self.quota = quota
-        self.retry_after_s = quota.reset_s if quota.limit else None  # no wait helps who may do nothing
+        self.retry_after_s = quota.reset_s if quota.limit else None  # with a limit of 0, a retry cannot help
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Rate:
 
 @frozen()
 class Quota:
-    """What an account has left in its window of `window_s`: `remaining` of `limit`; more after `reset_s` seconds."""
+    """What remains to an account in its window of `window_s`: `remaining` of `limit`, and more after `reset_s` seconds."""
 
     limit: int
     remaining: int
@@ -65,10 +65,10 @@ class Quota:
 
 
 class RateLimiter:
-    """A sliding window counter: the count of this window, plus the part of the previous one that still overlaps.
+    """A sliding window counter: the count of the current window, plus the overlapping part of the previous one.
 
-    The count never exceeds the limit. The true number in any window can, if requests of the previous window came
-    late in it: the overlap assumes that they were spread evenly.
+    The count never exceeds the limit. The actual number in a window can exceed it if the requests of the previous window
+    arrived late in it: the counter assumes that they were spread evenly.
     """
 
     def __init__(self, state: SharedState) -> None:
@@ -78,7 +78,7 @@ class RateLimiter:
         """Count an amount for each account, and return the smallest remaining quota; None without accounts.
 
         Raises:
-            RateLimited: an account has too little left. The amount is then counted for none.
+            RateLimited: an account has too little left. Nothing is counted then, for any account.
         """
         now = time.time()
         tightest: Quota | None = None
@@ -108,8 +108,8 @@ class RateLimiter:
             raise RateLimited(tightest)
         return tightest
 
-    def look(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
-        """Return what each account has left, without counting anything."""
+    def read_quotas(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
+        """Return the remaining quota of each account, without counting anything."""
         now = time.time()
         quotas = {}
         for key, rate in rates.items():
@@ -117,8 +117,8 @@ class RateLimiter:
             quotas[key] = window.quota(now, rate, window.used(now, rate))
         return quotas
 
-    def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
-        """Subtract an amount that was counted at `taken_at`, in seconds since 1970."""
+    def release(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
+        """Subtract an amount that was counted at `taken_at`, in seconds since the epoch."""
         numbers = {f"rate:{key}": int(taken_at // rate.window_s) for key, rate in rates.items()}
 
         def subtract(values: Mapping[str, bytes | None]) -> dict[str, bytes]:
@@ -133,7 +133,7 @@ class RateLimiter:
 
 @frozen()
 class _Window:
-    """The counts of a window, numbered since 1970, and of the one before it."""
+    """The counts of a window, numbered from the epoch, and of the previous window."""
 
     number: int
     current: int
@@ -160,7 +160,7 @@ class _Window:
         return _Window(self.number, self.current + amount, self.previous)
 
     def subtract(self, amount: int, number: int) -> _Window:
-        """Return the window less an amount that was counted in the window of that number."""
+        """Return the window without an amount that was counted in the window `number`."""
         if number == self.number:
             return _Window(self.number, max(0, self.current - amount), self.previous)
         if number == self.number - 1:
@@ -177,9 +177,9 @@ class _Window:
             reset_s = rate.window_s - into_s
         elif fitting < 0:  # the amount never fits
             reset_s = rate.window_s
-        elif self.current <= fitting:  # fits once less of the previous window overlaps
+        elif self.current <= fitting:  # fits as soon as less of the previous window overlaps
             reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
         else:
             reset_s = (2 - fitting / self.current) * rate.window_s - into_s
-        left = math.floor(rate.amount - used) if used < rate.amount else 0
-        return Quota(rate.amount, left, reset_s, rate.window_s)
+        remaining = math.floor(rate.amount - used) if used < rate.amount else 0
+        return Quota(rate.amount, remaining, reset_s, rate.window_s)

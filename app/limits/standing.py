@@ -1,4 +1,4 @@
-"""Tell a caller all limits that hold for it, and what is left of them."""
+"""Standing: all limits that apply to a caller, and what remains of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.limits.token_rate_limit import TokenRateLimit
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What holds for one caller, by account.
+    """The limits that apply to one caller, by account.
 
     Attributes:
-        budgets: what is left of money and tokens.
-        requests: what is left of the request rates.
-        tokens: what is left of the token rates.
-        streams: how many may run at the same time.
+        budgets: the remaining budgets of money and tokens.
+        requests: the remaining quotas of requests.
+        tokens: the remaining quotas of tokens.
+        streams: the maximum numbers of concurrent streams.
     """
 
     budgets: list[Remaining]
@@ -32,7 +32,7 @@ class Standing:
 def find_standing(
     limits: AccountLimits, limiter: RateLimiter, reports: Reports, owner: AccountOwner, address: str
 ) -> Standing:
-    """Return what holds for a caller now. Nothing is counted. Raises DatabaseUnavailable."""
+    """Return the limits that apply to a caller now, without counting anything. Raises DatabaseUnavailable."""
     budgets = [
         limit
         for limit in limits.spending(owner, address)
@@ -40,7 +40,7 @@ def find_standing(
     ]
     return Standing(
         reports.remaining(budgets),
-        limiter.look(limits.request_rates(owner, address)),
-        TokenRateLimit(limiter, limits.token_rates(owner, address)).look(),
+        limiter.read_quotas(limits.request_rates(owner, address)),
+        TokenRateLimit(limiter, limits.token_rates(owner, address)).read_quotas(),
         limits.concurrent_streams(owner, address),
     )

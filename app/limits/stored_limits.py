@@ -1,7 +1,7 @@
-"""Keep the limits of single accounts in the database, with a copy in each process that is at most a second old.
+"""StoredLimits: stores the limits of single accounts in the database, with a copy in each process that is refreshed each second.
 
-A request reads the copy: no statement of its own. Once a second one request asks the database for the version of the
-limits, and if that has changed, for the limits that have.
+Requests read the copy, without a database statement. Once a second one request reads the version of the limits, and if it
+has changed, the changed limits.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.connections.sql import Where, write_upsert
 from app.storage.database.database import Database, DatabaseUnavailable
 
-LOOK_EVERY_S = 1.0
-"""How old the copy of a process may be."""
+REFRESH_INTERVAL_S = 1.0
+"""The maximum age of a process's copy."""
 
-_LOOK_S = 0.5
+_REFRESH_TIMEOUT_S = 0.5
 _ALL = 2**62
 _VERSION = "SELECT version FROM limit_versions"
 _CHANGED = "SELECT * FROM account_limits WHERE version > ?"
@@ -36,7 +36,7 @@ _COUNT_UP = """
 INSERT INTO limit_versions (name, version) VALUES ('limits', 1)
 ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1
 """
-# What an account has spent before it had a budget, if it was not counted for another one then.
+# Add what an account spent before it had a budget, unless its account in the ledger has counted it already.
 _CATCH_UP = """
 INSERT INTO accounts (key, period, spent_micro_usd, spent_tokens) VALUES (?, ?, ?, ?)
 ON CONFLICT (key, period) DO UPDATE SET
@@ -49,39 +49,39 @@ ON CONFLICT (key, period) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True)
 class StoredLimit:
-    """An account that has limits of its own, and these."""
+    """An account and its own limits."""
 
     account: AccountName
     limits: OwnLimits
 
 
 class StoredLimits:
-    """Reads and changes the limits of single accounts. What changes them raises DatabaseUnavailable, what reads too."""
+    """Reads and changes the limits of single accounts. All methods except `current()` may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database, reports: Reports, window: Window) -> None:
-        """Make it. `window` is that of all budgets."""
+        """Create it with the window of all budgets."""
         self._database = database
         self._reports = reports
         self._window = window
         self._copy: dict[str, OwnLimits] = {}
         self._version = 0
-        self._look_at = float("-inf")
+        self._refresh_at = float("-inf")
 
     def current(self) -> Mapping[str, OwnLimits]:
-        """Return the limits of all accounts that have some, by account, as they were at most a second ago.
+        """Return the own limits of all accounts by account, at most a second old.
 
-        While the database does not answer they stay as they were.
+        While the database is unavailable, the last known limits apply.
         """
         at = clock.ticks()
-        if at >= self._look_at:
-            self._look_at = at + LOOK_EVERY_S  # first, so that no other request looks too
+        if at >= self._refresh_at:
+            self._refresh_at = at + REFRESH_INTERVAL_S  # set first, so that no other request refreshes as well
             with suppress(DatabaseUnavailable):
                 self.refresh()
         return self._copy
 
     def refresh(self) -> None:
-        """Bring the copy up to date."""
-        with self._database.read_transaction(_LOOK_S) as connection:
+        """Update the copy from the database."""
+        with self._database.read_transaction(_REFRESH_TIMEOUT_S) as connection:
             version = connection.fetch_value(_VERSION) or 0
             if version == self._version:
                 return
@@ -95,14 +95,14 @@ class StoredLimits:
         self._version = version
 
     def list_all(
-        self, tenant: str | None = None, *, after: str = "", most: int | None = None
+        self, tenant: str | None = None, *, after: str = "", max_count: int | None = None
     ) -> list[StoredLimit]:
-        """Return the accounts that have limits of their own, ordered by name.
+        """Return the accounts that have their own limits, ordered by name.
 
         Args:
-            tenant: only those of this tenant.
-            after: only those after the account of this name.
-            most: at most so many.
+            tenant: only accounts of this tenant.
+            after: only accounts after the one with this name.
+            max_count: the maximum number of accounts.
         """
         where = Where({"tenant": tenant})
         where.add(_HAS_SOME)
@@ -110,38 +110,38 @@ class StoredLimits:
             where.add("account > ?", after)
         query = f"SELECT * FROM account_limits {where} ORDER BY account LIMIT ?"  # noqa: S608 - its values are bound
         with self._database.read_transaction() as connection:
-            rows = connection.fetch_rows(query, (*where.values, _ALL if most is None else most))
+            rows = connection.fetch_rows(query, (*where.values, _ALL if max_count is None else max_count))
         return [StoredLimit(AccountName.parse(row["account"], row["tenant"]), _read_limits(row)) for row in rows]
 
     def get(self, account: AccountName) -> OwnLimits:
-        """Return the limits that an account has of its own."""
+        """Return an account's own limits."""
         with self._database.read_transaction() as connection:
             return _get(connection, account)
 
     def set(self, account: AccountName, limits: OwnLimits, *, by: Actor) -> None:
-        """Replace all limits that an account has of its own.
+        """Replace all of an account's own limits.
 
-        A first budget counts what the user or tenant has spent in this period before it. What a key has spent is
-        counted from its first budget on.
+        The first budget of a user or tenant includes what they spent earlier in this period. For a key, spending counts
+        only from its first budget on.
         """
         self._set(account, limits, self._find_spent(account) if limits.has_budget else None, by=by)
 
     def clear(self, account: AccountName, *, by: Actor) -> None:
-        """Give an account the limits of the settings again."""
+        """Remove an account's own limits, so that those of the settings apply."""
         self.set(account, OwnLimits(), by=by)
 
     def rotate_key(self, keys: ApiKeys, key_id: str, *, grace_s: int, by: Actor) -> NewKey:
-        """Replace a key by a new one with the same limits, which has spent what the old one has.
+        """Replace a key with a new one that has the same limits and the same spending.
 
-        While both are valid, each has for itself what is left.
+        While both keys are valid, each can spend the remaining budget separately.
 
         Raises:
-            InvalidKeyRequest: there is no such key, or it is not active.
+            InvalidKeyRequest: the key does not exist, or is not active.
         """
         new = keys.rotate(key_id, grace_s=grace_s, by=by)
         old, replacing = (AccountName("key", new.key.tenant, each) for each in (key_id, new.key.id))
         if limits := self.get(old):
-            # Nobody knows the new key yet, so it cannot be used without its limits.
+            # The new key has not been returned yet, so it cannot be used before it has its limits.
             spent = self._reports.remaining([Limit(old.text, self._window)])[0]
             self._set(
                 replacing, limits, self._catch_up(replacing, spent.spent_micro_usd, spent.spent_tokens), by=by
@@ -151,7 +151,7 @@ class StoredLimits:
     def _set(self, account: AccountName, limits: OwnLimits, spent: tuple[Any, ...] | None, *, by: Actor) -> None:
         with self._database.transaction() as connection:
             before = _get(connection, account)
-            connection.execute(_COUNT_UP)  # and not RETURNING, which needs SQLite 3.35
+            connection.execute(_COUNT_UP)  # without RETURNING, which needs SQLite 3.35
             version = connection.fetch_value(_VERSION)
             values = {"tenant": account.tenant, "version": version, **limits.to_texts()}
             connection.execute(*write_upsert("account_limits", {"account": account.text}, values))
@@ -165,7 +165,7 @@ class StoredLimits:
                 tenant=account.tenant,
                 details=_describe_change(before.to_texts(), limits.to_texts()),
             )
-        self._look_at = float("-inf")  # this process knows at once
+        self._refresh_at = float("-inf")  # this process refreshes its copy at once
 
     def _find_spent(self, account: AccountName) -> tuple[Any, ...] | None:
         if account.kind == "key":
@@ -195,5 +195,5 @@ def _read_limits(row: Mapping[str, Any]) -> OwnLimits:
 def _describe_change(
     before: Mapping[str, str | None], after: Mapping[str, str | None]
 ) -> dict[str, Sequence[str | None]]:
-    """Return [old, new] of each limit that has changed."""
+    """Return [old, new] for each changed limit."""
     return {name: [before[name], after[name]] for name in after if before[name] != after[name]}

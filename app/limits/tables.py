@@ -1,4 +1,4 @@
-"""The tables of limits that single accounts have instead of those of the settings."""
+"""The tables of the limits of single accounts, which override those of the settings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from sqlalchemy import BigInteger, Column, Index, Table, Text
 
 from app.storage.database.metadata import metadata
 
-# Each limit is a text as in the settings, 'none' for no limit, '0' for nothing at all; null is what the settings say. A
-# row without any limit stays, so that other processes notice that its limits are gone.
+# Each limit is a text as in the settings, 'none' for no limit, '0' for nothing at all, or null for the limit of the settings.
+# A row without any limit is not deleted, so that other processes notice the change.
 account_limits = Table(
     "account_limits",
     metadata,
@@ -23,7 +23,7 @@ account_limits = Table(
     sqlite_with_rowid=False,
 )
 
-# One row, counted up by each change. Who changes limits holds its lock until the end, so that versions are in order.
+# One row, whose version each change increments. A change locks the row until its transaction ends, so versions are in order.
 limit_versions = Table(
     "limit_versions",
     metadata,

@@ -1,4 +1,4 @@
-"""Reserve the tokens of one call in the token rate limits of its accounts, and release those that it did not use."""
+"""TokenRateLimit: reserves the tokens of one call in the rate limits of its accounts, and releases the unused ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PREFIX = "tokens:"
 
 
 class TokenRateLimit:
-    """The tokens of one call: their maximum is counted before each attempt, the unused part is released at the end."""
+    """The tokens of one call: the maximum is counted before each attempt, and the unused part is released at the end."""
 
     def __init__(self, limiter: RateLimiter, rates: Mapping[str, Rate]) -> None:
         """Create it from the rate limit of each account."""
@@ -25,7 +25,7 @@ class TokenRateLimit:
 
     @classmethod
     def load(cls, limiter: RateLimiter, dump: bytes) -> TokenRateLimit:
-        """Return that of another process, by its dump()."""
+        """Restore the limit of another process from its dump()."""
         rates, reserved = orjson.loads(dump)
         loaded = cls(limiter, {})
         loaded._rates = {key: Rate(*rate) for key, rate in rates.items()}
@@ -33,15 +33,15 @@ class TokenRateLimit:
         return loaded
 
     def dump(self) -> bytes:
-        """Return what is reserved, in case that this process is killed; empty if nothing is."""
+        """Return the reservations as bytes, in case this process is killed; empty if there are none."""
         if not self._reserved:
             return b""
         rates = {key: (rate.amount, rate.window_s) for key, rate in self._rates.items()}
         return orjson.dumps([rates, self._reserved])
 
-    def look(self) -> dict[str, Quota]:
-        """Return what each account has left."""
-        return {key.removeprefix(_PREFIX): quota for key, quota in self._limiter.look(self._rates).items()}
+    def read_quotas(self) -> dict[str, Quota]:
+        """Return the remaining quota of each account."""
+        return {key.removeprefix(_PREFIX): quota for key, quota in self._limiter.read_quotas(self._rates).items()}
 
     def reserve(self, tokens: int) -> None:
         """Count the maximum number of tokens of an attempt.
@@ -57,17 +57,17 @@ class TokenRateLimit:
         except RateLimited as refusal:
             self.quota = refusal.quota
             if tokens > refusal.quota.limit:
-                sentence = "This request may use more tokens than are allowed in so short a time."
+                sentence = "This request may use more tokens than the rate limit allows."
             else:
-                sentence = "Too many tokens were used in a short time."
+                sentence = "Too many tokens in a short time."
             raise RateLimited(refusal.quota, sentence) from None
         self._reserved.append((at, tokens))
 
     def release_unused(self, used: int) -> None:
-        """Release what was reserved beyond `used`. Tokens reserved earlier count as used first."""
+        """Release the reserved tokens beyond `used`. The tokens that were reserved first count as used first."""
         for at, tokens in self._reserved:
             unused = max(0, tokens - used)
             used -= tokens - unused
             if unused:
-                self._limiter.give_back(self._rates, unused, taken_at=at)
+                self._limiter.release(self._rates, unused, taken_at=at)
         self._reserved.clear()

@@ -3,20 +3,20 @@
 - `service.py`: `OpenAIService`, one public method for each operation
 - `chat_call.py`: `ChatCall`, the input of a call
 - `results.py`: the results, and `CallRecord`, the metadata of a call
-- `context.py`: `CallContext`, what the service needs to know of its caller
+- `context.py`: `CallContext`, the interface to the caller: its client's connection, its budget, its tenant
 - `errors.py`: the errors of upstream calls
 - `call_recording.py`: passes the record of each call to the listeners, one of which writes its log line
-- `cache.py`: a cache that each tenant has its own part of
-- `owner_faults.py`: tells the owner what only the owner can mend
-- `key_check.py`: asks the upstream whether it takes each key, and which models it has
+- `cache.py`: a cache of results, separate for each tenant
+- `owner_faults.py`: logs faults that only the site's owner can fix, such as a revoked key
+- `key_check.py`: checks that the upstream accepts each key, and lists its models
 - `chat/`: trimming, moderation and caching of conversations, and reading complete answers
-- `resilience/`: fallback, retry, circuit breaker, and reading answers whose clients have left
+- `resilience/`: fallback, retry, circuit breaker, and draining answers whose clients have disconnected
 - `transport/`: requests, the SDK's client and its errors
-- `responses/`: the exchange over /responses, translated from and to that over /chat/completions
-- `streaming/`: from the bytes of a stream to `Events`
+- `responses/`: translates chat completions to requests for /responses, and its answers back
+- `streaming/`: parses the bytes of a stream into `Events`
 - `tools/`: server tools, and the loop of models and tools
-- `structured/`: values that match a JSON schema
-- `embeddings/`: vectors, and their cache
+- `structured/`: answers that match a JSON schema
+- `embeddings/`: vectors and their cache
 - `batches/`: OpenAI's Batch API
 """
 

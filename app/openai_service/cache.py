@@ -1,4 +1,4 @@
-"""A cache of upstream results, separate for each tenant, so that the same result is not paid for twice."""
+"""A cache of upstream results, separate for each tenant, so that the same result is billed only once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_USAGE = Usage(
 )
 """The usage of a cached answer."""
 
-# Part of each key. Change it with the format of the values.
+# Part of each key. Increment it when the format of the values changes.
 _FORMAT = 1
 _CHECKSUM_BYTES = 4
 
@@ -29,7 +29,7 @@ class CacheStore(Protocol):
     """The store of a cache. Its methods never raise; its values may be lost or damaged at any time."""
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those keys that have one."""
+        """Return the stored values by key, without the keys that have none."""
 
     def write(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
         """Store values for `ttl_s` seconds."""
@@ -38,12 +38,12 @@ class CacheStore(Protocol):
 class Cache:
     """A cache of one kind of values, with at most `entries` for each tenant.
 
-    Each key has one slot, which it overwrites. So the size is bounded without an index or eviction; of the keys that
-    share a slot, the last one written is cached.
+    A key's hash selects one slot. Keys that share a slot overwrite each other, so the size is bounded without an index
+    or eviction.
     """
 
     def __init__(self, store: CacheStore | None, upstream: Upstream, kind: str, settings: CacheSettings) -> None:
-        """Prepare a cache. Without a store or entries nothing is cached."""
+        """Create a cache, which caches nothing if there is no store or `settings.entries` is 0."""
         self._store = store
         self._kind = kind
         self._entries = settings.entries
@@ -56,7 +56,7 @@ class Cache:
         return self._store is not None and self._entries > 0
 
     def key(self, *parts: Any) -> bytes:
-        """Return the key of a request, whose parts are given as JSON values."""
+        """Return the cache key of a request, from its parts as JSON values."""
         return hashlib.sha256(orjson.dumps([_FORMAT, self._kind, *self._upstream, *parts])).digest()
 
     def read(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, memoryview]:

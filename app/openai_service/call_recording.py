@@ -1,4 +1,4 @@
-"""One CallRecord for each call, passed to the listeners exactly once, however the call ends; and the log line of it."""
+"""Passes the CallRecord of each call to the listeners exactly once, however the call ends, and writes its log line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _refused_lines = LogBound()
 
 
 class CallRecording:
-    """A context manager around one call. An exception that leaves it determines the outcome."""
+    """A context manager that records one call. An exception raised in its block determines the outcome."""
 
     def __init__(self, record: CallRecord, listeners: Sequence[Listener]) -> None:
         self.record = record
@@ -33,16 +33,16 @@ class CallRecording:
         self._is_handed_over = False
 
     def elapsed_ms(self) -> float:
-        """Return the time since the call began."""
+        """Return the milliseconds since the call began."""
         return (time.perf_counter() - self._started) * 1000
 
     def note_first_token(self, model: str) -> None:
-        """Record the time of a stream's first token, and the model that answers."""
+        """Record the time to a stream's first token, and the model that answers."""
         self.record.first_token_ms = self.elapsed_ms()
         self.record.model = model or self.record.model
 
     def use_cached(self, model: str) -> None:
-        """Record that the answer is a cached one and costs nothing. Raises what `reserve_nothing()` raises."""
+        """Record that the answer comes from the cache, at no cost. Raises what `reserve_nothing()` raises."""
         try:
             self.record.caller.reserve_nothing(self.record.model)
         except Exception:
@@ -58,14 +58,14 @@ class CallRecording:
         return self._is_decided
 
     def complete(self, *, finish_reason: str | None) -> None:
-        """Record that the answer is complete. The outcome stays if the client left before."""
+        """Record that the answer is complete. If the client has disconnected already, the outcome stays `client_gone`."""
         if not self._is_decided:
             self._is_decided = True
             self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
 
     def fail(self, error: BaseException) -> None:
-        """Record why the answer is not complete; only the first reason counts."""
+        """Record why the answer is incomplete. Only the first error counts."""
         if self._is_decided:
             return
         self._is_decided = True
@@ -77,7 +77,7 @@ class CallRecording:
             record.upstream_request_id = error.upstream_request_id or record.upstream_request_id
 
     def finish(self) -> None:
-        """Pass the record to the listeners; only the first time."""
+        """Pass the record to the listeners. Further calls do nothing."""
         if self._is_finished:
             return
         self._is_finished = True
@@ -90,7 +90,7 @@ class CallRecording:
                 log.exception("call.listener_failed", extra={"request_id": self.record.request_id})
 
     def hand_over(self, adopt: Callable[[], bool]) -> bool:
-        """Leave it to another thread to finish the record, if `adopt` starts one. Return whether it did."""
+        """Let another thread finish the record if `adopt` starts one. Return whether it did."""
         self._is_handed_over = True
         self._is_handed_over = adopt()
         return self._is_handed_over
@@ -108,7 +108,7 @@ class CallRecording:
 
 
 def _find_outcome(error: BaseException, *, is_refused: bool) -> str:
-    if isinstance(error, GeneratorExit):  # the reader of the stream has closed it
+    if isinstance(error, GeneratorExit):  # the consumer closed the stream
         error = CallerGone()
     if isinstance(error, Problem) and error.outcome:
         return error.outcome
@@ -118,10 +118,10 @@ def _find_outcome(error: BaseException, *, is_refused: bool) -> str:
 
 
 def log_call(record: CallRecord) -> None:
-    """Write the log line of a call; a listener."""
+    """Write the log line of a call. A listener of `CallRecording`."""
     if not call_log.isEnabledFor(logging.INFO):
         return
-    # What a caller can repeat at no cost must not flood the log.
+    # Refused calls cost the caller nothing, so their number must not flood the log.
     left_out = _refused_lines.admit(record.outcome) if record.outcome == "not_admitted" else 0
     if left_out is None:
         return

@@ -1,4 +1,4 @@
-"""The service's input: a conversation to be answered."""
+"""ChatCall, the service's input: a conversation to answer."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from app.openai_service.tools.tool import ServerTool
 
 @frozen()
 class ChatCall:
-    """A conversation to be answered, in OpenAI's format.
+    """A conversation to answer, in OpenAI's format.
 
     Attributes:
         operation: chat, vision or structured.
         messages: the turns, in OpenAI's format.
-        request_id: of the HTTP request.
+        request_id: the id of the HTTP request.
         model: None for the operation's default.
-        max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
+        max_tokens: the maximum for the answer; None for the site's. A number above the site's is lowered to it.
         reasoning_effort, verbosity, service_tier: None for the site's default, or else the model's.
         stop: up to four texts at which the answer ends.
-        top_p, seed, frequency_penalty, presence_penalty, logit_bias: as OpenAI has them.
-        tools: functions and others that the client runs.
-        has_computer: whether a computer is among them, or was used before.
+        top_p, seed, frequency_penalty, presence_penalty, logit_bias: OpenAI's parameters of these names.
+        tools: functions and other tools that the client runs.
+        has_computer: whether `tools` or an earlier turn contains the computer tool.
         parallel_tool_calls: whether the model may call several tools at once.
         ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
-        model_is_pinned: whether the site chose the model, which then need not be offered to callers.
+        model_is_pinned: whether the site chose the model. Such a model need not be among those offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
-        hosted: tools that run at OpenAI, beside `tools`.
-        server_tools: functions that are run here, instead of `tools`.
-        prompt_version: tells apart the texts of the site that conversations begin with.
-        is_one_shot: whether the client will hardly continue the conversation.
-        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
+        hosted: tools that run at OpenAI, in addition to `tools`.
+        server_tools: functions that run on this server, instead of `tools`.
+        prompt_version: identifies the site's own text at the beginning of the conversation.
+        is_one_shot: whether the conversation is not expected to continue.
+        adjusted: the caller's parameters that were changed already, such as {"detail": "low"}.
     """
 
     operation: str

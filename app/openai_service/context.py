@@ -1,4 +1,4 @@
-"""What the service needs to know of its caller: who waits for a call, and who pays."""
+"""CallContext: the service's interface to its caller, with the client's connection, the budget and the tenant."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 
 class Pseudonym(Protocol):
-    """A user as the upstream knows them: by keyed hashes only."""
+    """The keyed hashes that identify a user to the upstream."""
 
     @property
     def safety_identifier(self) -> str:
         """The same for every request of the user."""
 
     def cache_key(self, prompt_version: str) -> str:
-        """Return the part of the upstream's prompt cache that the user's conversations with a prompt share."""
+        """Return the `prompt_cache_key` that all conversations of the user with one prompt share."""
 
 
 class CallContext(Protocol):
-    """The caller of the service: whether its client is still connected, and whether it can pay."""
+    """The caller of the service: its client's connection, its limits and its budget."""
 
     @property
     def elapsed_s(self) -> float:
-        """The part of the request's time that had passed before the call, such as for receiving its body."""
+        """The part of the request's time that had passed before the call, for example to receive its body."""
 
     @property
     def tick_s(self) -> float:
-        """The longest time between two of its checks, if it is shorter than the service's; else 0."""
+        """The maximum time between two calls of `check()`; 0 for the service's default."""
 
     @property
     def max_tokens(self) -> int | None:
@@ -39,50 +39,50 @@ class CallContext(Protocol):
 
     @property
     def tenant(self) -> str:
-        """The tenant, whose cached answers it shares."""
+        """The tenant. Callers of one tenant share cached answers."""
 
     @property
     def user(self) -> str:
-        """Whose requests count together when the model fails at them; "" if that is unknown."""
+        """The user to whom failures and retries are attributed; "" if unknown."""
 
     @property
     def pseudonym(self) -> Pseudonym | None:
-        """The user as the upstream knows them; None if that is unknown."""
+        """The hashes that identify the user to the upstream; None if the user is unknown."""
 
     @property
     def traceparent(self) -> str:
-        """What tells the upstream which trace a call belongs to, if an attempt's watcher says nothing else; or empty."""
+        """The `traceparent` header for the upstream, unless an attempt's watcher sets another one; may be empty."""
 
     @property
     def sees_cache(self) -> bool:
-        """Whether it may see how much of any prompt was in the upstream's cache, as the site itself may."""
+        """Whether the caller may see how many tokens of its input were in the upstream's prompt cache."""
 
     def check(self) -> None:
-        """Raise CallerGone if the client has disconnected. Called at each tick; any error ends the call."""
+        """Raise CallerGone if the client has disconnected. It is called at each tick; any error ends the call."""
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:
-        """Reserve what an attempt may cost, or raise an error to refuse it.
+        """Reserve the maximum cost of an attempt, or raise an error to refuse it.
 
         Args:
-            model: to call.
-            request: to send, with the record of the attempts before.
+            model: the model to call.
+            request: the request to send, with the record of the earlier attempts.
 
         Returns:
-            what is to be told of each step of the attempt, if anything is.
+            a watcher to call after each step of the attempt, or None.
         """
 
     def reserve_nothing(self, model: str) -> None:
-        """Admit a call that needs no attempt, as the answer is cached, or raise an error to refuse it."""
+        """Admit a call that needs no attempt because its answer is cached, or raise an error to refuse it."""
 
     def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
-        """Return what is to be told of each step of an attempt that costs nothing, if anything is."""
+        """Return a watcher to call after each step of an attempt that costs nothing, or None."""
 
     def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
-        """Note that a server tool has run until now, for how long, and which kind of error it ended with, if any."""
+        """Record that a server tool has just ended: its duration, and the kind of its error, if any."""
 
 
 class NullContext:
-    """A caller that always waits and pays nothing."""
+    """A caller that never disconnects and is charged nothing."""
 
     elapsed_s = 0.0
     tick_s = 0.0
@@ -99,20 +99,20 @@ class NullContext:
         """Do nothing."""
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:
-        """Reserve nothing, and watch nothing."""
+        """Reserve nothing, and return no watcher."""
 
     def reserve_nothing(self, model: str) -> None:
         """Admit the call."""
 
     def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
-        """Watch nothing."""
+        """Return no watcher."""
 
     def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
         """Do nothing."""
 
 
 class FreeContext(NullContext):
-    """The caller of a request that costs nothing, beside a call that pays: it is part of the same trace."""
+    """The caller of a free request that belongs to a billed call, such as moderation. Both are in one trace."""
 
     def __init__(self, payer: CallContext) -> None:
         super().__init__(payer.user)
@@ -120,5 +120,5 @@ class FreeContext(NullContext):
         self._payer = payer
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:  # noqa: ARG002
-        """Reserve nothing; watch as the payer does."""
+        """Reserve nothing, and return the payer's watcher for free attempts."""
         return self._payer.watch_free_attempt(request.record.operation)

@@ -1,4 +1,4 @@
-"""Errors of upstream calls. None contains text from the upstream.
+"""Errors of upstream calls. None of them contains text from the upstream.
 
 ModelNotOffered              nothing was sent
 BatchesNotOffered            the upstream has no Batch API
@@ -41,13 +41,13 @@ QUOTA_CODES = frozenset(
         "account_deactivated",
     }
 )
-"""Of an account that can pay for nothing: no wait mends it, and no other model."""
+"""The codes of an account without quota or credit: neither a retry nor another model helps."""
 
 MODEL_GONE_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
-"""Of a model that the upstream does not have, or no longer, or not for this key."""
+"""The codes of a model that the upstream does not have, no longer has, or does not offer to this key."""
 
 LARGER_THAN_RATE = "larger_than_rate"
-"""Our own code of such a request: the upstream's is that of any exceeded rate."""
+"""Our own code for LargerThanRate: the upstream uses the code of any exceeded rate limit."""
 
 
 class ModelNotOffered(Problem):
@@ -72,7 +72,7 @@ class CallerGone(Problem):
 
     status = 499
     code = "client_gone"
-    sentence = "The caller has left."
+    sentence = "The client has disconnected."
     outcome = "client_gone"
 
 
@@ -83,18 +83,18 @@ class UpstreamError(Problem):
         upstream_status: the upstream's HTTP status, or that of an error inside a 200; None if there is neither.
         upstream_code: the upstream's code of the error, or the kind of failure if there was no response.
         upstream_retry_after_s: the upstream's Retry-After.
-        upstream_request_id: for a support case with the upstream.
+        upstream_request_id: the upstream's id of the request, for its support.
         param: the upstream's name of the parameter at fault, if it gave one.
-        is_unknown_param: whether the upstream does not know that parameter, by its sentence.
-        exclusive_params: two parameters of which the upstream takes one.
-        asks_for_responses: whether it serves the model on /responses only.
-        is_missing_route: whether there is no such route, rather than no such model.
-        supported_values: the values of that parameter that the upstream accepts, by its sentence.
-        needs_no_reasoning: whether the upstream takes tools at the effort "none" only.
+        is_unknown_param: whether the upstream's message says that it does not know that parameter.
+        exclusive_params: two parameters of which the upstream accepts only one.
+        requires_responses: whether the upstream serves the model on /responses only.
+        is_missing_route: whether the route does not exist, rather than the model.
+        supported_values: the values of that parameter that the upstream accepts, from its message.
+        needs_no_reasoning: whether the upstream accepts tools only with the effort "none".
         was_sent: whether the request may have reached the upstream.
-        should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
-        paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
-        is_given_up: whether the upstream itself says that it failed at the answer; then it is asked for again.
+        should_retry: whether a retry can help, from the upstream's header `x-should-retry`; None without one.
+        billed_usage: the usage of an answer that arrived but cannot be read. It is billed, so it is not retried.
+        is_generation_failure: whether the upstream reports that it failed to generate the answer. That is retried.
     """
 
     status = 502
@@ -122,26 +122,26 @@ class UpstreamError(Problem):
         self.param = param
         self.is_unknown_param = False
         self.exclusive_params: tuple[str, ...] = ()
-        self.asks_for_responses = False
+        self.requires_responses = False
         self.is_missing_route = False
-        self.is_given_up = False
+        self.is_generation_failure = False
         self.supported_values: tuple[str, ...] = ()
         self.needs_no_reasoning = False
         self.should_retry = should_retry
         self.was_sent = True
-        self.paid: Usage | None = None
+        self.billed_usage: Usage | None = None
         if self.passes_on_wait and retry_after_s is not None:
             self.retry_after_s = retry_after_s
 
-    def paid_for(self, usage: Usage | None) -> Self:
-        """Note the usage of the answer, if it tells any, and return this error."""
+    def with_billed_usage(self, usage: Usage | None) -> Self:
+        """Set the usage of the answer, if it reports any, and return this error."""
         if usage is not None and (usage.prompt_tokens or usage.completion_tokens):
-            self.paid = usage
+            self.billed_usage = usage
         return self
 
     @property
     def may_be_billed(self) -> bool:
-        """Whether the upstream may have worked on the request: it was sent, and no refusal came back."""
+        """Whether the upstream may have processed the request: it was sent, and no error response arrived."""
         return self.was_sent and self.upstream_status is None
 
 
@@ -155,13 +155,13 @@ class UpstreamRejected(UpstreamError):
 
 
 class ParameterRejected(UpstreamRejected):
-    """The model does not accept the value of a field; the sentence begins with its name."""
+    """The model does not accept the value of a field; the sentence begins with the field's name."""
 
     sentence = "the model does not accept this value."
 
 
 class UserBlocked(UpstreamRejected):
-    """The upstream has blocked this user, whom it knows by a hash (`safety_identifier`). Others are not affected."""
+    """The upstream has blocked this user, identified by a hash (`safety_identifier`). Other users are not affected."""
 
     status = 403
     code = "forbidden"
@@ -172,19 +172,19 @@ class ContextLengthExceeded(UpstreamRejected):
     """The conversation is longer than the model's context window."""
 
     code = "context_length_exceeded"
-    sentence = "The conversation is longer than the model can take."
+    sentence = "The conversation is longer than the model's context window."
 
-    def tell_sizes(self, limit: int | None, size: int | None) -> None:
-        """Add the numbers of tokens to the sentence, as far as they are known."""
+    def add_sizes(self, limit: int | None, size: int | None) -> None:
+        """Add the known numbers of tokens to the sentence."""
         if limit is not None:
-            told = f"at most {limit:,} tokens" if size is None else f"{size:,} of at most {limit:,} tokens"
-            self.sentence = f"{type(self).sentence.removesuffix('.')}: {told}."
+            sizes = f"at most {limit:,} tokens" if size is None else f"{size:,} of at most {limit:,} tokens"
+            self.sentence = f"{type(self).sentence.removesuffix('.')}: {sizes}."
 
 
 class InputTooLong(ContextLengthExceeded):
     """The last turn alone is longer than `MAX_INPUT_TOKENS`, or than the model's context window."""
 
-    sentence = "The input is longer than this site takes, even without its earlier turns."
+    sentence = "The input is longer than this site accepts, even without the earlier turns."
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,9 +192,9 @@ class InputTooLong(ContextLengthExceeded):
 
 
 class LargerThanRate(ContextLengthExceeded):
-    """The request alone needs more tokens than the site's account has a minute; no wait mends it."""
+    """The request alone needs more tokens than the upstream allows the site's account per minute. A retry cannot help."""
 
-    sentence = "The request is longer than the model can take from this site."
+    sentence = "The request needs more tokens than this site may use in a minute."
 
 
 class UnsupportedSchema(UpstreamRejected):
@@ -217,11 +217,11 @@ class BodyTooLarge(UpstreamRejected):
 
     status = 413
     code = "body_too_large"
-    sentence = "The request is larger than the model takes."
+    sentence = "The request is larger than the model accepts."
 
 
 class ContentFiltered(UpstreamRejected):
-    """The site's moderation or the upstream's content filter stopped the request, or the answer."""
+    """The site's moderation or the upstream's content filter stopped the request or its answer."""
 
     status = 422
     code = "content_filter"
@@ -258,11 +258,11 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class UpstreamFailed(UpstreamUnavailable):
-    """The upstream gave an error, or no usable answer."""
+    """The upstream answered with an error, or with no usable answer."""
 
 
 class UpstreamTruncated(UpstreamFailed):
-    """The upstream stopped before the end of its answer; most often as an event inside a stream."""
+    """The upstream stopped before the end of its answer. It mostly happens inside a stream, as an event."""
 
     code = "upstream_truncated"
     sentence = "The model's answer stopped before its end."
@@ -288,11 +288,11 @@ class UpstreamTimeout(UpstreamUnavailable):
 
 
 class CircuitOpen(UpstreamUnavailable):
-    """Each model failed too often in a row, so that none is called for a moment."""
+    """Every model failed too often in a row, so its circuit is open: no model is called until a cooldown has passed."""
 
     status = 503
     code = "circuit_open"
-    sentence = "The model has failed too often; it is not called for a moment."
+    sentence = "The model has failed too often; try again shortly."
     outcome = "circuit_open"
 
     def __init__(self, *, retry_after_s: float) -> None:

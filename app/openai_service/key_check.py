@@ -1,4 +1,4 @@
-"""Ask the upstream whether it takes each key, and which models it has, with requests that cost nothing."""
+"""Checks that the upstream accepts each key, and lists its models, with requests that cost nothing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeyAnswer:
-    """What the upstream said to one key.
+class KeyCheck:
+    """The result of checking one key.
 
     Attributes:
-        number: of the key, from 1 on.
-        error: why it did not answer with its models; None if it did.
-        is_list: whether the answer is a list of models, rather than a page.
-        models: their names.
-        can_chat: without such a list, whether there is a route for chats that takes the key; None if it was not tried.
-        missing_path: without such a list, what has to be added to the base URL to get one.
-        clock_ahead_s: how far our clock is ahead of the upstream's; None if it does not tell the time.
+        number: the key's position in the settings, from 1.
+        error: why the upstream did not list its models; None if it answered.
+        is_list: whether the answer is a list of models. It may be a web page instead.
+        models: the names of the models.
+        can_chat: if there is no list, whether the chat route accepts the key; None if that was not tried.
+        missing_path: if there is no list, the path to add to the base URL to get one.
+        clock_ahead_s: how far our clock is ahead of the upstream's; None if its answer has no valid `Date` header.
     """
 
     number: int
@@ -45,11 +45,9 @@ class KeyAnswer:
     clock_ahead_s: float | None = None
 
 
-def ask_with_each_key(
-    settings: ConnectionSettings, http_client: httpx2.Client | None = None
-) -> Iterator[KeyAnswer]:
-    """Yield the answer to GET /models of each key, in their order."""
-    is_azure = bool(settings.upstream.azure_endpoint)  # whose route of chats has the name of a deployment
+def check_each_key(settings: ConnectionSettings, http_client: httpx2.Client | None = None) -> Iterator[KeyCheck]:
+    """Request GET /models with each key, and yield the results in the order of the keys."""
+    is_azure = bool(settings.upstream.azure_endpoint)  # its chat route contains the name of a deployment
     with build_client(settings, http_client) as first:
         for number, client in enumerate(first.keys.clients, 1):
             error = None
@@ -58,26 +56,26 @@ def ask_with_each_key(
             except UpstreamError as failure:
                 error = failure
                 if error.upstream_status is None:
-                    yield KeyAnswer(number, error)
+                    yield KeyCheck(number, error)
                     continue
             else:
                 ahead_s = _compare_clocks(response.headers.get("date"))
                 models = _read_models(response.content)
                 if models is not None:
-                    yield KeyAnswer(number, is_list=True, models=models, clock_ahead_s=ahead_s)
+                    yield KeyCheck(number, is_list=True, models=models, clock_ahead_s=ahead_s)
                     continue
             can_chat = None if is_azure else _can_chat(client)
             path = "" if is_azure or can_chat else _find_missing_path(client)
-            yield KeyAnswer(number, error, can_chat=can_chat, missing_path=path)
+            yield KeyCheck(number, error, can_chat=can_chat, missing_path=path)
 
 
 def _can_chat(client: BatchClient) -> bool:
-    """Return whether a chat without anything in it is refused for that, and not for the key or the route."""
+    """Return whether an empty chat request is refused because it is empty, not because of the key or the route."""
     try:
         _send(client, "post", "/chat/completions", {})
     except UpstreamError as error:
         return error.upstream_status in (400, 422) and error.upstream_code != "invalid_api_key"
-    return False  # a page, which answers everything
+    return False  # a web server that answers every request
 
 
 def _find_missing_path(client: BatchClient) -> str:
@@ -106,7 +104,7 @@ def _wait(call_state: CallState, send: Callable[[], httpx2.Response]) -> httpx2.
 
 
 def _read_models(content: bytes) -> frozenset[str] | None:
-    """Return the names in a list of models; None if it is none."""
+    """Return the names in a list of models; None if the content is no such list."""
     try:
         return frozenset(str(each["id"]) for each in orjson.loads(content)["data"])
     except (orjson.JSONDecodeError, TypeError, KeyError):

@@ -24,22 +24,22 @@ class Attempt:
     """One attempt with one model, for which its maximum cost was reserved.
 
     Attributes:
-        model: that was requested.
+        model: the requested model.
         served: the model that answered, by the upstream's name.
-        service_tier: that was asked for, then the one that the answer reports.
-        usage: as the upstream reported it, if the answer is complete.
+        service_tier: the requested tier, then the one that the answer reports.
+        usage: the usage that the upstream reported, if the answer is complete.
         billed: yes, no or unknown.
-        hosted_calls: by type, the calls of tools that ran at the upstream, as far as they were seen.
-        received: approximate number of tokens that arrived, unless a whole answer told its usage.
+        hosted_calls: the observed calls of tools that ran at the upstream, by type.
+        received: approximate number of tokens that arrived; not set for a whole answer that reports its usage.
         is_refused: whether its cost could not be reserved, so that nothing was sent.
-        is_streamed: whether the answer is streamed, so that an upstream stops when the connection closes.
+        is_streamed: whether the answer is streamed, so that the upstream stops when the connection closes.
         is_complete: whether the whole answer has arrived.
         sent_at: when the request was sent, in seconds of a monotonic clock, as are the next three.
         first_at, last_at: when the first and the last part of the answer's text arrived.
-        ended_at: when the attempt had failed.
+        ended_at: when the attempt failed.
         failure: the upstream's status and code, if it failed.
-        traceparent: the header that tells the upstream which trace it belongs to, or empty.
-        watch: is told of each step of the attempt, if anybody wants to know.
+        traceparent: the `traceparent` header for the upstream; may be empty.
+        watch: called after each step of the attempt, unless it is None.
     """
 
     model: str
@@ -62,44 +62,44 @@ class Attempt:
 
     @property
     def is_in_flight(self) -> bool:
-        """Whether the upstream may still be working on it."""
+        """Whether the upstream may still be processing the attempt."""
         return self.sent_at is not None and self.ended_at is None and not self.is_complete
 
     def note_sent(self) -> None:
-        """Note that its request is sent now."""
+        """Record that the request is being sent."""
         self.sent_at = monotonic()
-        self._tell()
+        self._notify()
 
     def note_received(self, tokens: float, at: float | None = None) -> None:
-        """Count tokens of text that have arrived: now, or the last of them at that moment."""
+        """Count tokens of text that have arrived, the last of them now or at `at`."""
         self.received += tokens
         self.last_at = monotonic() if at is None else at
         if self.first_at is None:
             self.first_at = self.last_at
-        self._tell()
+        self._notify()
 
     def end(self, *, may_be_billed: bool) -> None:
-        """Note that it has failed."""
+        """Record that the attempt has failed."""
         self.billed = "unknown" if may_be_billed else "no"
         self.ended_at = monotonic()
-        self._tell()
+        self._notify()
 
     def complete(self, usage: Usage | None) -> None:
-        """Note that the whole answer has arrived, and its usage if the upstream reported one."""
+        """Record that the whole answer has arrived, and its usage if the upstream reported one."""
         self.usage = usage
         self.is_complete = True
         if usage is not None and usage.is_reported:
             self.billed = "yes"
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self.watch is not None:
             self.watch(self)
 
     def bound_unseen(self) -> int:
-        """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
+        """Return the maximum number of tokens that were generated but did not arrive: reasoning, and text in transit.
 
-        The request's ceiling is not considered.
+        The request's maximum number of tokens is not considered.
         """
         if self.sent_at is None or self.is_complete:
             return 0
@@ -111,25 +111,25 @@ class CallRecord:
     """The metadata of one call, without any content.
 
     Attributes:
-        request_id: of the HTTP request.
+        request_id: the id of the HTTP request.
         operation: chat, vision, embeddings, structured or moderation.
         model: the requested model, then the one that answered.
         outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, circuit_open,
             not_admitted (the cost could not be reserved), client_gone, interrupted (the server stopped),
             or internal_error (a bug).
-        attempts: number of upstream requests; more than in `attempt_log` if a model refused a parameter.
+        attempts: number of upstream requests; larger than `len(attempt_log)` if a model refused a parameter.
         attempt_log: the attempts, in order.
         models: the models tried, in order.
-        is_cached: whether the answer is a cached one.
-        caller: who waits and pays for the call.
+        is_cached: whether the answer came from the cache.
+        caller: the context of the caller, which is charged for the call.
         adjusted: parameters that were changed, and how: {"temperature": "dropped"}.
         trimmed: number of messages removed from a conversation that was too long.
-        tool_calls: number of calls of server tools, and of those that run at the upstream.
-        usage: of all attempts whose answers are complete.
-        finish_reason: of the answer, by the upstream.
-        has_own_cache: whether no other user shares the part of the upstream's prompt cache that the last attempt used.
-        upstream_status: of the error that ended the call, as is `upstream_code`.
-        upstream_request_id: of the last response.
+        tool_calls: number of calls of server tools and of tools that run at the upstream.
+        usage: the sum over all attempts whose answers are complete.
+        finish_reason: the upstream's finish reason.
+        has_own_cache: whether the last attempt used a part of the upstream's prompt cache that no other user shares.
+        upstream_status, upstream_code: the status and code of the error that ended the call.
+        upstream_request_id: the upstream's id of the last response.
         upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
         waited_ms: time spent waiting between attempts.
         first_token_ms, total_ms: from the start to the first token of a stream, and to the end.
@@ -170,7 +170,7 @@ class CallRecord:
 
     @property
     def is_in_flight(self) -> bool:
-        """Whether the upstream may still be working on an attempt."""
+        """Whether the upstream may still be processing the last attempt."""
         return bool(self.attempt_log) and self.attempt_log[-1].is_in_flight
 
     @property
@@ -179,7 +179,7 @@ class CallRecord:
         return bool(self.attempt_log) and self.attempt_log[-1].is_refused
 
     def note_usage(self, usage: Usage | None) -> None:
-        """Add the usage of the last attempt, whose answer is complete."""
+        """Complete the last attempt, and add its usage to that of the call."""
         attempt = self.attempt_log[-1]
         attempt.complete(usage)
         if attempt.hosted_calls:
@@ -191,14 +191,14 @@ class CallRecord:
 
 @frozen()
 class ChatResult:
-    """A complete answer. If server tools were run, it is the last answer, with the usage of all.
+    """A complete answer. If server tools ran, it is the last answer, with the usage of all rounds.
 
     Attributes:
         refusal: the model's words, if it refused to answer.
-        tool_calls, tool_runs: calls for the client to run, and those of server tools.
-        reasoning_items: what the model wants back in the next turn: see responses/kept_items.py.
-        hosted_items: the calls of tools that ran at the upstream, in the form of /responses.
-        annotations: on the text, in that form as well.
+        tool_calls, tool_runs: calls for the client to run, and runs of server tools.
+        reasoning_items: the reasoning to send back to the model in the next turn: see responses/kept_items.py.
+        hosted_items: the calls of tools that ran at the upstream, in the format of /responses.
+        annotations: the annotations of the text, in that format as well.
     """
 
     text: str
@@ -215,7 +215,7 @@ class ChatResult:
     annotations: Sequence[dict[str, Any]] = ()
 
     def with_usage(self, usage: Usage | None) -> ChatResult:
-        """Return this result with another usage. Not by replace(), which takes a call for each field."""
+        """Return this result with another usage. `dataclasses.replace()` is slower: it makes a call for each field."""
         return ChatResult(
             self.text,
             self.finish_reason,
@@ -248,10 +248,10 @@ class ChatResult:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """Vectors in the order of the inputs, each as JSON text, since most are only passed on.
+    """Vectors in the order of the inputs, each as JSON text, because most of them are only forwarded.
 
     Attributes:
-        cached: number of vectors from the cache, which are not in the usage.
+        cached: number of vectors from the cache, which are not counted in the usage.
     """
 
     vectors: list[VectorJson]
@@ -263,7 +263,7 @@ class EmbeddingResult:
 
 @dataclass(frozen=True, slots=True)
 class StructuredResult:
-    """A value that matches the schema, or any object if there is no schema. The usage includes repairs."""
+    """A value that matches the schema, or any object without a schema. The usage includes a repair."""
 
     data: Any
     finish_reason: str

@@ -1,4 +1,4 @@
-"""The service: one public method for each operation. It knows nothing of Flask, users or the database."""
+"""OpenAIService: one public method for each operation. It does not depend on Flask, users or the database."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
 
-# The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.
+# The maximum time between two ticks. A heartbeat, or the check for a disconnected client, is late by at most this.
 _TICK_S = 1.0
 _NULL_CONTEXT = NullContext()
 
@@ -61,7 +61,7 @@ _NULL_CONTEXT = NullContext()
 class OpenAIService:
     """All operations of the upstream, except batches.
 
-    Each call passes one `CallRecord` to each listener, and may raise what its `CallContext` raises.
+    Each call passes one `CallRecord` to each listener, and propagates the errors of its `CallContext`.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class OpenAIService:
         return {pair: self._sender.breaker.read_state(":".join(pair)) for pair in pairs}
 
     def read_retry_budget(self) -> tuple[int, float]:
-        """Return how many retries of this process count now, and how many may."""
+        """Return this process's number of recent retries, and its maximum."""
         return self._sender.retry_budget.read()
 
     def close(self) -> None:
-        """Stop reading answers whose clients have left."""
+        """Stop draining answers whose clients have disconnected."""
         self._drain_pool.close()
 
     def chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatResult:
-        """Answer a conversation in one piece.
+        """Answer a conversation, and return the complete answer.
 
         Raises:
             ModelNotOffered: the call requests a model that this site does not offer.
@@ -150,12 +150,12 @@ class OpenAIService:
     ) -> StructuredResult:
         """Return a value that matches the JSON schema in the call's `response_format`, or any JSON object.
 
-        If the answer does not match, the model is shown the problem and may repair it once.
+        If the answer does not match, the model gets the problem and one chance to repair it.
 
         Args:
             call: the conversation.
             original: the schema that the value must match, if it is not the one that is sent.
-            caller: who waits and pays.
+            caller: the context of the caller.
 
         Raises:
             SchemaNotUsable: the schema is invalid.
@@ -183,9 +183,9 @@ class OpenAIService:
         as_text: bool = False,
         caller: CallContext = _NULL_CONTEXT,
     ) -> ChatStream:
-        """Stream a value that matches a JSON schema as it grows; as its text, which cannot be repaired, if `as_text`.
+        """Stream a value that matches a JSON schema while it grows. The arguments are those of structured(), and `as_text`.
 
-        The other arguments are those of structured().
+        With `as_text`, the JSON text is streamed instead of parsed values, and cannot be repaired.
 
         Nothing is sent before the stream is iterated. Errors in the answer end the stream with `Failed`.
 
@@ -214,10 +214,10 @@ class OpenAIService:
 
         Args:
             texts: 1 to 2,048 strings, or lists of tokens, each within the model's input limit in tokens.
-            request_id: of the HTTP request.
+            request_id: the id of the HTTP request.
             model: None for EMBEDDING_MODEL.
             dimensions: None for the model's default.
-            caller: who waits and pays.
+            caller: the context of the caller.
 
         Raises:
             ModelNotOffered, UpstreamRejected, UpstreamUnavailable: as chat() does.
@@ -291,7 +291,7 @@ class OpenAIService:
         original: OriginalSchema | None = None,
     ) -> ChatPipeline:
         entry = None
-        # What tools find out is not in the cache key.
+        # The results of tools are not part of the cache key.
         if call.may_be_cached and not call.server_tools and call.hosted is None:
             entry = self._response_cache.entry(request, original.schema if original else None)
         return ChatPipeline(self._moderator, entry, request, recording)

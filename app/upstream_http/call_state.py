@@ -1,7 +1,7 @@
-"""The time limits of one upstream call, and its open connection, as the service passes them to the HTTP client.
+"""CallState: the time limits of one upstream call, and its open connection, passed from the service to the HTTP client.
 
-The SDK is called in between and cannot pass them on. They are in a context variable, of which each thread and each
-greenlet has its own.
+They are passed in a context variable, which is separate for each thread and greenlet, because the SDK between them
+cannot pass them on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ current_call_state: ContextVar[CallState | None] = ContextVar("current_call_stat
 class Tick(Exception):
     """No response began within one tick. The request was sent; run the same call again to continue waiting.
 
-    The SDK wraps only the errors of httpx2, so this one reaches its caller.
+    The SDK wraps only the errors of httpx2, so this exception reaches the SDK's caller.
     """
 
 
@@ -32,17 +32,17 @@ class Tick(Exception):
 class CallState:
     """The time limits of one call, and the connection on which it waits for a response.
 
-    Moments are in seconds of `time.monotonic()`.
+    Times are in seconds of `time.monotonic()`.
 
     Attributes:
         deadline: when the call must have ended, with all its attempts and waits.
-        tick_s: the longest wait before control returns to the caller.
+        tick_s: the maximum wait before control returns to the caller.
         wait_until: when the current wait must have ended; never later than the deadline.
-        next_tick_at: when control returns to the caller, even while data arrives; a tick after the last part, if parts are
-            passed on.
+        next_tick_at: when control returns to the caller, even while data arrives. If parts are relayed, it is one tick
+            after the last one.
         is_abandoned: whether the client has disconnected, so that no further request may be started.
         connection: the connection that waits for its response between two ticks, if any.
-        relaying: how parts of the answer are passed on that arrive while it is waited for, if they are.
+        relaying: how parts that arrive during a wait are relayed to the client; None if they are not.
     """
 
     deadline: float
@@ -65,16 +65,16 @@ class CallState:
         return self.deadline - time.monotonic()
 
     def until_tick_s(self) -> float:
-        """Return the seconds until the tick that follows the last part that was passed on; a whole one if it has passed."""
+        """Return the seconds until the tick after the last relayed part; if it has passed, a whole tick."""
         left_s = self.next_tick_at - time.monotonic()
         return left_s if 0 < left_s < self.tick_s else self.tick_s
 
     def wait_remaining_s(self) -> float:
-        """Return the seconds until the current wait must have ended."""
+        """Return the seconds until the end of the current wait."""
         return self.wait_until - time.monotonic()
 
     def abandon_after(self, seconds: float) -> None:
-        """Mark the call as abandoned by its client, and let it run on for at most `seconds`."""
+        """Mark the call as abandoned by its client, and let it continue for at most `seconds`."""
         self.is_abandoned = True
         self.deadline = min(self.deadline, time.monotonic() + seconds)
         self.wait_until = min(self.wait_until, self.deadline)

@@ -23,17 +23,17 @@ from app.upstream_http.relaying import relay_parts
 from app.upstream_http.spool import SpooledBytes
 
 HEAD = "head"
-"""The extension of a request in which its head may be, from serialize_head(), if somebody had it before."""
+"""The request extension for a head that was serialized in advance by serialize_head()."""
 
-_NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
+_NO_HEADERS = httpx2.Headers()  # httpx2 takes longer for None
 _NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade, UndecodableBody)
 
 
 class UpstreamClient(httpx2.Client):
-    """An `httpx2.Client` for one origin; each request obeys the `current_call_state`."""
+    """An `httpx2.Client` for one origin. Each request obeys the time limits of `current_call_state`."""
 
     def __init__(self, base_url: str, *, connect_timeout_s: float) -> None:
-        # A transport of httpx2's own, which would never be used, costs 40 ms and 2 MiB: a TLS context and httpcore2.
+        # httpx2's own transport would never be used, but costs 40 ms and 2 MiB for a TLS context and httpcore2.
         super().__init__(trust_env=False, transport=httpx2.BaseTransport())
         self._pool = ConnectionPool(httpx2.URL(base_url), connect_timeout_s=connect_timeout_s)
 
@@ -47,15 +47,15 @@ class UpstreamClient(httpx2.Client):
         params: Any = None,
         **form: Any,
     ) -> httpx2.Request:
-        """Build a request without merging anything: the SDK gives the complete URL and all headers.
+        """Build a request without merging client settings: the SDK passes the complete URL and all headers.
 
         Args:
-            method: of HTTP.
-            url: absolute.
-            headers: all of them, except Accept-Encoding, which is added to the list.
+            method: the HTTP method.
+            url: an absolute URL.
+            headers: all headers except Accept-Encoding, which is added to the list.
             content: the body, unless a file is uploaded.
-            params: of the query.
-            form: `data` and `files` of an upload, which is held in memory.
+            params: the query parameters.
+            form: `data` and `files` of an upload, which is read into memory.
         """
         # Decompressing a response would cost more time than receiving its bytes uncompressed.
         headers.append(("Accept-Encoding", "identity"))
@@ -75,8 +75,8 @@ class UpstreamClient(httpx2.Client):
 
         Raises:
             Tick: a tick passed before the head arrived, or the complete response if it is not streamed.
-            httpx2.TimeoutException: the connect timeout passed, or the time that the call's state allows.
-            httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no complete response.
+            httpx2.TimeoutException: the connect timeout or a time limit of the call's state has passed.
+            httpx2.NetworkError, httpx2.RemoteProtocolError: there was no connection, or no complete response.
         """
         call_state = current_call_state.get()
         assert call_state is not None, "every call runs within CallState.run()"
@@ -103,15 +103,15 @@ class UpstreamClient(httpx2.Client):
         return response
 
     def _start(self, request: httpx2.Request, call_state: CallState) -> Connection:
-        """Send on an idle connection, or on a new one if there is none or the upstream had closed it."""
+        """Send on an idle connection, or on a new one if there is none or the upstream has closed it."""
         message = _serialize(request)
         idle = self._pool.take_idle()
         if idle is not None:
             try:
                 return _send_and_await(idle, message, call_state)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                # Of what was sent the upstream may have read all, and bill it, though its answer did not come. Whoever
-                # sends that again has to know. Only a GET may be sent twice: it costs nothing and changes nothing.
+                # The upstream may have read the request, and bill it, although no answer arrived. So the error is raised,
+                # and the caller decides on a retry. Only a GET is sent again here: it costs nothing and changes nothing.
                 is_free = request.method == "GET" and not idle.has_answered
                 if idle.has_sent and not is_free:
                     raise
@@ -124,7 +124,7 @@ class UpstreamClient(httpx2.Client):
 
 
 class _CompleteResponse(httpx2.Response):
-    """A response whose body has been read, without the dozen layers of decoders of `read()`."""
+    """A response whose body has been read already, without the dozen decoder layers of httpx2's `read()`."""
 
     # private API: _content of httpx2.Response; guarded by tests/openai_service/transport/test_prepared_requests.py
 
@@ -142,13 +142,13 @@ class _StreamedResponse(httpx2.Response):
     """A response whose body is read as it arrives."""
 
     def close(self) -> None:
-        """Close the body, which raises no error that httpx2 would have to add the request to."""
+        """Close the body. It raises no errors, so httpx2's wrapper that adds the request to them is not needed."""
         self.is_closed = True
         self.stream.close()  # type: ignore[union-attr]
 
 
 class SpooledResponse(httpx2.Response):
-    """A response whose large body is in a file. Whoever asks for its `content` has it in memory, once each time.
+    """A response whose large body is stored in a file. Each access to `content` reads a copy into memory.
 
     Attributes:
         spooled: the body.
@@ -238,7 +238,7 @@ def _send(connection: Connection, message: bytes, call_state: CallState) -> None
     except _NOT_HTTP as error:
         connection.close()
         raise httpx2.RemoteProtocolError(
-            "the upstream answered while it was sent to, and it was not HTTP"
+            "the upstream sent data that is not HTTP before the request was complete"
         ) from error
     except BaseException:
         connection.close()
@@ -246,10 +246,10 @@ def _send(connection: Connection, message: bytes, call_state: CallState) -> None
 
 
 def _await(connection: Connection, call_state: CallState, *, until_complete: bool) -> None:
-    """Read until the head, or the complete response, has arrived; at a tick the call's state keeps the connection.
+    """Read until the head, or the complete response, has arrived.
 
     Raises:
-        Tick: it has not arrived yet.
+        Tick: it has not arrived yet; the connection is stored in the call's state.
         httpx2.TransportError: it cannot arrive; the connection is closed.
     """
     while not (connection.complete if until_complete else connection.head_complete):
@@ -265,7 +265,7 @@ def _await(connection: Connection, call_state: CallState, *, until_complete: boo
 
 
 def _receive(connection: Connection, call_state: CallState) -> None:
-    """Read what has arrived, or wait for one tick; close the connection on any other failure."""
+    """Read what has arrived, or wait for one tick. Close the connection on any other failure."""
     try:
         wait_s = min(call_state.wait_remaining_s(), call_state.tick_s)
         if wait_s <= 0:
@@ -273,7 +273,7 @@ def _receive(connection: Connection, call_state: CallState) -> None:
         if call_state.relaying is None or connection.has_ended:
             connection.receive(wait_s)
         else:
-            # Parts do not restart a wait. Without this, a silence would be noticed up to a tick too late.
+            # Relayed parts do not restart a wait. Without this limit, a silence would be noticed up to a tick too late.
             relay_parts(connection, call_state.relaying, min(wait_s, call_state.until_tick_s()))
     except TimeoutError as error:
         if call_state.wait_remaining_s() > 0:

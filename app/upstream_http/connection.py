@@ -18,12 +18,12 @@ from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
 _SMALL_READ, _LARGE_READ = 16_384, 262_144
-# A large body has at least as many parts before it is worth looking at its size.
-_MANY_PARTS = 32
+# The size of a body is not computed before it has this many parts.
+_MIN_PARTS_OF_LARGE_BODY = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
-# How long to wait for what the upstream said before it broke the connection off. The kernel has it already.
-_LAST_WORDS_S = 1.0
-_OF_ENCODED = (b"content-encoding", b"content-length")
+# How long to read a response that the upstream sent before it reset the connection. The kernel has received it already.
+_EARLY_RESPONSE_S = 1.0
+_ENCODING_HEADERS = (b"content-encoding", b"content-length")
 
 
 class ConnectionEnded(OSError):
@@ -33,7 +33,7 @@ class ConnectionEnded(OSError):
 class Connection:
     """A connection that carries one request after another.
 
-    After `send()`, call `receive()` until `head_complete`, then until `complete`; `take_body()` has what arrived.
+    After `send()`, call `receive()` until `head_complete`, then until `complete`. `take_body()` returns what has arrived.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -43,14 +43,14 @@ class Connection:
         self._idle_limit_s = USUAL_IDLE_S
         self._was_idle = False
         self.expires_at = 0.0
-        """When it is too old to be used again, in seconds of `time.monotonic()`."""
+        """When it becomes too old to be reused, in seconds of `time.monotonic()`."""
         self._begin()
 
     def _begin(self) -> None:
         self._heads = HeadParser(self)
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
-        """Of the response: each name as received and in lower case, and its value."""
+        """The response's headers: each name as received and in lower case, and its value."""
         self.head_complete = self.complete = self.keep_alive = False
         self.has_sent = False
         """Whether any byte of the request may have reached the upstream."""
@@ -58,7 +58,7 @@ class Connection:
         self._decoders: list[Decoder] = []
         self._failure: Exception | None = None
         self.is_between_chunks = False
-        """Whether the parser stands just before a chunk, as relay_parts() finds out."""
+        """Whether the parser is at the beginning of a chunk, set by relay_parts()."""
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
         self._spool: Spool | None = None
@@ -68,7 +68,7 @@ class Connection:
         self._timeout_s = timeout_s
 
     def unblock(self) -> socket.socket:
-        """Return its socket, of which nothing can be waited for until the next call of another method."""
+        """Make the socket non-blocking until the next call of another method, and return it."""
         self._set_timeout(0.0)
         return self._sock
 
@@ -85,12 +85,12 @@ class Connection:
     def send(self, request: bytes, timeout_s: float) -> None:
         """Send one request and reset the parser for its response.
 
-        The upstream may answer before it has read all. If it refuses, the rest is not sent, and the connection is not
-        used again. If it breaks the connection off, what it said before counts.
+        The upstream may answer before it has read the whole request. If it refuses, the rest is not sent, and the
+        connection is not reused. If it resets the connection, a response that it sent before is still read.
 
         Raises:
-            OSError: not all was sent, in time or at all, and no response came.
-            httptools.HttpParserError: what came is not HTTP.
+            OSError: the request was not sent completely or not in time, and no response arrived.
+            httptools.HttpParserError: the response is not HTTP.
         """
         self._begin()
         self._set_timeout(timeout_s)
@@ -105,8 +105,8 @@ class Connection:
         except TimeoutError:
             raise
         except OSError:
-            # On a connection that was idle, it would be no response to this request.
-            if (self._was_idle and not self.has_sent) or not self._has_last_words():
+            # If nothing was sent on a reused connection, received data is no response to this request.
+            if (self._was_idle and not self.has_sent) or not self._has_early_response():
                 raise
 
     def _is_answered(self) -> bool:
@@ -117,11 +117,11 @@ class Connection:
             return False
         return self.complete or (self.head_complete and self.status >= 300)
 
-    def _has_last_words(self) -> bool:
-        """Return whether a response began before the connection broke. What the kernel has received can still be read."""
+    def _has_early_response(self) -> bool:
+        """Return whether a response began before the connection broke. Data in the kernel's buffer can still be read."""
         try:
             while not self.head_complete:
-                self.receive(_LAST_WORDS_S)
+                self.receive(_EARLY_RESPONSE_S)
         except OSError:
             return False
         self.keep_alive = False
@@ -133,7 +133,7 @@ class Connection:
         Raises:
             TimeoutError: nothing arrived; call again to continue waiting.
             ConnectionEnded: the upstream closed the connection before its response was complete.
-            httptools.HttpParserError: the data is not HTTP. What came before it is in the body.
+            httptools.HttpParserError: the data is not HTTP. Valid data before it is in the body.
             UndecodableBody: the body is not compressed as the headers say.
         """
         if timeout_s != self._timeout_s:  # each change costs a system call under threads
@@ -151,10 +151,10 @@ class Connection:
         self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """Take in what was read, b"" for the end of the connection. Raises the errors of receive()."""
+        """Parse received data; b"" is the end of the connection. Raises the errors of receive()."""
         if not data:
             if self._is_refusal or (self.head_complete and not self._is_framed):
-                # Without a length, the connection's end is the body's.
+                # Without a length, the end of the connection is the end of the body.
                 self.complete, self.keep_alive = True, False
                 return
             raise ConnectionEnded
@@ -179,20 +179,20 @@ class Connection:
             self._check_end()
 
     def _check_end(self) -> None:
-        """Fail if the body is over, and its compressed form is not."""
-        if self.complete and not self._is_refusal and any(decoder.is_cut for decoder in self._decoders):
+        """Fail if the body has ended before the end of its compressed data."""
+        if self.complete and not self._is_refusal and any(decoder.is_truncated for decoder in self._decoders):
             self.complete = self.keep_alive = False
             self._fail(UndecodableBody("the compressed body has no end"))
 
     def _fail(self, error: Exception) -> None:
-        """Raise an error, unless some of the body came before it; that is read first."""
+        """Raise an error. If a part of the body arrived before it, raise it after that part has been read."""
         if not self._body:
             raise error
         self._failure = error
 
     @property
     def _is_refusal(self) -> bool:
-        """Whether a response has begun whose status says all that matters, however its body ends."""
+        """Whether the response is an error, whose body may be incomplete."""
         return self.head_complete and self.status >= 400
 
     @property
@@ -201,11 +201,11 @@ class Connection:
         return self.complete or self._failure is not None
 
     def put_back(self, body: bytes) -> None:
-        """Undo take_body()."""
+        """Put back data that take_body() returned."""
         self._body.append(body)
 
     def take_body(self) -> bytes:
-        """Return the body's bytes that arrived since the last call, b"" if none."""
+        """Return the bytes of the body that arrived since the last call; b"" if none."""
         body = self._body
         if not body:
             return b""
@@ -214,9 +214,9 @@ class Connection:
         return data
 
     def spool_large_body(self) -> None:
-        """Move the bytes of a large body that have arrived to a file."""
+        """Move the received bytes of a large body to a file."""
         body, spool = self._body, self._spool
-        if len(body) < (_MANY_PARTS if spool is None else 4):
+        if len(body) < (_MIN_PARTS_OF_LARGE_BODY if spool is None else 4):
             return
         if sum(map(len, body)) < (SPOOL_BYTES if spool is None else _SPOOL_STEP_BYTES):
             return
@@ -225,7 +225,7 @@ class Connection:
         spool.add(self.take_body())
 
     def take_spooled_body(self) -> SpooledBytes | None:
-        """Return the complete body if it is in a file."""
+        """Return the complete body if it was moved to a file, else None."""
         spool, self._spool = self._spool, None
         if spool is None:
             return None
@@ -233,7 +233,7 @@ class Connection:
         return spool.map()
 
     def park(self) -> None:
-        """Prepare to be idle in the pool."""
+        """Prepare the connection for the pool."""
         self._read_size = _SMALL_READ
         self._was_idle = True
         self.expires_at = time.monotonic() + self._idle_limit_s
@@ -257,7 +257,7 @@ class Connection:
         self.headers.append((name, name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Read the status, and from the headers how the body is framed."""
+        """Read the status, and determine from the headers how the body is framed."""
         self.status = self._heads.parser.get_status_code()
         if self.status < 200:
             return
@@ -275,7 +275,7 @@ class Connection:
         if is_chunked and self._missing_bytes is not None:
             self._missing_bytes, self.keep_alive = None, False
         if self._decoders:
-            self.headers = [header for header in self.headers if header[1] not in _OF_ENCODED]
+            self.headers = [header for header in self.headers if header[1] not in _ENCODING_HEADERS]
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
@@ -293,7 +293,7 @@ class Connection:
             self.complete = not self._missing_bytes
 
     def on_message_complete(self) -> None:
-        """Mark the response as complete, unless it is an interim one."""
+        """Mark the response as complete, unless it is an interim response."""
         if self.status < 200:  # 100 Continue, 103 Early Hints: the final response follows
             self.headers.clear()
             return

@@ -1,4 +1,4 @@
-"""A pool of connections to one origin, opened directly or through a proxy."""
+"""ConnectionPool: a pool of connections to one origin, opened directly or through a proxy."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ConnectionPool:
     """Idle connections to one origin, last in, first out, so that as few as possible stay open."""
 
     def __init__(self, url: httpx2.URL, *, connect_timeout_s: float) -> None:
-        """Prepare to connect to a URL's origin. Nothing is opened yet.
+        """Create a pool for a URL's origin. No connection is opened yet.
 
         Raises:
-            ValueError: the environment names a proxy whose scheme is not http, or certificates that are not there.
+            ValueError: the environment names a proxy whose scheme is not http, or certificates that do not exist.
         """
         self._host = url.host
         self._is_tls = url.scheme == "https"
@@ -47,7 +47,7 @@ class ConnectionPool:
         return None
 
     def put(self, connection: Connection) -> None:
-        """Take back a connection whose response has been read to its end."""
+        """Return a connection to the pool. Its response must have been read to the end."""
         if not connection.keep_alive:
             connection.close()
             return
@@ -56,14 +56,14 @@ class ConnectionPool:
         try:
             while len(self._idle) > _MAX_IDLE or time.monotonic() > self._idle[0].expires_at:
                 self._idle.popleft().close()
-        except IndexError:  # another thread has taken it meanwhile
+        except IndexError:  # another thread took it meanwhile
             return
 
     def connect(self, timeout_s: float) -> Connection:
         """Open a new connection within `timeout_s` and the connect timeout, whichever is less.
 
         Raises:
-            httpx2.ConnectTimeout, httpx2.ConnectError: it could not be opened in time, or at all.
+            httpx2.ConnectTimeout, httpx2.ConnectError: the connection could not be opened in time, or not at all.
         """
         until = time.monotonic() + min(timeout_s, self._connect_timeout_s)
         try:
@@ -81,7 +81,7 @@ class ConnectionPool:
         return Connection(sock)
 
     def _prepare(self, sock: socket.socket, until: float) -> socket.socket:
-        """Open the tunnel and speak TLS, as far as the upstream needs it; return the socket to use."""
+        """Open the proxy's tunnel and start TLS, if needed. Return the socket to use."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._proxy is not None:
             self._proxy.open_tunnel(sock, self._host, self._port, until)
@@ -98,7 +98,7 @@ def _make_tls_context() -> ssl.SSLContext:
     """Make a TLS context that trusts the operating system's roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 does.
 
     Raises:
-        ValueError: that file has no certificates, or is not there.
+        ValueError: that file does not exist, or has no certificates.
     """
     try:
         context = httpx2.create_ssl_context()

@@ -1,4 +1,4 @@
-"""Decompressing answers that the upstream compresses although it was not asked to, piece by piece within a bound."""
+"""Decompresses answers that were compressed without request, in small pieces, up to a maximum size."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ else:
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 65_536
-# What an answer may have decompressed, besides so many times its compressed size. Text has a tenth of that; a thousand
-# times is an attack.
-_FREE_BYTES = 8 * 1024 * 1024
+# The maximum decompressed size is `_BASE_BYTES` plus `_MAX_RATIO` times the compressed size. Text has a ratio of about 5;
+# a ratio of 1,000 is an attack.
+_BASE_BYTES = 8 * 1024 * 1024
 _MAX_RATIO = 50
-# A body that was compressed more often is taken as it is.
+# A body with more codings is not decompressed.
 _MAX_CODINGS = 2
-# What a reader of zstd has to hold; RFC 9659 lets no server ask for more.
+# The maximum window that a zstd decoder has to support by RFC 9659; no server may use a larger one.
 _MAX_ZSTD_WINDOW = 8 * 1024 * 1024
 
 
 class UndecodableBody(ValueError):
-    """The body is not compressed as its headers say, or far larger than any answer is."""
+    """The body is not compressed as its headers say, or far larger than any answer."""
 
 
 def make_decoders(codings: bytes) -> list[Decoder]:
-    """Return the decoders of a Content-Encoding, in the order of the codings; none if the body is to be taken as it is."""
+    """Return the decoders of a Content-Encoding, in the order of the codings; an empty list to leave the body as it is."""
     names = [name.strip().lower() for name in codings.split(b",")]
     names = [name for name in names if name not in (b"", b"identity")]
     if len(names) > _MAX_CODINGS or not all(name in _DECODERS for name in names):
@@ -41,7 +41,7 @@ def make_decoders(codings: bytes) -> list[Decoder]:
 
 
 def decode(decoders: Sequence[Decoder], data: bytes) -> Sequence[bytes]:
-    """Return what the next part of a body holds, in small pieces. Raises UndecodableBody."""
+    """Decompress the next part of a body with all decoders, into small pieces. Raises UndecodableBody."""
     pieces: Sequence[bytes] = [data]
     for decoder in reversed(decoders):  # the last coding was applied last
         pieces = [decoded for piece in pieces for decoded in decoder.decode(piece)]
@@ -49,14 +49,14 @@ def decode(decoders: Sequence[Decoder], data: bytes) -> Sequence[bytes]:
 
 
 class Decoder(ABC):
-    """The state of one compressed body. Each coding has a class, which says how its pieces are made."""
+    """The state of decompressing one body. Each coding has a subclass."""
 
     def __init__(self) -> None:
         self._bytes_in = 0
         self._bytes_out = 0
 
     def decode(self, data: bytes) -> Sequence[bytes]:
-        """Return what the next part of the body holds, in small pieces. Raises UndecodableBody."""
+        """Decompress the next part of the body into small pieces. Raises UndecodableBody."""
         self._bytes_in += len(data)
         try:
             return list(self._bounded(self._inflate(data)))
@@ -66,27 +66,27 @@ class Decoder(ABC):
     def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._bytes_out += len(piece)
-            if self._bytes_out > _FREE_BYTES + _MAX_RATIO * self._bytes_in:
+            if self._bytes_out > _BASE_BYTES + _MAX_RATIO * self._bytes_in:
                 raise UndecodableBody("the body is far larger than its compressed form")
             if piece:
                 yield piece
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the body would be cut off if it ended here. Only zstd knows; JSON that is cut off is none."""
+    def is_truncated(self) -> bool:
+        """Whether the body would be truncated if it ended here. Only zstd detects it; truncated JSON is invalid anyway."""
         return False
 
     @abstractmethod
     def _inflate(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next part of the body holds; a piece may be empty."""
+        """Yield the decompressed pieces of the next part of the body; a piece may be empty."""
 
 
 class _Deflate(Decoder):
-    """What is called "deflate" means the zlib format."""
+    """The coding "deflate", which is the zlib format."""
 
     _inflating: Any = None
     _has_members = False
-    """Whether another member may follow one that has ended."""
+    """Whether another member may follow after the end of one."""
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         if self._inflating is None:
@@ -97,14 +97,14 @@ class _Deflate(Decoder):
             yield piece
             if self._inflating.eof:
                 data = self._inflating.unused_data
-                if not self._has_members or not data.startswith(_GZIP_MAGIC):  # padding is no member
+                if not self._has_members or not data.startswith(_GZIP_MAGIC):  # the rest is padding
                     return
                 self._inflating = self._begin(data)
             elif not data and len(piece) < _PIECE_BYTES:
                 return
 
     def _begin(self, data: bytes) -> Any:
-        # Some servers leave the header of zlib away, which has this value in its first byte.
+        # Some servers omit the zlib header, whose first byte has this value.
         has_header = data[0] & 0x0F == zlib.DEFLATED
         return zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
 
@@ -134,7 +134,7 @@ class _Zstd(Decoder):
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         while True:
-            if self._inflating.eof:  # another frame may follow one that has ended
+            if self._inflating.eof:  # another frame may follow after the end of one
                 self._inflating = self._begin()
             yield self._inflating.decompress(data, _PIECE_BYTES)
             data = self._inflating.unused_data
@@ -142,7 +142,7 @@ class _Zstd(Decoder):
                 return
 
     @property
-    def is_cut(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether a frame has begun and not ended."""
         return self._bytes_in > 0 and not self._inflating.eof
 

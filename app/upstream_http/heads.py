@@ -1,4 +1,4 @@
-"""The heads of responses as servers write them: what llhttp may overlook, and what has to be mended before it."""
+"""Parses the heads of responses, with llhttp's lenient options, and repairs duplicate Content-Length headers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 
 import httptools
 
-# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, a Content-Length besides
-# chunks, which is not read, and versions that were never made. The danger is that of a proxy, which passes answers on.
+# httpx2 accepts these as well: folded headers, LF for CRLF, spaces after a chunk's size, a Content-Length beside chunks,
+# which is ignored, and unknown HTTP versions. They are dangerous only in a proxy, which forwards responses.
 _LENIENCIES = {
     "lenient_headers": True,
     "lenient_optional_cr_before_lf": True,
@@ -22,14 +22,14 @@ _LENGTH_LINE = re.compile(rb"^content-length[ \t]*:([^\r\n]*)\r?\n", re.IGNORECA
 
 
 class Response(Protocol):
-    """What the parser calls, besides httptools' own callbacks."""
+    """The object whose httptools callbacks the parser calls."""
 
     headers: list[tuple[bytes, bytes, bytes]]
     head_complete: bool
 
 
 class HeadParser:
-    """Parses a response until its head is complete; from then on `parser` is fed directly."""
+    """Parses a response until its head is complete. After that, feed its `parser` directly."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
@@ -37,9 +37,9 @@ class HeadParser:
         self.parser = _make_parser(response)
 
     def feed(self, data: bytes) -> None:
-        """Parse the next part of a head, and what follows it.
+        """Parse the next part of a head, and any data after it.
 
-        A server, or a proxy before it, may write its Content-Length twice; llhttp refuses even two that agree.
+        A server or a proxy may send Content-Length twice. llhttp refuses that even if both are equal.
 
         Raises:
             httptools.HttpParserError: the data is not HTTP.
@@ -52,13 +52,13 @@ class HeadParser:
                 raise
             self._head = _INTERIM.sub(b"", self._head)
             if _END.search(self._head) is None:
-                return  # the parser says so again with the next part
-            mended = _merge_lengths(self._head)
-            if mended is None:
+                return  # the head is incomplete; the parser raises the same error for the next part
+            repaired = _merge_lengths(self._head)
+            if repaired is None:
                 raise
             self._response.headers.clear()
             self.parser = _make_parser(self._response)
-            self.parser.feed_data(mended)
+            self.parser.feed_data(repaired)
 
 
 def _make_parser(response: Response) -> httptools.HttpResponseParser:
@@ -68,7 +68,7 @@ def _make_parser(response: Response) -> httptools.HttpResponseParser:
 
 
 def _merge_lengths(response: bytes) -> bytes | None:
-    """Return a response with one Content-Length in place of several that agree; None if they do not."""
+    """Return a response with one Content-Length instead of several equal ones; None if they differ."""
     end = _END.search(response)
     assert end is not None
     head, body = response[: end.start()] + b"\r\n", response[end.end() :]

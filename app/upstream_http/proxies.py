@@ -1,4 +1,4 @@
-"""The proxy for a host by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and its tunnels."""
+"""Finds the proxy for a host by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and opens tunnels through it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Proxy:
             self._authorization = b"Proxy-Authorization: Basic " + base64.b64encode(credentials) + b"\r\n"
 
     def open_tunnel(self, sock: socket.socket, host: str, port: int, until: float) -> None:
-        """Have the proxy connect a socket to a host. Raises OSError if it does not, TimeoutError if not in time."""
+        """Request a tunnel to a host from the proxy. Raises OSError if it refuses, TimeoutError if it takes too long."""
         target = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target, target, self._authorization)
         sock.settimeout(remaining_s(until))
         sock.sendall(request)
         answer = b""
-        # Byte by byte, as what follows the head belongs to the tunnel.
+        # Read byte by byte, as the data after the head belongs to the tunnel.
         while not answer.endswith(b"\r\n\r\n"):
             if len(answer) > 16_384:
                 raise ConnectionEnded
@@ -52,7 +52,7 @@ class Proxy:
 
 
 def remaining_s(until: float) -> float:
-    """Return the seconds until a moment, or raise TimeoutError if it has passed."""
+    """Return the seconds until a deadline, or raise TimeoutError if it has passed."""
     left_s = until - time.monotonic()
     if left_s <= 0:
         raise TimeoutError
@@ -60,7 +60,7 @@ def remaining_s(until: float) -> float:
 
 
 def find_proxy(scheme: str, host: str) -> Proxy | None:
-    """Return the proxy for a host, if the environment names one. Raises ValueError if its scheme is not http."""
+    """Return the proxy for a host, if the environment sets one. Raises ValueError if its scheme is not http."""
     proxies = getproxies()
     url = proxies.get(scheme) or proxies.get("all")
     if not url or is_exempt(host, proxies.get("no", "")):
@@ -69,10 +69,10 @@ def find_proxy(scheme: str, host: str) -> Proxy | None:
 
 
 def is_exempt(host: str, no_proxy: str) -> bool:
-    """Return whether NO_PROXY excepts a host, as curl reads it.
+    """Return whether NO_PROXY exempts a host, by the rules of curl.
 
-    `*` alone excepts all hosts. A name excepts itself and its subdomains, with or without a dot at either end; an
-    address or a network, such as 10.0.0.0/8, excepts hosts that are given as addresses. Ports are not read.
+    `*` alone exempts all hosts. A name exempts itself and its subdomains, with or without a dot at either end. An
+    address or a network, such as 10.0.0.0/8, exempts hosts that are given as addresses. Ports are not supported.
 
     Source: https://github.com/curl/curl/blob/master/lib/noproxy.c
     """
@@ -90,8 +90,8 @@ def is_exempt(host: str, no_proxy: str) -> bool:
     return False
 
 
-def _parse(parse: Callable[..., T], text: str, **how: bool) -> T | None:
+def _parse(parse: Callable[..., T], text: str, **options: bool) -> T | None:
     try:
-        return parse(text, **how)
+        return parse(text, **options)
     except ValueError:
         return None

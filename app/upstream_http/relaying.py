@@ -1,4 +1,4 @@
-"""Relaying: passing on what arrives of an answer while whoever reads it sleeps, where the server can do that."""
+"""Relaying: forwards parts of an answer without waking the greenlet that reads it, if the server supports that."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from app.upstream_http.connection import Connection
 
-# Not less than a record of TLS can hold. What is left of one would lie there unnoticed, as the socket is empty.
+# At least the size of a TLS record: the unread rest of a record would go unnoticed, as polling the socket does not show it.
 _READ_BYTES = 16_384
 
 
 class Relay(Protocol):
-    """The server's part: see server/connections/relay.py. Threads have none: there a wait costs no more than what is saved."""
+    """The server's side: see server/connections/relay.py. Worker threads have no relay, as it would not save them time."""
 
     unsent: bytes
-    """What the client's connection did not take at once."""
+    """Data that the client's connection did not accept immediately."""
     written: int
-    """How many bytes of the body it was given."""
+    """How many bytes of the body were written."""
     written_at: float
-    """When that was last, as whoever gives them to it says: in seconds of `time.monotonic()`."""
+    """When the last part was written, set by the code that writes it, in seconds of `time.monotonic()`."""
 
     def wait(self, sock: socket.socket, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
-        """Read whenever there is something, up to `size` bytes, and give them to `take`, until it returns False.
+        """Pass up to `size` bytes to `take` whenever the socket is readable, until `take` returns False.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush, or wake() was called.
+            TimeoutError: the time has passed, there is unsent data to flush, or wake() was called.
         """
 
     def wake(self) -> None:
-        """Have the wait end after what is being taken, as if its time were over."""
+        """End the wait after the current call of `take`, as if the time had passed."""
 
     def write(self, data: bytes) -> None:
         """Send a part of the response's body without waiting."""
 
     def flush(self) -> None:
-        """Wait until what is unsent is sent."""
+        """Wait until all unsent data has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relaying:
-    """How the parts of one answer are passed on.
+    """How the parts of one answer are forwarded.
 
     Attributes:
-        relay: waits for them.
-        begin: returns what passes parts on until somebody else reads the answer. It returns False if it takes more
-            than writing a part, and must not wait.
+        relay: waits for the parts.
+        begin: returns a function that forwards a part, for use until the reader of the answer takes over. The function
+            must not wait. It returns False if it cannot forward a part just by writing it.
     """
 
     relay: Relay
@@ -56,24 +56,24 @@ class Relaying:
 
 
 def relay_parts(connection: Connection, relaying: Relaying, timeout_s: float) -> None:
-    """Wait for a part of the body that cannot be passed on, and pass on those before it. Raises what `receive()` does."""
-    pass_on = relaying.begin()
+    """Forward parts of the body until one arrives that cannot be forwarded. Raises what `receive()` raises."""
+    forward = relaying.begin()
 
     def take(data: bytes) -> bool:
-        """Return whether all of what has arrived was passed on."""
+        """Return whether all the data was forwarded and more may follow."""
         start = data.find(b"\r\n") + 2
         if connection.is_between_chunks and data[-2:] == b"\r\n":
             try:
                 is_chunk = int(data[: start - 2], 16) == len(data) - start - 2
             except ValueError:
                 is_chunk = False
-            if is_chunk and pass_on(data[start:-2]):
-                return True  # past the parser, which stands before the next chunk as it did before this one
+            if is_chunk and forward(data[start:-2]):
+                return True  # bypasses the parser, which is again at the beginning of a chunk
         connection.feed(data)
         body = connection.take_body()
-        # Then the parser took the first line for a chunk's size, and the last two bytes for the chunk's end.
+        # If so, the parser read the first line as the chunk's size, and the last two bytes as the chunk's end.
         connection.is_between_chunks = body == data[start:-2] != b""
-        if body and not pass_on(body):
+        if body and not forward(body):
             connection.put_back(body)
             return False
         return not connection.has_ended

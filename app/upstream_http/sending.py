@@ -1,4 +1,4 @@
-"""Sending a large request while watching for an answer: the upstream may refuse it before it has read all."""
+"""Sends a large request while checking for an early response: the upstream may refuse it before it has read all of it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable
 
 SEND_BYTES = 65_536
-"""How much is sent before it is looked whether the upstream answers already."""
+"""How many bytes are sent between two checks for an early response."""
 
 
 def send_watched(sock: socket.socket, data: memoryview, until: float, is_answered: Callable[[], bool]) -> bool:
-    """Send data on a socket that does not block; return False if the upstream answered and needs no more of it.
+    """Send data on a non-blocking socket. Return False if an early response makes the rest unnecessary.
 
     Args:
         sock: a connected socket, whose timeout is 0.
-        data: to send.
-        until: when it must have been sent, in seconds of `time.monotonic()`.
-        is_answered: reads what has arrived, and says whether that makes the rest unnecessary.
+        data: the data to send.
+        until: the deadline for sending, in seconds of `time.monotonic()`.
+        is_answered: reads what has arrived, and returns whether the rest need not be sent.
 
     Raises:
-        TimeoutError: not all was sent in time.
-        OSError: the connection broke, or what `is_answered` raises.
+        TimeoutError: the data was not sent completely in time.
+        OSError: the connection broke, or `is_answered` raised it.
     """
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN | select.POLLOUT)

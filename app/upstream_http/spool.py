@@ -1,4 +1,4 @@
-"""Keep large data in a temporary file, mapped into memory of which only what is being looked at is resident."""
+"""Stores large data in a memory-mapped temporary file, of which only the parts in use are resident in memory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import tempfile
 from typing import IO
 
 SPOOL_BYTES = 8 * 1024 * 1024
-"""Larger data goes to a file."""
+"""Larger data is stored in a file."""
 
 
 class SpooledBytes(mmap.mmap):
-    """The data of a spool. Slices are bytes; views of it stay valid as long as they are used."""
+    """The data of a spool. Slices are bytes. Its memory views stay valid as long as they are referenced."""
 
     def release(self) -> None:
-        """Give back the memory of what has been looked at. It is read from the file again if needed."""
+        """Free the memory of the parts that were read. They are read from the file again when needed."""
         self.madvise(mmap.MADV_DONTNEED)
 
 
@@ -31,17 +31,17 @@ class Spool:
         self.size += len(data)
 
     def map(self) -> SpooledBytes:
-        """Return all of the data, which must not be empty, and close the file."""
+        """Return all the data, which must not be empty, and close the file."""
         with self._file:
             self._file.flush()
             return SpooledBytes(self._file.fileno(), self.size, prot=mmap.PROT_READ)
 
     def close(self) -> None:
-        """Drop the data."""
+        """Discard the data."""
         self._file.close()
 
 
 def release(view: bytes | memoryview) -> None:
-    """Give back the memory of spooled data; other data stays."""
+    """Free the memory of a view if it is of spooled data."""
     if isinstance(view, memoryview) and isinstance(view.obj, SpooledBytes):
         view.obj.release()

@@ -48,7 +48,7 @@ def test_a_batch_that_can_never_fit_is_told_so(start, upstream, now, kind):
 
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
     assert refused.json["error"] == (
-        "requests: this batch may use 7 requests, and no more than 6 are allowed in 3,600 s: send smaller batches."
+        "requests: this batch may use 7 requests, and at most 6 are allowed in 3,600 s: send smaller batches."
     )
     assert upstream.asked == []
     assert submit(client, 5).status_code == 201  # and has counted as the one request that it was

@@ -87,10 +87,10 @@ def test_programs_read_json(run, app):
         (("set", "planet", "42", "--streams", "1"), "planet"),
         (("set", "key", "AbCd1234", "--streams", "1"), "There is no key"),
         (("set", "user", "a b", "--streams", "1"), "visible ASCII"),
-        (("set", "user", "42", "--tenant", "a b", "--streams", "1"), "A tenant is"),
+        (("set", "user", "42", "--tenant", "a b", "--streams", "1"), "A tenant must be"),
         (("clear", "key", "AbCd1234"), "There is no key"),
-        (("set", "tenant", "acme", "--tenant", "other", "--streams", "1"), "belongs to no other tenant"),
-        (("clear", "tenant", "acme", "--tenant", "other"), "belongs to no other tenant"),
+        (("set", "tenant", "acme", "--tenant", "other", "--streams", "1"), "cannot belong to another tenant"),
+        (("clear", "tenant", "acme", "--tenant", "other"), "cannot belong to another tenant"),
         (("set", "user", "42", "--budget-usd", "0.1234567"), "six decimals"),
     ],
 )

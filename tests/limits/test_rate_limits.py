@@ -216,7 +216,7 @@ class TestTokens:
         go.set()
 
         assert (refused.status_code, refused.json["code"]) == (429, "rate_limited")
-        assert refused.json["error"] == "Too many tokens were used in a short time."
+        assert refused.json["error"] == "Too many tokens in a short time."
         assert refused.headers["RateLimit-Limit"] == "1500"
         assert int(refused.headers["Retry-After"]) > 60
         assert running.result(5).status_code == 200
@@ -226,7 +226,7 @@ class TestTokens:
         answer = client.post("/api/chat", json={"message": "x" * 600})
 
         assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
-        assert answer.json["error"] == "This request may use more tokens than are allowed in so short a time."
+        assert answer.json["error"] == "This request may use more tokens than the rate limit allows."
         assert upstream.sent == []
 
     @pytest.mark.parametrize("whose", ["tenant_", "address_"])

@@ -20,7 +20,7 @@ from app.limits.account_names import AccountName, InvalidAccount
 from app.limits.accounts import read_limits
 from app.limits.own_limits import InvalidLimit, OwnLimits
 from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
-from app.limits.stored_limits import LOOK_EVERY_S, StoredLimits
+from app.limits.stored_limits import REFRESH_INTERVAL_S, StoredLimits
 from app.storage.database.database import DatabaseUnavailable, open_database
 from app.storage.shared_state import MemoryState
 
@@ -251,11 +251,11 @@ class TestSeveralProcesses:
         changing.set(USER, own(request_rate="5/hour"), by=ROOT)
         assert changing.current() == {"user:acme/ada": own(request_rate="5/hour")}
         assert other.current() == {}
-        ticks.s += LOOK_EVERY_S
+        ticks.s += REFRESH_INTERVAL_S
         assert other.current() == changing.current()
 
         changing.clear(USER, by=ROOT)
-        ticks.s += LOOK_EVERY_S
+        ticks.s += REFRESH_INTERVAL_S
         assert other.current() == {}
 
     def test_nothing_is_asked_of_the_database_between_two_looks(self, stored, ticks, monkeypatch):
@@ -297,7 +297,7 @@ class TestSeveralProcesses:
             raise DatabaseUnavailable("away")
 
         monkeypatch.setattr(stored._database, "read_transaction", fail)
-        ticks.s += LOOK_EVERY_S
+        ticks.s += REFRESH_INTERVAL_S
         assert stored.current() == before
 
     def test_a_restored_backup_is_noticed(self, open_stored, ticks, database):
@@ -309,7 +309,7 @@ class TestSeveralProcesses:
         with database.transaction() as connection:
             connection.execute("DELETE FROM account_limits WHERE version = 2")
             connection.execute("UPDATE limit_versions SET version = 1")
-        ticks.s += LOOK_EVERY_S
+        ticks.s += REFRESH_INTERVAL_S
         assert list(stored.current()) == ["user:acme/ada"]
 
 
@@ -344,10 +344,10 @@ def test_they_are_listed_part_by_part_without_those_that_are_cleared(stored):
         stored.set(account, own(request_rate="0"), by=ROOT)
     stored.clear(accounts[1], by=ROOT)
 
-    first = [each.account for each in stored.list_all(most=2)]
-    rest = [each.account for each in stored.list_all(after=first[-1].text, most=2)]
+    first = [each.account for each in stored.list_all(max_count=2)]
+    rest = [each.account for each in stored.list_all(after=first[-1].text, max_count=2)]
     assert (first, rest) == ([accounts[0], accounts[2]], accounts[3:])
-    assert stored.list_all(after=accounts[-1].text, most=2) == []
+    assert stored.list_all(after=accounts[-1].text, max_count=2) == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.config import Config
 from app.config.upstream_urls import split_version
 from app.openai_service import Upstream
 from app.openai_service.errors import QUOTA_CODES, UpstreamError
-from app.openai_service.key_check import KeyAnswer, ask_with_each_key
+from app.openai_service.key_check import KeyCheck, check_each_key
 from app.upstream_http.proxies import Proxy, find_proxy
 
 _RENEW_DAYS = 7
@@ -51,7 +51,7 @@ def check_keys(config: Config) -> Iterator[Finding]:
             "key", "There is no OPENAI_API_KEY: the offline model answers.", "Set OPENAI_API_KEY in .env."
         )
         return
-    answers = list(ask_with_each_key(config.connection))
+    answers = list(check_each_key(config.connection))
     for answer in answers:
         yield from _judge(config, answer)
     if good := [answer for answer in answers if answer.is_list]:
@@ -67,7 +67,7 @@ def list_models(config: Config) -> list[str]:
     return list(dict.fromkeys((*config.models.answering, config.embedding_model, *moderation)))
 
 
-def _judge(config: Config, answer: KeyAnswer) -> Iterator[Finding]:
+def _judge(config: Config, answer: KeyCheck) -> Iterator[Finding]:
     name = "The key" if len(config.api_keys) < 2 else f"Key {answer.number} of {len(config.api_keys)}"
     where = _name_upstream(config)
     if answer.is_list:
@@ -82,7 +82,7 @@ def _judge(config: Config, answer: KeyAnswer) -> Iterator[Finding]:
         yield _judge_refusal(name, where, answer, error, error.upstream_status)
 
 
-def _judge_address(config: Config, answer: KeyAnswer) -> Finding:
+def _judge_address(config: Config, answer: KeyCheck) -> Finding:
     where = _name_upstream(config)
     said = (
         "has no list of models"
@@ -127,7 +127,7 @@ def _judge_failure(config: Config, error: UpstreamError) -> Iterator[Finding]:
     yield fault("base url", f"{where} cannot be reached: {words} ({reason}).", hint)
 
 
-def _judge_refusal(name: str, where: str, answer: KeyAnswer, error: UpstreamError, status: int) -> Finding:
+def _judge_refusal(name: str, where: str, answer: KeyCheck, error: UpstreamError, status: int) -> Finding:
     code = error.upstream_code or ""
     said = f"{status} {code}".strip() if code in _REFUSED_PLACES or code in QUOTA_CODES else str(status)
     if status == 402 or code in QUOTA_CODES:

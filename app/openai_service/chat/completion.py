@@ -1,6 +1,6 @@
-"""Parses an answer, a chat completion or a response, into a ChatResult.
+"""Parses a complete answer, of /chat/completions or /responses, into a ChatResult.
 
-A server may answer with a stream although none was asked for. It is read like any stream, to its end.
+A server may answer with a stream although none was requested. Such a stream is read to its end.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from app.openai_service.transport.sdk_errors import translate_error_object
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
-    """Parse a complete answer, and note its usage on the record.
+    """Parse a complete answer, and add its usage to the record.
 
     Raises:
-        UpstreamFailed: the response, of status 200, is not a completion.
-        UpstreamTruncated: the upstream broke off.
-        UpstreamError: the response, of status 200, contains an error object.
+        UpstreamFailed: the body of the 200 response is not an answer.
+        UpstreamTruncated: the upstream stopped before the end of its answer.
+        UpstreamError: the body of the 200 response contains an error object.
     """
     try:
         body = read_json(response.content)
@@ -50,16 +50,16 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     if (tier := body.get("service_tier")) and isinstance(tier, str):
         attempt.service_tier = tier
     record.note_usage(result.usage)
-    if attempt.billed == "unknown":  # otherwise nobody asks for the estimate, which takes time for a long text
+    if attempt.billed == "unknown":  # otherwise the estimate is not used, and it takes time for a long text
         arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
         attempt.received = sum(map(estimate_text, [result.text, *arguments]))
     return result
 
 
 def _read_stream(response: httpx2.Response, record: CallRecord) -> ChatResult:
-    """Read a stream that has ended. Raises as read_completion() does."""
-    is_of_response = response.request.url.path.endswith(RESPONSES_PATH)
-    reader = ResponseReader(record.models[-1]) if is_of_response else ChunkReader()
+    """Parse a complete stream. Raises what read_completion() raises."""
+    is_responses_api = response.request.url.path.endswith(RESPONSES_PATH)
+    reader = ResponseReader(record.models[-1]) if is_responses_api else ChunkReader()
     attempt = record.attempt_log[-1]
     events: Events = []
     try:
@@ -90,7 +90,7 @@ def _read_stream(response: httpx2.Response, record: CallRecord) -> ChatResult:
 
 
 def parse_completion(body: Any, record: CallRecord) -> ChatResult:
-    """Return the result of decoded JSON, a chat completion or a response. Raises as read_completion() does."""
+    """Parse decoded JSON, a chat completion or a response, into a result. Raises what read_completion() raises."""
     if is_response(body):
         return parse_response(body, record)
     if isinstance(body, dict) and body.get("error"):
@@ -101,13 +101,13 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         text, refusal = read_answer(message)
         calls = find_tool_calls(message) or []
     except (TypeError, KeyError, IndexError, AttributeError, UpstreamFailed):
-        raise _unreadable(body) from None
+        raise _build_unreadable_error(body) from None
     usage = Usage.parse(body.get("usage") or choice.get("usage"), wrote=bool(text or refusal or calls))
     try:
         tool_calls = ToolCalls.read(calls) if calls else []
         finish_reason = read_finish_reason(choice.get("finish_reason"), has_tool_calls=bool(tool_calls))
     except UpstreamError as error:
-        raise error.paid_for(usage) from None
+        raise error.with_billed_usage(usage) from None
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text,
@@ -121,6 +121,6 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     )
 
 
-def _unreadable(body: object) -> UpstreamFailed:
-    """Return the error of an answer that cannot be read, with what it has cost all the same."""
-    return UpstreamFailed().paid_for(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)
+def _build_unreadable_error(body: object) -> UpstreamFailed:
+    """Return the error for an answer that cannot be read, with its usage, as it is billed all the same."""
+    return UpstreamFailed().with_billed_usage(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)

@@ -1,4 +1,4 @@
-"""Leaves out the oldest turns of a conversation that is too long."""
+"""Removes the oldest turns of a conversation that is too long."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 Message = dict[str, Any]
 
-# A cut moves on by a quarter of the room; by more, and half at most, where turns have over 600 tokens. What a step costs is
-# that the rest is written to the cache again, and a step by few turns has to be paid for by those few.
-_LEAST_STEP, _MOST_STEP = 1 / 4, 1 / 2
-_TURN_TOKENS_FOR_ALL = 2_400
+# The cut moves by a quarter of the available tokens; by up to a half where turns have more than 600 tokens on average. After
+# each move the rest is written to the upstream's cache again, and only the turns until the next move benefit from that.
+_MIN_STEP, _MAX_STEP = 1 / 4, 1 / 2
+_TURN_TOKENS_OF_FULL_STEP = 2_400
 _PROMPT_ROLES = {"system", "developer"}
 
 
@@ -18,33 +18,33 @@ def trim(
     messages: Sequence[Message],
     max_tokens: float,
     count_tokens: Callable[[Message], int],
-    measure: Callable[[Message], int],
+    estimate_tokens: Callable[[Message], int],
 ) -> tuple[list[Message], int]:
-    """Leave out the oldest turns until the rest fits, at a cut that stays where it is for as many turns as possible.
+    """Remove the oldest turns until the rest fits, at a cut that stays the same for as many turns as possible.
 
-    The upstream's prompt cache matches the longest common beginning of two requests. If each turn left out one more,
-    nothing would match but the system prompt. So the conversation is cut on a grid only, whose lines are a quarter to a
-    half of the room apart, counted from the first message: the next turn is cut at the same line until the rest no
-    longer fits. Where a line is depends on nothing but what is before it.
+    The upstream's prompt cache matches the longest common prefix of two requests. If each request removed one more turn,
+    only the system prompt would match. So the conversation is cut only at the lines of a grid, counted from the first
+    message, which are a quarter to a half of the available tokens apart. Later requests are cut at the same line until
+    the rest no longer fits. The position of a line depends only on the messages before it.
 
     A turn is a user's message and everything up to the next user's message, or up to the last tool result that
-    answers one of its calls. System and developer messages always stay; so does the last turn, even if it is too long.
-    If nothing that begins at a line fits, the conversation is cut at the first turn from which it does.
+    answers one of its calls. System and developer messages always stay. So does the last turn, even if it is too long.
+    If no rest that begins at a line fits, the conversation is cut at the first turn from which the rest fits.
 
     Args:
         messages: the conversation.
         max_tokens: the limit for all messages together.
-        count_tokens: counts one message; called for the messages that stay and for one more turn.
-        measure: returns about as many tokens, at once; called for all messages.
+        count_tokens: counts the tokens of a message exactly; called for the messages that stay and for one more turn.
+        estimate_tokens: estimates the tokens of a message quickly; called for all messages.
 
     Returns:
-        the messages that stay, in their order, and their tokens.
+        the remaining messages, in their order, and their number of tokens.
     """
     starts = _find_turn_starts(messages)
     oldest = starts.pop()
     prompt_tokens = sum(count_tokens(message) for message in messages[:oldest] if _is_prompt(message))
     tokens = prompt_tokens + sum(map(count_tokens, messages[oldest:]))
-    lines = _find_lines(messages, starts, max(1, max_tokens - prompt_tokens), measure)
+    lines = _find_lines(messages, starts, max(1, max_tokens - prompt_tokens), estimate_tokens)
     on_line = None
     for start in reversed(starts):
         turn = (message for message in messages[start:oldest] if not _is_prompt(message))
@@ -55,42 +55,45 @@ def trim(
         if start in lines:
             on_line = oldest, tokens
     oldest, tokens = on_line or (oldest, tokens)
-    remaining = [message for at, message in enumerate(messages) if at >= oldest or _is_prompt(message)]
+    remaining = [message for index, message in enumerate(messages) if index >= oldest or _is_prompt(message)]
     return remaining, tokens
 
 
 def _find_lines(
-    messages: Sequence[Message], starts: Sequence[int], room: float, measure: Callable[[Message], int]
+    messages: Sequence[Message],
+    starts: Sequence[int],
+    available_tokens: float,
+    estimate_tokens: Callable[[Message], int],
 ) -> set[int]:
-    """Return the first turn's start, and that of each turn that is the first beyond a line of the grid."""
-    lines, measured, turns, at, line = {0}, 0, 0, 0, 0.0
+    """Return the start of the first turn, and of each turn that is the first one beyond a line of the grid."""
+    lines, tokens, turns, previous, line = {0}, 0, 0, 0, 0.0
     for start in starts:
-        turn = sum(measure(message) for message in messages[at:start] if not _is_prompt(message))
-        measured, turns, at = measured + turn, turns + (turn > 0), start
-        step = room * _choose_step(measured / max(1, turns))
-        if measured >= line + step:
+        turn = sum(estimate_tokens(message) for message in messages[previous:start] if not _is_prompt(message))
+        tokens, turns, previous = tokens + turn, turns + (turn > 0), start
+        step = available_tokens * _choose_step(tokens / max(1, turns))
+        if tokens >= line + step:
             lines.add(start)
-            line += (measured - line) // step * step
+            line += (tokens - line) // step * step
     return lines
 
 
 def _choose_step(turn_tokens: float) -> float:
-    """Return the part of the room by which a cut moves on, for turns of so many tokens on average."""
-    return min(_MOST_STEP, max(_LEAST_STEP, turn_tokens / _TURN_TOKENS_FOR_ALL))
+    """Return the distance of two lines, as a part of the available tokens, for turns with `turn_tokens` on average."""
+    return min(_MAX_STEP, max(_MIN_STEP, turn_tokens / _TURN_TOKENS_OF_FULL_STEP))
 
 
 def _find_turn_starts(messages: Sequence[Message]) -> list[int]:
-    """Return the index of each turn's first message. Messages before the first user's message are a turn too."""
+    """Return the index of each turn's first message. The messages before the first user's message are one turn too."""
     starts = [0]
-    called_at: dict[str, int] = {}
-    for at, message in enumerate(messages):
+    call_indexes: dict[str, int] = {}
+    for index, message in enumerate(messages):
         if message["role"] == "user":
-            starts.append(at)
+            starts.append(index)
         elif message["role"] == "tool":
-            call = called_at.get(message["tool_call_id"], at)
-            while starts[-1] > call:
+            call_index = call_indexes.get(message["tool_call_id"], index)
+            while starts[-1] > call_index:
                 starts.pop()
-        called_at.update((call["id"], at) for call in message.get("tool_calls") or ())
+        call_indexes.update((call["id"], index) for call in message.get("tool_calls") or ())
     return starts
 
 

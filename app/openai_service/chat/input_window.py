@@ -26,14 +26,15 @@ from app.openai_service.transport.request import UpstreamRequest
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
 _MESSAGE_OVERHEAD = 4
 _REQUEST_OVERHEAD = 3
-_ABOUT_AN_IMAGE = 1_000
-# What counts as input besides the messages.
-_COUNTED_APART = ("role", "content", REASONING_ITEMS)
+_ESTIMATED_IMAGE_TOKENS = 1_000
+# The fields of a message that are counted separately.
+_COUNTED_SEPARATELY = ("role", "content", REASONING_ITEMS)
+# The fields of a body that are input besides the messages.
 _INPUT_FIELDS = ("tools", "response_format")
 
 
 class InputWindow:
-    """The limit of the input, from the models' context windows and MAX_INPUT_TOKENS."""
+    """The limit of a request's input: the models' context windows and MAX_INPUT_TOKENS."""
 
     def __init__(self, settings: ModelSettings, token_counts: TokenCounts) -> None:
         self._max_input_tokens = settings.max_input_tokens or math.inf
@@ -41,16 +42,15 @@ class InputWindow:
         self.token_counts = token_counts
 
     def trim(self, request: UpstreamRequest, models: Sequence[str]) -> int:
-        """Leave out the oldest turns of a chat that is too long for one of the models that may serve it.
+        """Remove the oldest turns of a chat that is too long for any of the models that may serve it.
 
-        If the rest may still be too long for a model's window, the upstream decides: our count may be too high.
+        A rest that seems too long for a model's window is sent all the same: our count may be too high.
 
         Returns:
-            the number of messages that were left out.
+            the number of removed messages.
 
         Raises:
-            InputTooLong: even the rest exceeds MAX_INPUT_TOKENS, or has more words than the window of the first model
-                has tokens.
+            InputTooLong: the rest exceeds MAX_INPUT_TOKENS, or has more words than the first model's window has tokens.
         """
         body = request.body
         max_tokens = self._max_input_tokens
@@ -63,7 +63,7 @@ class InputWindow:
         count = _MessageCount(models, self.token_counts)
         others = {name: value for name, value in body.items() if name in _INPUT_FIELDS}
         overhead = _REQUEST_OVERHEAD + count.count_json(others)
-        remaining, tokens = trim(body["messages"], max_tokens - overhead, count, count.measure)
+        remaining, tokens = trim(body["messages"], max_tokens - overhead, count, count.estimate)
         if overhead + tokens > self._max_input_tokens:
             raise InputTooLong
         request.replace_body({**body, "messages": remaining})
@@ -71,7 +71,7 @@ class InputWindow:
         return len(body["messages"]) - len(remaining)
 
     def check_texts(self, texts: Sequence[str | list[int]], model: str) -> None:
-        """Refuse texts for embeddings that have more words, or tokens, than the model's window. Raises InputTooLong."""
+        """Raise InputTooLong if a text to embed has more words or tokens than the model's window has tokens."""
         window = find_window(model)
         for text in texts:
             if isinstance(text, str):
@@ -81,14 +81,14 @@ class InputWindow:
 
 
 def _check_words(text: bytes, model: str) -> None:
-    """Raise InputTooLong if a model certainly refuses a text, so that nothing is held for it."""
+    """Raise InputTooLong if a model certainly refuses a text, so that no hold is placed for it."""
     window = find_window(model)
     if window is not None and len(text) > window and least_tokens(text) > window:
         raise InputTooLong
 
 
 class _MessageCount:
-    """Counts the tokens of messages, for the model that takes most for them."""
+    """Counts the tokens of messages for the model that needs the most."""
 
     def __init__(self, models: Sequence[str], token_counts: TokenCounts) -> None:
         self._models, self._token_counts = models, token_counts
@@ -97,7 +97,7 @@ class _MessageCount:
         self._bytes_per_token = 4 if is_exact else 1
 
     def __call__(self, message: dict[str, Any]) -> int:
-        others = {name: value for name, value in message.items() if name not in _COUNTED_APART}
+        others = {name: value for name, value in message.items() if name not in _COUNTED_SEPARATELY}
         tokens = _MESSAGE_OVERHEAD + self.count_json(others)
         if reasoning := message.get(REASONING_ITEMS):
             tokens += len(orjson.dumps(reasoning)) - count_spared_reasoning(reasoning)
@@ -112,15 +112,15 @@ class _MessageCount:
                 tokens += max(bound_input(alone, model, self._token_counts) for model in self._models)
         return tokens
 
-    def measure(self, message: dict[str, Any]) -> int:
-        """Return about as many tokens as a message has, at once: texts have some 4 bytes a token in all scripts."""
+    def estimate(self, message: dict[str, Any]) -> int:
+        """Estimate the tokens of a message quickly: texts have about 4 bytes per token in all scripts."""
         content = message.get("content") or ""
         if isinstance(content, str):
             return _MESSAGE_OVERHEAD + count_bytes(content) // self._bytes_per_token
         texts: int = sum(count_bytes(part["text"]) for part in content if part["type"] == "text")
         others = len([part for part in content if part["type"] != "text"])
-        return _MESSAGE_OVERHEAD + texts // self._bytes_per_token + others * _ABOUT_AN_IMAGE
+        return _MESSAGE_OVERHEAD + texts // self._bytes_per_token + others * _ESTIMATED_IMAGE_TOKENS
 
     def count_json(self, value: dict[str, Any]) -> int:
-        """Return the tokens of what the upstream writes into the prompt in a form of its own, as if it were JSON."""
+        """Count the tokens of a value as JSON, though the upstream writes it into the prompt in another format."""
         return self._count(orjson.dumps(value).decode()) if value else 0

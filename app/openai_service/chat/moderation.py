@@ -36,10 +36,10 @@ from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
 
-# Limits of one moderation request. It usually takes far less, and the user is waiting for the answer.
+# Limits of one moderation request. It usually takes much less time, and the user is waiting for the answer.
 _MAX_S = 5.0
 _MAX_ATTEMPTS = 2
-# Longer texts are checked in overlapping pieces, as OpenAI advises: at most so many in one request.
+# Longer texts are checked in overlapping pieces, as OpenAI advises, with at most `_MAX_PIECES` in one request.
 _PIECE_CHARS = 2_000
 _OVERLAP_CHARS = 200
 _MAX_PIECES = 32
@@ -53,7 +53,7 @@ Input = list[str] | list[dict[str, Any]]
 
 
 class Moderator:
-    """Checks texts and images. Its requests are free, so no caller is charged; each has its own CallRecord."""
+    """Checks texts and images. Its requests are free, so no caller is charged. Each request has its own CallRecord."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class Moderator:
         self._listeners = listeners
         self.checks_input = settings.of_input
         self.checks_output = settings.of_output
-        # A separate sender, so that failed moderation requests do not use up the retries of answers.
+        # A separate sender, so that failed moderation requests do not use up the retry budget of answers.
         attempts = min(sending.max_attempts, _MAX_ATTEMPTS)
         self._sender = Sender(sending._replace(max_attempts=attempts), upstream, client, store)
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
-        """Check a whole conversation before it is sent: callers may also invent its earlier answers.
+        """Check a whole conversation before it is sent, including earlier answers, which callers may have invented.
 
         Raises:
             ContentFiltered: the conversation is flagged.
@@ -87,7 +87,7 @@ class Moderator:
                 raise CallerGone
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
-        """Check an answer before it is returned. Raises as check_input() does."""
+        """Check an answer before it is returned. Raises what check_input() raises."""
         for inputs in [*_group_requests(_collect_answer_texts(result)), *_collect_answer_images(result)]:
             if request.call_state.is_abandoned:  # the answer will not be sent
                 return
@@ -160,7 +160,7 @@ def _list_flagged_categories(result: Mapping[str, Any]) -> list[str]:
 
 
 def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator[Input]:
-    """Yield all texts and images of a request, those of tools and schemas too, but not the site's default prompt."""
+    """Yield all texts and images of a request, including tools and schemas, but not the site's default prompt."""
     body = request.body
     texts = [orjson.dumps(body[name]).decode() for name in ("tools", "response_format") if name in body]
     for message in body["messages"]:
@@ -172,7 +172,7 @@ def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator
         elif content:
             texts += [part["text"] for part in content if part["type"] == "text"]
         texts += map(read_arguments, message.get("tool_calls") or ())
-    # The endpoint reads texts and images only, so a file is shown as those in it.
+    # The endpoint accepts only texts and images, so a file is sent as its texts and images.
     files = [one.url for one in request.media if isinstance(one, FileInput)]
     texts += [file.text for file in files]
     yield from _group_requests(texts)
@@ -186,7 +186,7 @@ def _collect_answer_texts(result: ChatResult) -> list[str]:
 
 
 def _collect_answer_images(result: ChatResult) -> Iterator[Input]:
-    """Yield the images that were made for an answer, each for a request of its own."""
+    """Yield the images that were generated for an answer, each for a separate request."""
     for item in result.hosted_items:
         if item["type"] == IMAGE_ITEM and isinstance(image := item.get("result"), str):
             url = f"data:image/{item.get('output_format') or 'png'};base64,{image}"
@@ -194,12 +194,12 @@ def _collect_answer_images(result: ChatResult) -> Iterator[Input]:
 
 
 def _split_text(text: str) -> list[str]:
-    """Split a text into overlapping pieces, so that a phrase shorter than the overlap is whole in one of them."""
+    """Split a text into overlapping pieces, so that any phrase shorter than the overlap is complete in one of them."""
     last = max(1, len(text) - _OVERLAP_CHARS)
-    return [text[at : at + _PIECE_CHARS] for at in range(0, last, _PIECE_CHARS - _OVERLAP_CHARS)]
+    return [text[start : start + _PIECE_CHARS] for start in range(0, last, _PIECE_CHARS - _OVERLAP_CHARS)]
 
 
 def _group_requests(texts: Sequence[str]) -> Iterator[list[str]]:
     pieces = [piece for text in texts for piece in _split_text(text) if piece.strip()]
-    for at in range(0, len(pieces), _MAX_PIECES):
-        yield pieces[at : at + _MAX_PIECES]
+    for start in range(0, len(pieces), _MAX_PIECES):
+        yield pieces[start : start + _MAX_PIECES]

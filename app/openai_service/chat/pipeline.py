@@ -12,7 +12,7 @@ from app.openai_service.transport.request import PendingRequest
 
 
 class ChatPipeline:
-    """The steps around one conversation's upstream call.
+    """Runs the steps before and after the upstream call of one conversation.
 
     Args:
         cache_entry: None if the answer may not be cached.
@@ -31,10 +31,10 @@ class ChatPipeline:
         self._recording = recording
 
     def run(self, call: Ticks[ChatResult]) -> Ticks[ChatResult]:
-        """Return the cached answer, if any, at no cost; otherwise run `call`, and moderate and cache its answer.
+        """Return the cached answer, if any. Otherwise run `call`, then moderate and cache its answer.
 
         Raises:
-            UpstreamError, CallerGone: as Moderator.check_input() and check_output() do.
+            UpstreamError, CallerGone: see Moderator.check_input().
         """
         cached = yield from self._begin()
         if cached is not None:
@@ -47,20 +47,20 @@ class ChatPipeline:
         return result
 
     def stream(self, opening: Ticks[StreamedAnswer], *, is_structured: bool = False) -> Ticks[StreamedAnswer]:
-        """Return the cached answer, if any, as a stream; otherwise run `opening`, without output moderation.
+        """Return the cached answer, if any, as a stream. Otherwise run `opening`, without output moderation.
 
         Args:
             opening: opens the upstream's stream.
             is_structured: whether the answer is streamed as a structured value.
 
         Raises:
-            UpstreamError, CallerGone: as Moderator.check_input() does.
+            UpstreamError, CallerGone: see Moderator.check_input().
         """
         cached = yield from self._begin()
         if cached is not None:
             return replay_cached(cached, is_structured=is_structured)
         answer = yield from opening
-        # With output moderation on, an answer that was not moderated must not enter the cache.
+        # If output is moderated, an answer that was not moderated must not enter the cache.
         if self._cache_entry is None or self._moderator.checks_output:
             return answer
         return self._cache_entry.write_through(answer)

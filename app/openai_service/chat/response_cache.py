@@ -1,4 +1,4 @@
-"""ResponseCache: complete answers, cached by everything in the request that decides them."""
+"""ResponseCache: caches complete answers by all parts of the request that determine them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _COMPLETE = ("stop", "tool_calls")
 
 
 class ResponseCache:
-    """The cache of answers, configured by CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S."""
+    """A cache of answers, configured by CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S."""
 
     def __init__(
         self, store: CacheStore | None, settings: CacheSettings, upstream: Upstream, *, moderation: str
     ) -> None:
         self._cache = Cache(store, upstream, "chat", settings)
-        # Part of the key: an answer cached before moderation was turned on is not returned unchecked.
+        # Part of the key, so that an answer cached before moderation was turned on is not returned unchecked.
         self._moderation = moderation
 
     def entry(self, request: PendingRequest, original: Any = None) -> CacheEntry:
-        """Return the cache entry of a request, whose body must still be unchanged.
+        """Return the cache entry of a request. Call it before the request's body is changed.
 
         Args:
-            request: all that decides its answer is part of the key.
+            request: the request. Everything in it that determines the answer is part of the key.
             original: the schema that the value is checked against, if it is not the one that is sent.
         """
         model = request.models[0]
@@ -47,7 +47,7 @@ class ResponseCache:
 
 
 class CacheEntry:
-    """The cached answer of one request. The text of a structured answer is the JSON of its value."""
+    """The cache entry of one request. The text of a structured answer is the JSON of its value."""
 
     def __init__(self, cache: Cache, key: bytes, model: str, record: CallRecord) -> None:
         self._cache = cache
@@ -65,7 +65,7 @@ class CacheEntry:
         return ChatResult(**fields, usage=NO_USAGE, refusal=None, record=self._record)
 
     def write(self, result: ChatResult) -> None:
-        """Cache a complete answer of the requested model. A fallback's answer is not cached in its place."""
+        """Cache an answer if it is complete and from the requested model, not from a fallback."""
         is_requested_model = self._record.models[-1] == self._model
         if not is_requested_model or result.refusal or result.finish_reason not in _COMPLETE:
             return
@@ -80,7 +80,7 @@ class CacheEntry:
         self._cache.write(self._record.caller.tenant, {self._key: orjson.dumps(fields)})
 
     def write_through(self, answer: StreamedAnswer) -> StreamedAnswer:
-        """Return the same stream, whose answer is cached when it is complete."""
+        """Return a stream of the same events that caches the answer once it is complete."""
         stream = self._cache_streamed(answer)
         return replace(answer, first=next(stream), rest=stream, token_relay=None)
 

@@ -52,7 +52,7 @@ def read_embeddings(
     try:
         vectors = _collect_vectors(body.get("data"), arrays, count)
     except UpstreamFailed as failure:
-        raise failure.paid_for(usage) from None
+        raise failure.with_billed_usage(usage) from None
     return vectors, usage, model if isinstance(model, str) else None
 
 

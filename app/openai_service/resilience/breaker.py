@@ -1,7 +1,7 @@
-"""A circuit breaker for each operation of each model: opens after too many failures in a row, then lets one call probe it.
+"""A circuit breaker for each operation of each model: it opens after several failures in a row, then lets one call probe.
 
-What one request causes counts once, however often it is sent; what one caller causes closes nobody else out. So a probe
-whose request may be at fault itself is followed by one of another caller before the circuit opens again.
+Failures with the same cause count once, however often that request is sent. Failures of one caller open the circuit for
+that caller only. So if a probe fails and its request may be at fault, another caller probes before the circuit reopens.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class KeyValueStore(Protocol):
         """Return the value of a key, if any."""
 
     def read_recent(self, key: str) -> bytes | None:
-        """Return the same, but what other processes have changed perhaps a moment late."""
+        """Return the same, but perhaps without the latest changes of other processes."""
 
     def update(self, key: str, change: Callable[[bytes | None], bytes | None], *, ttl_s: float) -> bytes | None:
-        """Replace a value by what `change` makes of it, atomically, and return the new one."""
+        """Replace a value atomically with the result of `change`, and return the new value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class _State:
     """One circuit: closed while `open_until` is 0.
 
     Attributes:
-        failures: in a row, while it is closed; once it was open, that of the last probe. Each is its caller, a colon,
-            and its cause; ":" if neither the caller nor the request can be the cause.
-        only_for: the caller of all failures that opened it, to whom alone it is open; "" if it is open to all.
+        failures: the failures in a row while the circuit is closed; after that, the failure of the last probe. Each is
+            the caller, a colon and the cause; ":" if neither the caller nor the request can be the cause.
+        only_for: the caller of all failures that opened it, the only one for whom it is open; "" if open for all.
         open_until, probe_until: in seconds of time.time(), which all machines share.
-        probe: the id of the probe in progress, if any; it is void after `probe_until`.
-        probe_lease_s: from the probe's start to `probe_until`.
-        openings: how often it has opened, so that results of calls from before an opening are ignored.
+        probe: the id of the probe in progress, if any; it expires at `probe_until`.
+        probe_lease_s: the seconds from the probe's start to `probe_until`.
+        openings: how often it has opened, to ignore results of calls that began before the last opening.
     """
 
     failures: Sequence[str] = ()
@@ -72,9 +72,9 @@ _CLOSED = _State()
 
 
 class CircuitBreaker:
-    """The circuits of one upstream: closed, open or half-open, shared by all processes.
+    """The circuits of one upstream, each closed, open or half-open, shared by all processes.
 
-    The state is locked only while it is changed, before and after a call, never during the call.
+    The state is locked only during an update before or after a call, never during the call.
     """
 
     def __init__(self, store: KeyValueStore, settings: BreakerSettings, *, upstream: str) -> None:
@@ -84,22 +84,22 @@ class CircuitBreaker:
         self._cooldown_s = settings.cooldown_s
 
     def admit(self, circuit: str, *, lease_s: float, caller: str = "") -> Permit:
-        """Return a permit for one attempt, which reports its result to the permit.
+        """Return a permit for one attempt. Report the result of the attempt to the permit.
 
         Args:
             circuit: the operation and the model.
-            lease_s: after this time an attempt that reported nothing counts as lost with its process.
-            caller: who sends the request; "" if that is unknown.
+            lease_s: a probe that reports no result in this time counts as lost with its process.
+            caller: the user of the call; "" if unknown.
 
         Raises:
-            CircuitOpen: the circuit is open to this caller, or half-open with a probe in progress.
+            CircuitOpen: the circuit is open for this caller, or half-open with a probe in progress.
         """
         key = self._prefix + circuit
-        state = self._look(key)
+        state = self._read_recent(key)
         if not state.open_until:
             return Permit(self, circuit, state.openings, caller)
-        caller_hash = _shorten(caller)
-        if not _concerns(state, caller_hash):
+        caller_hash = _hash(caller)
+        if not _applies_to(state, caller_hash):
             return Permit(self, circuit, state.openings, caller)
         self._refuse_while_open(state)
 
@@ -107,25 +107,25 @@ class CircuitBreaker:
 
         def claim(value: bytes | None) -> bytes | None:
             state = _decode(value)
-            if not _concerns(state, caller_hash) or self._is_open(state) or _is_probed(state):
+            if not _applies_to(state, caller_hash) or self._is_open(state) or _is_probed(state):
                 return value
             if self._has_probed(state, caller_hash):
                 return value
             return _encode(replace(state, probe=probe, probe_until=time.time() + lease_s, probe_lease_s=lease_s))
 
         state = _decode(self._store.update(key, claim, ttl_s=self._ttl_s))
-        if _concerns(state, caller_hash) and state.probe != probe:
+        if _applies_to(state, caller_hash) and state.probe != probe:
             self._refuse_while_open(state)
             raise CircuitOpen(retry_after_s=_PROBE_RETRY_AFTER_S)
         return Permit(self, circuit, state.openings, caller, probe=probe if state.probe == probe else "")
 
     def is_open(self, circuit: str, *, caller: str = "") -> bool:
-        """Return whether the circuit is open to a caller, and not yet due for a probe."""
+        """Return whether the circuit is open for a caller, and not due for a probe yet."""
         state = _decode(self._store.read(self._prefix + circuit))
-        return self._is_open(state) and _concerns(state, _shorten(caller))
+        return self._is_open(state) and _applies_to(state, _hash(caller))
 
     def read_state(self, circuit: str) -> CircuitState:
-        """Return the state of a circuit. If one caller alone caused its failures, it is open to them alone."""
+        """Return the state of a circuit. It is open for one caller only if that caller caused all failures."""
         state = _decode(self._store.read(self._prefix + circuit))
         if not state.open_until:
             return "closed"
@@ -133,8 +133,8 @@ class CircuitBreaker:
             return "open_for_one_caller"
         return "open" if self._is_open(state) else "half_open"
 
-    def _look(self, key: str) -> _State:
-        """Return a state that may be a moment old if it is closed without failures, as nearly always."""
+    def _read_recent(self, key: str) -> _State:
+        """Return a state, which may be slightly out of date in the usual case that it is closed without failures."""
         value = self._store.read_recent(key)
         state = _decode(value) if value else _CLOSED
         return _decode(self._store.read(key)) if state.failures or state.open_until else state
@@ -147,7 +147,7 @@ class CircuitBreaker:
         return _is_ahead(state.open_until, self._cooldown_s)
 
     def _has_probed(self, state: _State, caller_hash: str) -> bool:
-        """Return whether a caller has just probed in vain: for as long as a cooldown it is the turn of others."""
+        """Return whether a caller's probe has just failed. For the length of a cooldown, only other callers may probe."""
         callers = {failure.partition(":")[0] for failure in state.failures}
         return caller_hash in callers and _is_ahead(state.open_until + self._cooldown_s, self._cooldown_s)
 
@@ -156,7 +156,7 @@ class CircuitBreaker:
         return _STATE_TTL_S + self._cooldown_s
 
     def _change(self, permit: Permit, change: Callable[[_State], _State]) -> None:
-        """Change the state, unless the circuit has opened or been probed by another call since the permit was given."""
+        """Change the state, unless another call has opened or probed the circuit since the permit was issued."""
         before = after = _CLOSED
 
         def apply(value: bytes | None) -> bytes | None:
@@ -165,7 +165,7 @@ class CircuitBreaker:
             if permit.probe:
                 is_current = before.probe == permit.probe
             else:
-                is_current = not _concerns(before, _shorten(permit.caller))
+                is_current = not _applies_to(before, _hash(permit.caller))
             if not is_current or before.openings != permit.openings:
                 return value
             after = change(before)
@@ -182,40 +182,40 @@ class CircuitBreaker:
             }
             log.warning(event, extra=fields)
 
-    def _succeeded(self, permit: Permit) -> None:
+    def _record_success(self, permit: Permit) -> None:
         if permit.probe:
-            is_news = True
+            needs_reset = True
         else:
-            state = self._look(self._prefix + permit.circuit)
-            is_news = bool(state.failures or state.only_for)
-        if is_news:
+            state = self._read_recent(self._prefix + permit.circuit)
+            needs_reset = bool(state.failures or state.only_for)
+        if needs_reset:
             self._change(permit, lambda state: _State(openings=state.openings))
 
-    def _failed(self, permit: Permit, cause: str) -> None:
-        caller = _shorten(permit.caller) if cause else ""
-        failure = f"{caller}:{_shorten(cause)}"
+    def _record_failure(self, permit: Permit, cause: str) -> None:
+        caller = _hash(permit.caller) if cause else ""
+        failure = f"{caller}:{_hash(cause)}"
 
         def count(state: _State) -> _State:
             if permit.probe:
                 if caller and not state.only_for and not state.failures:
                     return replace(state, probe="", open_until=time.time(), failures=(failure,))
-                return self._opened(state, only_for=state.only_for)
+                return self._open(state, only_for=state.only_for)
             if cause and failure in state.failures:
                 return state
             failures = (*state.failures, failure)
-            if state.only_for:  # this is another caller, whom it fails as well
-                return self._opened(state, only_for="")
+            if state.only_for:  # open for one caller, and now another caller's request has failed
+                return self._open(state, only_for="")
             if len(failures) < self._failures:
                 return replace(state, failures=failures)
             callers = {failure.partition(":")[0] for failure in failures}
-            return self._opened(state, only_for=callers.pop() if len(callers) == 1 else "")
+            return self._open(state, only_for=callers.pop() if len(callers) == 1 else "")
 
         self._change(permit, count)
 
-    def _opened(self, state: _State, *, only_for: str) -> _State:
+    def _open(self, state: _State, *, only_for: str) -> _State:
         return _State(open_until=time.time() + self._cooldown_s, openings=state.openings + 1, only_for=only_for)
 
-    def _released(self, permit: Permit) -> None:
+    def _release(self, permit: Permit) -> None:
         if permit.probe:
             self._change(permit, lambda state: replace(state, probe=""))
 
@@ -236,32 +236,32 @@ class Permit:
         """Report that the model answered."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._succeeded(self)
+            breaker._record_success(self)
 
     def failed(self, cause: str = "") -> None:
         """Report that the model failed.
 
         Args:
-            cause: the request and how it failed, as it may be at fault itself; "" if it cannot be.
+            cause: identifies the request and its failure, if the request may be at fault; "" if it cannot be.
         """
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._failed(self, cause)
+            breaker._record_failure(self, cause)
 
     def release(self) -> None:
-        """Report that the attempt says nothing about the model: the caller was at fault, or left."""
+        """Report that the attempt says nothing about the model: the request was at fault, or the client disconnected."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._released(self)
+            breaker._release(self)
 
 
-def _concerns(state: _State, caller_hash: str) -> bool:
-    """Return whether a circuit is open, or half-open, to a caller."""
+def _applies_to(state: _State, caller_hash: str) -> bool:
+    """Return whether a circuit is open or half-open for a caller."""
     return bool(state.open_until) and state.only_for in ("", caller_hash)
 
 
-def _shorten(text: str) -> str:
-    """Return a hash of who called, or what for: neither is to be read in shared state, nor to take much of it."""
+def _hash(text: str) -> str:
+    """Return a short hash of a caller or a cause, so that shared state stays small and contains neither in plain text."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
 
 
@@ -270,15 +270,15 @@ def _is_probed(state: _State) -> bool:
 
 
 def _is_ahead(until: float, length_s: float) -> bool:
-    """Return whether a moment is in the future, and no further than a span that ends then can be long.
+    """Return whether `until` is in the future, by at most `length_s`.
 
-    If the clock was set back meanwhile, the span counts as ended.
+    If it is further away, the clock was set back meanwhile, and the period counts as ended.
     """
     return 0 < until - time.time() <= length_s + _CLOCK_SLACK_S
 
 
 def _decode(value: bytes | None) -> _State:
-    """Parse a stored state. None, or one that another version of the program wrote, is a closed circuit."""
+    """Parse a stored state. Return a closed circuit for None, or for a state of another version of the program."""
     if not value:
         return _CLOSED
     try:

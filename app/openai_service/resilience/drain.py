@@ -1,4 +1,4 @@
-"""Reading answers to their end after their clients have left, to learn what they cost."""
+"""Reads answers to their end after their clients have disconnected, to learn their cost."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from app.problems import Problem
 
 
 class DrainPool:
-    """A limited number of answers that are read without a client, each for a limited time.
+    """Reads a limited number of answers without their clients, each for a limited time.
 
-    An answer that finds no place, or takes longer, is closed, and charged by what it may have used.
+    An answer for which no thread is free, or which takes longer, is closed and charged by its maximum usage.
     """
 
     MAX_CONCURRENT = 32
     MAX_DURATION_S = 15.0
-    """How long a stream is read. An answer in one piece is read until the deadline of its call: closing it saves nothing."""
+    """The maximum time for a stream. Other answers are read until the call's deadline: closing them saves no tokens."""
 
     def __init__(self, max_concurrent: int | None = None) -> None:
         if max_concurrent is not None:
@@ -28,7 +28,7 @@ class DrainPool:
         self.is_closed = False
 
     def adopt(self, ticks: Iterator[object], finish: Callable[[], None]) -> bool:
-        """Read the rest of an answer in a thread, then call `finish`. Return False if no place is free."""
+        """Read the rest of an answer in a thread, then call `finish`. Return False if no thread is free."""
         with self._lock:
             if self.is_closed or self._running >= self.MAX_CONCURRENT:
                 return False
@@ -44,7 +44,7 @@ class DrainPool:
         return True
 
     def close(self) -> None:
-        """Stop reading, and wait until all threads have ended: about a second, at most a few."""
+        """Stop reading, and wait until all threads have ended, usually about a second."""
         with self._lock:
             self.is_closed = True
             threads = list(self._threads)
@@ -53,7 +53,7 @@ class DrainPool:
 
     def _read(self, ticks: Iterator[object], finish: Callable[[], None]) -> None:
         try:
-            with suppress(Problem):  # nobody is there to be told
+            with suppress(Problem):  # no client is there to receive the error
                 for _ in ticks:  # yields at each tick at least
                     if self.is_closed:
                         return

@@ -1,4 +1,4 @@
-"""KeyRing: the site's keys at the upstream. One that is refused, or whose quota is used up, is set aside for a while."""
+"""KeyRing: the site's keys for the upstream. It sets a key aside if it is refused or its quota is used up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from app.runtime.log_throttle import LogThrottle
 log = logging.getLogger(__name__)
 
 SET_ASIDE_S = 300.0
-"""For so long a refused key is not tried. Then one call finds out whether it is good again, which costs it one refusal."""
+"""How long a refused key is not used. The next call then tries it again, and costs one refused request if it still fails."""
 
 _SHOWN_CHARS = 4
-# Of a shorter key the last four characters would be too large a part.
+# Of a shorter key, the last four characters would reveal too much.
 _MIN_CHARS = 16
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class KeyRing(Generic[C]):
     """Chooses the key of each request of this process: the first of OPENAI_API_KEYS that is not set aside.
 
     Args:
-        clients: one for each key, in the order in which they are preferred.
+        clients: one client for each key, in order of preference.
     """
 
     def __init__(self, clients: Sequence[C]) -> None:
@@ -44,34 +44,34 @@ class KeyRing(Generic[C]):
         self._throttle = LogThrottle()
 
     def choose(self) -> C:
-        """Return the client to send with; if all keys are set aside, that of the key that has been for the longest time."""
+        """Return the client to send with. If all keys are set aside, use the one that was set aside first."""
         if not self._set_aside_until:
             return self.clients[0]
         now = clock.ticks()
-        good = [client for client in self.clients if self._until(client) <= now]
-        return good[0] if good else min(self.clients, key=self._until)
+        usable = [client for client in self.clients if self._until(client) <= now]
+        return usable[0] if usable else min(self.clients, key=self._until)
 
     def set_aside(self, client: C, error: UpstreamError) -> bool:
-        """Set a client's key aside if it is at fault, and return whether another key may do better.
+        """Set a client's key aside if it is at fault, and return whether another key can be used instead.
 
-        A single key is not set aside: there is nothing to send with instead.
+        A single key is not set aside, as there is no other.
         """
         reason = _find_reason(error)
         if reason is None or len(self.clients) == 1:
             return False
         self._set_aside_until[client.api_key] = clock.ticks() + SET_ASIDE_S
-        self._tell(client.api_key, reason, error)
+        self._log_set_aside(client.api_key, reason, error)
         return self._until(self.choose()) <= clock.ticks()
 
     def try_each(self, send: Callable[[C], T], translate: Callable[[Exception], UpstreamError | None]) -> T:
-        """Send with one key after the other until one is accepted, also with those that are set aside.
+        """Send with each key in turn until one is accepted, including keys that are set aside.
 
-        For what belongs to a key's project: no other key is preferred to the first, and that another one's project does not
-        have it says nothing.
+        Use it for objects that belong to a key's project. The first key is always preferred, and a 404 for a later key
+        is ignored, as the object need not be in that key's project.
 
         Args:
             send: sends with a client.
-            translate: returns what an exception of the client means; None if it is no answer of the upstream.
+            translate: translates an exception of the client; returns None if it is no response of the upstream.
         """
         refusal: Exception | None = None
         for client in self.clients:
@@ -91,7 +91,7 @@ class KeyRing(Generic[C]):
     def _until(self, client: C) -> float:
         return self._set_aside_until.get(client.api_key, 0.0)
 
-    def _tell(self, key: str, reason: str, error: UpstreamError) -> None:
+    def _log_set_aside(self, key: str, reason: str, error: UpstreamError) -> None:
         if not self._throttle.allows(key):
             return
         log.error(
@@ -114,8 +114,8 @@ _HINTS = {
 
 
 def _find_reason(error: UpstreamError) -> str | None:
-    """Return what is wrong with the key; None if it is not at fault."""
-    if isinstance(error, UserBlocked) or error.paid is not None:
+    """Return why the key is at fault, `key` or `quota`; None if it is not."""
+    if isinstance(error, UserBlocked) or error.billed_usage is not None:
         return None
     if error.upstream_code in QUOTA_CODES or error.upstream_status == 402:
         return "quota"

@@ -1,4 +1,4 @@
-"""How a call is made of attempts: fallback over models, around retries, around the circuit breaker."""
+"""Policy: makes the attempts of a call, with fallback models, retries and circuit breakers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MakeAttempt = Callable[[str], Ticks[T]]
-"""Makes one attempt at a model, and returns its answer, or the beginning of its stream."""
+"""Makes one attempt with a model, and returns its answer, or the beginning of its stream."""
 
-# A longer wait is not worth it while another model may answer immediately.
+# If there is a fallback model, a longer wait is not worth it.
 _MAX_WAIT_BEFORE_FALLBACK_S = 5.0
 PROBE_GRACE_S = 5.0
-"""If a call has not reported back this long after its deadline, its process is dead and its probe is void."""
+"""If a probe has reported no result this long after its call's deadline, its process is dead and the probe expires."""
 
 
 class Policy:
-    """Makes attempts until a model answers, within the deadline of the call."""
+    """Makes attempts until a model answers or the call's deadline has passed."""
 
     def __init__(self, breaker: CircuitBreaker, *, max_attempts: int) -> None:
         self._breaker = breaker
@@ -51,7 +51,7 @@ class Policy:
         Raises:
             UpstreamRejected: a model refused the request itself.
             CircuitOpen: the circuits of all models are open; nothing was sent.
-            UpstreamUnavailable: every attempt failed; this is the last one's error.
+            UpstreamUnavailable: every attempt failed. The error is that of the last attempt.
         """
         failures: list[UpstreamUnavailable] = []
         last = len(request.models) - 1
@@ -67,7 +67,7 @@ class Policy:
     def _try_model(
         self, make_attempt: MakeAttempt[T], model: str, request: PendingRequest, *, has_fallback: bool
     ) -> Ticks[T]:
-        """Make attempts at one model, retrying where that may help."""
+        """Make attempts with one model, with a retry after each failure that is transient."""
         call_state, record = request.call_state, request.record
         circuit = f"{request.operation}:{model}"
         permit: Permit | None = self._admit(circuit, request)
@@ -87,7 +87,7 @@ class Policy:
                 permit.succeeded()
                 return answer
             finally:
-                permit.release()  # unless its result is reported already
+                permit.release()  # has no effect if a result was reported
 
             attempts_left -= 1
             waits = waits or BackoffWaits()
@@ -107,7 +107,7 @@ class Policy:
         return self._breaker.admit(circuit, lease_s=remaining_s + PROBE_GRACE_S, caller=request.record.caller.user)
 
     def _admit_retry(self, circuit: str, request: PendingRequest) -> Permit | None:
-        """Return a permit after a pause, or None if the client left or the circuit opened meanwhile."""
+        """Return a permit after a wait, or None if the client disconnected or the circuit opened meanwhile."""
         if request.call_state.is_abandoned:
             return None
         try:
@@ -123,7 +123,7 @@ class Policy:
         request: PendingRequest,
         has_fallback: bool,
     ) -> float | None:
-        """Return how long to wait before the model is retried, or None if it is not."""
+        """Return how long to wait before a retry, or None if there shall be no retry."""
         if not is_transient(failure):
             return None
         call_state, caller = request.call_state, request.record.caller.user
@@ -136,14 +136,15 @@ class Policy:
 
 
 def find_cause(error: UpstreamError, fingerprint: Callable[[], str]) -> str:
-    """Return what tells apart the requests that may have caused a failure, and how; "" if none was received."""
+    """Return a text that identifies the request and its failure for the breaker; "" if the request was not sent."""
     return f"{fingerprint()} {type(error).__name__} {error.upstream_status}" if error.was_sent else ""
 
 
 def counts_for_breaker(error: UpstreamError) -> bool:
-    """Return whether the breaker counts it as a failure.
+    """Return whether the breaker counts an error as a failure.
 
-    No answer, or none in time, is one. A rate limit is none, as the model does answer; nor is what this machine lacks.
+    It counts missing and late answers. It does not count rate limits, since the model does answer, nor errors caused by
+    a lack of resources on this machine.
     """
     if not is_outage(error) or isinstance(error, UpstreamRateLimited) or error.upstream_code in LOCAL_CODES:
         return False
@@ -151,6 +152,6 @@ def counts_for_breaker(error: UpstreamError) -> bool:
 
 
 def _pick_most_informative(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
-    """Return the last failed attempt; if there was none, the circuit that will close first."""
+    """Return the error of the last attempt. If there was none, return that of the circuit to be probed first."""
     attempted = [failure for failure in failures if not isinstance(failure, CircuitOpen)]
     return attempted[-1] if attempted else min(failures, key=lambda failure: failure.retry_after_s or 0.0)

@@ -1,4 +1,4 @@
-"""Which failures are retried with the same model, how long to wait before it, and how many retries are allowed."""
+"""Which failures are retried with the same model, the waits before retries, and the budget of retries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.openai_service.errors import (
 )
 
 LOCAL_CODES = frozenset({"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"})
-"""Of connections that this machine cannot open, for which no model is to blame."""
+"""The codes of connections that this machine lacks the resources to open. They are not the model's fault."""
 
 _FIRST_WAIT_S = 0.5
 _FIRST_WAIT_RATE_LIMITED_S = 1.0
@@ -30,20 +30,20 @@ _MAX_WAIT_S = 20.0
 
 
 def is_outage(error: UpstreamError) -> bool:
-    """Return whether the model is at fault, not the request, the site's key, quota or settings."""
-    if error.paid is not None and not error.is_given_up:  # the model did answer
+    """Return whether the model is at fault, rather than the request or the site's key, quota or settings."""
+    if error.billed_usage is not None and not error.is_generation_failure:  # the model did answer
         return False
     if isinstance(error, CircuitOpen | UpstreamRateLimited | UpstreamTimeout):
         return True
     if not isinstance(error, UpstreamFailed) or error.upstream_code in QUOTA_CODES:
         return False
-    # Without a status there was no answer, or none that could be read; 408 and 409 mean "too slow" and "locked".
+    # Without a status there was no answer, or it could not be read. 408 and 409 mean "too slow" and "locked".
     status = error.upstream_status
     return status is None or status in (408, 409) or status >= 500
 
 
 def is_model_gone(error: UpstreamError) -> bool:
-    """Return whether the upstream does not have the model, or not for this key: another one may answer."""
+    """Return whether the upstream does not have the model, or not for this key. A fallback model may answer then."""
     return error.upstream_status == 404 and error.upstream_code in MODEL_GONE_CODES
 
 
@@ -65,11 +65,11 @@ class BackoffWaits:
         self._ceilings_rate_limited = _make_ceilings(_FIRST_WAIT_RATE_LIMITED_S)
 
     def next_s(self, error: UpstreamError) -> float:
-        """Return the next wait: full jitter below a ceiling that doubles, but never less than Retry-After."""
+        """Return the next wait in seconds: full jitter below a ceiling that doubles, but at least Retry-After."""
         ceiling, ceiling_rate_limited = next(self._ceilings), next(self._ceilings_rate_limited)
         retry_after_s = error.upstream_retry_after_s
         if retry_after_s is not None:
-            # With jitter, as all refused clients may have been given the same moment.
+            # With jitter, as all refused clients may have received the same Retry-After.
             return retry_after_s + backoff.full_jitter(min(1.0, retry_after_s))
         return backoff.full_jitter(ceiling_rate_limited if isinstance(error, UpstreamRateLimited) else ceiling)
 
@@ -81,9 +81,9 @@ def _make_ceilings(first_s: float) -> Iterator[float]:
 
 
 class RetryBudget:
-    """A limit on the share of retries among all attempts of this process, so that retries do not multiply an outage.
+    """Limits the share of retries among all attempts of this process, so that retries do not amplify an outage.
 
-    However many of them one caller uses, against the others they count as a quarter of the budget.
+    The retries of one caller take at most a quarter of the budget from the other callers.
 
     Source: https://sre.google/sre-book/handling-overload/
     """
@@ -106,7 +106,7 @@ class RetryBudget:
             self._drop_expired(now)
 
     def take(self, caller: str = "") -> bool:
-        """Count one retry of a caller and return True, or return False if the budget is spent."""
+        """Count one retry of a caller and return True, or return False if the budget is used up."""
         with self._lock:
             now = monotonic()
             self._drop_expired(now)
@@ -119,7 +119,7 @@ class RetryBudget:
             return True
 
     def read(self) -> tuple[int, float]:
-        """Return how many retries count now, and how many may."""
+        """Return the number of recent retries, and its maximum."""
         with self._lock:
             self._drop_expired(monotonic())
             return len(self._retries), self._limit()

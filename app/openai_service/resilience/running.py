@@ -1,4 +1,4 @@
-"""Running a call to its end while its client may leave."""
+"""CallRunner: runs a call, and checks whether its client is still connected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class CallRunner:
-    """Runs calls whose answer is given in one piece."""
+    """Runs calls that are not streamed."""
 
     def __init__(self, drain_pool: DrainPool) -> None:
         self._drain_pool = drain_pool
@@ -23,7 +23,7 @@ class CallRunner:
     def run(self, ticks: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
         """Run a call to its end, and check at each tick whether its client is still connected.
 
-        If the client leaves, the drain pool reads the answer to its end, to learn what it costs: it is billed anyhow.
+        If the client disconnects, the drain pool reads the answer to its end to learn its cost, as it is billed anyway.
         """
         is_adopted = False
         try:
@@ -45,7 +45,7 @@ class CallRunner:
                 ticks.close()
 
     def _adopt(self, ticks: Ticks[T], recording: CallRecording) -> bool:
-        """Have the drain pool read an answer to its end and finish the record. Return whether it has a place."""
+        """Have the drain pool read an answer to its end and finish the record. Return whether it accepted the answer."""
 
         def finish() -> None:
             ticks.close()

@@ -44,7 +44,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         if not isinstance(body.get("output"), list):
             raise UpstreamFailed
     except UpstreamError as error:
-        raise error.paid_for(usage) from None
+        raise error.with_billed_usage(usage) from None
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=output.text,

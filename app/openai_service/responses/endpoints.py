@@ -99,7 +99,7 @@ class Endpoints:
         if path == RESPONSES_PATH:
             return error.is_missing_route and self._note_missing_route(error)
         # If /responses may not exist, the request is sent again to /chat/completions without reasoning.
-        if not error.asks_for_responses and not (error.needs_no_reasoning and self._has_responses):
+        if not error.requires_responses and not (error.needs_no_reasoning and self._has_responses):
             return False
         _remember(self._needs, model, self._find_need(model, (body, sent), error))
         # Another request may have learnt the same meanwhile, so the result is compared with the current choice.

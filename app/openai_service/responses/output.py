@@ -139,5 +139,5 @@ def read_failure(error: object) -> UpstreamError:
     code = translated.upstream_code or ""
     if translated.upstream_status is None and (code in _STATUSES or "image" in code):
         translated = translate_error_object(error, status=_STATUSES.get(code, 400))
-    translated.is_given_up = True
+    translated.is_generation_failure = True
     return translated

@@ -216,7 +216,7 @@ class ResponseReader:
         self.usage = read_usage(response, wrote=wrote)
         note_tokens(answer.reasoning_items, self.usage)
         if response["status"] == "failed":
-            raise read_failure(response.get("error")).paid_for(self.usage)
+            raise read_failure(response.get("error")).with_billed_usage(self.usage)
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []
         finish_reason = read_end(response, has_calls=bool(tool_calls))
         self.is_done = True

@@ -120,7 +120,7 @@ class ChunkReader:
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
         except UpstreamError as error:
-            raise error.paid_for(self.usage) from None
+            raise error.with_billed_usage(self.usage) from None
         events.append(Done(finish_reason, self.usage, self.model, self._id, tool_calls))
 
     def usage_so_far(self) -> Usage | None:

@@ -143,9 +143,9 @@ def _read(
     except httpx2.TransportError:
         raise UpstreamFailed from None
     except UpstreamError as error:
-        if error.is_given_up and error.paid is not None:
+        if error.is_generation_failure and error.billed_usage is not None:
             attempt.hosted_calls = reader.hosted_calls
-            record.note_usage(error.paid)
+            record.note_usage(error.billed_usage)
         raise
     finally:
         attempt.service_tier = reader.service_tier or attempt.service_tier

@@ -1,4 +1,4 @@
-"""What is sent beside a conversation about it: whose it is, which part of the prompt cache is its own, who may keep it."""
+"""Adds `safety_identifier`, `prompt_cache_key` and `store` to conversations: who the user is, and whether OpenAI stores it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.openai_service.transport.upstream import Upstream
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Adds `safety_identifier`, `prompt_cache_key` and `store` to bodies of chat completions.
+    """Builds the fields `safety_identifier`, `prompt_cache_key` and `store` for bodies of chat completions.
 
-    Moderation and embeddings have no such fields, and a server that is not OpenAI's may refuse them.
+    Moderation and embeddings have no such fields, and servers other than OpenAI's may refuse them.
     """
 
     identifies: bool
@@ -22,7 +22,7 @@ class Attribution:
 
     @classmethod
     def from_settings(cls, settings: AttributionSettings, upstream: Upstream) -> Attribution:
-        """Return what an upstream is told by these settings."""
+        """Return the attribution that the settings allow for an upstream."""
         knows_fields = upstream.has_openai_fields or settings.identifiers == "always"
         return cls(
             identifies=knows_fields and settings.identifiers != "never",
@@ -33,14 +33,14 @@ class Attribution:
         """Return the fields of a conversation.
 
         Args:
-            pseudonym: of the user; None if it is unknown.
-            prompt_version: tells apart the texts of the site that conversations begin with.
+            pseudonym: the pseudonym of the user; None if the user is unknown.
+            prompt_version: identifies the site's own text at the beginning of the conversation.
         """
         fields: dict[str, Any] = {}
         if self.identifies and pseudonym is not None:
             fields["safety_identifier"] = pseudonym.safety_identifier
-            # The user's own, as every conversation has a user's text: from times and counts of cached tokens
-            # another could find out whether it had been sent before.
+            # A separate key for each user, as every conversation contains a user's text: with a shared key, others could
+            # learn from latencies and numbers of cached tokens whether a text had been sent before.
             fields["prompt_cache_key"] = pseudonym.cache_key(prompt_version)
         if self.store is not None:
             fields["store"] = self.store

@@ -1,4 +1,4 @@
-"""What the table of model families says that a model does not accept, and what it is sent instead."""
+"""Replaces or removes parameters that a model does not accept, according to the table of model families."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLING = (
     "frequency_penalty",
     "logit_bias",
 )
-"""The parameters that a model takes only while it does not reason, if at all."""
+"""The parameters that a model accepts only without reasoning, if at all."""
 
 RULED = frozenset(
     {
@@ -33,24 +33,24 @@ RULED = frozenset(
         "parallel_tool_calls",
     }
 )
-"""The parameters that a family may not accept. A body without any needs no change."""
+"""The parameters that some family does not accept. A body without any of them needs no change."""
 
 ORDERED = {"reasoning_effort": REASONING_EFFORTS, "verbosity": VERBOSITIES}
-"""The parameters of which each value is less than the next, so that another may be near enough."""
+"""The parameters whose values are ordered, from low to high, so that the nearest accepted value can be used instead."""
 
 _ONLY_IN_CHATS = ("stop", "seed", "logit_bias", "presence_penalty", "frequency_penalty")
 
 Changes = dict[str, Any]
-"""The values to send instead, by parameter; None: the parameter is left out."""
+"""The values to send instead, by parameter; None removes the parameter."""
 
 
 def find_family_changes(model: str, path: str, body: Mapping[str, Any]) -> Changes:
-    """Return how a body in the form of a chat completion must differ for its model.
+    """Return the changes that a model needs in a body in the format of chat completions.
 
     Args:
-        model: a name of OpenAI's. Nothing is changed if the table does not know it.
-        path: the endpoint that is called: the models accept other efforts on /responses, and tools at any effort.
-        body: without its model.
+        model: the name of a model of OpenAI. A model that the table does not list needs no changes.
+        path: the endpoint that is called. On /responses, models accept other efforts, and tools with any effort.
+        body: the body, without its model.
     """
     if body.keys().isdisjoint(RULED) or (family := find_family(model)) is None:
         return {}
@@ -74,10 +74,10 @@ def find_family_changes(model: str, path: str, body: Mapping[str, Any]) -> Chang
 
 
 def lower_details(model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Have images looked at in high detail where a model does not take the original one.
+    """Change the detail of images from `original` to `high` if the model does not accept `original`.
 
     Returns:
-        the body to send, which is a new dict if it was changed; and the changes for the caller to read.
+        the body to send, which is a new dict if it was changed, and the changes to report to the caller.
     """
     family = find_family(model)
     if family is None or family.takes_original_detail or not has_original_detail(body):
@@ -87,7 +87,7 @@ def lower_details(model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dic
 
 
 def has_original_detail(body: Mapping[str, Any]) -> bool:
-    """Return whether an image in a body is to be looked at in the original detail."""
+    """Return whether a body has an image with the detail `original`."""
     return any(isinstance(one, ImageInput) and one.detail == "original" for one in find_media(body))
 
 
@@ -114,10 +114,10 @@ def _change_effort(family: Family, body: Mapping[str, Any], *, is_chat: bool) ->
 
 
 def find_nearest(param: str, value: object, accepted: Sequence[str]) -> str | None:
-    """Return the lowest accepted value that is not below the one given, else the highest; None if none is accepted."""
+    """Return the lowest accepted value that is at least `value`, else the highest accepted; None if none is accepted."""
     order = ORDERED.get(param, ())
     known = sorted((each for each in accepted if each in order), key=order.index)
     if not known:
         return None
-    wanted = order.index(value) if isinstance(value, str) and value in order else 0
-    return next((each for each in known if order.index(each) >= wanted), known[-1])
+    requested = order.index(value) if isinstance(value, str) and value in order else 0
+    return next((each for each in known if order.index(each) >= requested), known[-1])

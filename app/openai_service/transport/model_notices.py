@@ -1,4 +1,4 @@
-"""A warning at start about configured models whose shutdown OpenAI has announced."""
+"""Warns at start about configured models whose shutdown OpenAI has announced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def warn_of_models(upstream: Upstream, models: Iterable[str]) -> None:
-    """Log one warning for each of the upstream's models whose shutdown is announced."""
+    """Log one warning for each model whose shutdown is announced."""
     if not upstream.has_openai_models:
         return
     for model in dict.fromkeys(models):

@@ -1,4 +1,4 @@
-"""The names of parameters: those of our API, of /v1/chat/completions and of /v1/responses."""
+"""Translates the names of parameters between our API, /v1/chat/completions and /v1/responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHAT_NAMES = {
 
 
 def to_chat_name(param: str) -> str:
-    """Return the name under which the body of a chat completion has a parameter of either endpoint, or a part of one."""
+    """Return the chat completions' name for a parameter of either endpoint, or for a part of one."""
     for name, chat_name in _CHAT_NAMES.items():
         if param == name or param.startswith((f"{name}.", f"{name}[")):
             return chat_name
@@ -33,7 +33,8 @@ def to_chat_name(param: str) -> str:
 def to_api_name(param: str) -> str:
     """Return our API's name for a parameter of the upstream, such as `messages.[3].content`.
 
-    Of tools the whole path, since they are sent as they came. A conversation is sent with other turns.
+    For tools the whole path is returned, since they are sent unchanged. For messages it is not: their indexes differ, as
+    turns may have been added or removed.
     """
     chat_name = to_chat_name(param)
     if chat_name.startswith("tools"):

@@ -1,7 +1,7 @@
-"""Parameters that a model does not accept, by the table of families or learnt from refusals, and what is sent instead.
+"""ParameterSupport: changes parameters that a model does not accept, by the table of families and by earlier refusals.
 
-The table saves the first refusal. No table stays true for long, and it knows OpenAI's models only, so each refusal is
-remembered for its model and endpoint until the process ends.
+The table avoids the first refusal. It becomes outdated, and lists only OpenAI's models, so each refusal is stored for its
+model and endpoint until the process ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.openai_service.transport.parameter_names import to_api_name, to_chat_na
 
 _REFUSALS = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-# Only parameters without which the answer is still of use; without its tools or format a request is another one.
+# The parameters without which an answer is still useful. Without its tools or format it would not be.
 _DROPPABLE = {
     *SAMPLING,
     "stream_options",
@@ -47,11 +47,11 @@ class _Rule:
     """A parameter that a model refused.
 
     Attributes:
-        supported: the values that it accepts; empty if it accepts none.
-        with_tools: whether this is so only beside tools, where the parameter must then be sent.
-        beside: the parameter beside which this is so; "" if it always is.
-        effort: the only effort for which this is known; "" if it is so for any. Models take a temperature only
-            while they do not reason, and what one caller's effort rules out must not be taken from another's.
+        supported: the values that the model accepts; empty if it accepts none.
+        with_tools: whether the rule applies only with tools. The parameter must then be sent with a supported value.
+        beside: the rule applies only if the body has this parameter; "" if it always applies.
+        effort: the only reasoning effort for which the rule is known to apply; "" for any. Models accept a temperature only
+            without reasoning, and a parameter refused at one caller's effort may be accepted at another's.
     """
 
     param: str
@@ -61,7 +61,7 @@ class _Rule:
     effort: str | None = ""
 
     def find_changes(self, body: dict[str, Any]) -> Changes:
-        """Return what must be sent instead."""
+        """Return the changes that the rule requires in a body."""
         if self.effort not in ("", body.get("reasoning_effort")):
             return {}
         if self.with_tools:
@@ -77,27 +77,31 @@ class _Rule:
 
 
 class ParameterSupport:
-    """The parameters to rename, change or drop, by endpoint and model."""
+    """Renames, changes or drops parameters, by endpoint and model."""
 
     def __init__(self, *, has_families: bool = True) -> None:
-        """Create it; without the families where models have names of their own, as deployments do."""
+        """Create it without rules, except those of the table of families.
+
+        Args:
+            has_families: whether to use that table. It does not apply where names of models are those of deployments.
+        """
         self._has_families = has_families
-        self._learnt: dict[tuple[str, str], tuple[_Rule, ...]] = {}
+        self._learned: dict[tuple[str, str], tuple[_Rule, ...]] = {}
 
     def adapt(self, path: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """Change the parameters of a body that its model does not accept.
 
         Args:
             path: the endpoint that is called.
-            model: that will answer.
-            body: in the form of a chat completion.
+            model: the model that is called.
+            body: the body in the format of chat completions.
 
         Returns:
-            the body to send, which is a new dict if it was changed; and the changes for the caller to read, such as
+            the body to send, which is a new dict if it was changed, and the changes to report to the caller, such as
             {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
         """
         changes = find_family_changes(model, path, body) if self._has_families else {}
-        rules = self._learnt.get((path, model))
+        rules = self._learned.get((path, model))
         if not changes and rules is None:
             return body, {}
         adapted, adjusted = _apply(body, changes), _describe(changes)
@@ -108,23 +112,23 @@ class ParameterSupport:
         return adapted, adjusted
 
     def lower_details(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Lower the detail of images that the model does not take. Returns as adapt() does."""
+        """Lower the detail of images if the model does not accept it. Returns what adapt() returns."""
         return lower_details(model, body) if self._has_families else (body, {})
 
     def learn(
         self, path: str, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[object]
     ) -> bool:
-        """Remember a parameter that a model refused.
+        """Store a rule for a parameter that a model refused.
 
         Args:
             path: the endpoint that was called.
-            model: that refused it.
+            model: the model that refused it.
             error: the refusal.
-            body: that was refused.
-            tried: what was learnt in this attempt before; the new rule is added.
+            body: the refused body.
+            tried: the parameters of rules learned earlier in this attempt; the new one is added.
 
         Returns:
-            True if the request can be sent again with a changed body, False if the error says nothing new.
+            True if the request can be sent again with a changed body, False if there is no new rule.
         """
         rule = _read_rule(error, body)
         if rule is None or not rule.find_changes(body) or len(tried) >= _MAX_TRIES:
@@ -143,24 +147,24 @@ class ParameterSupport:
         return True
 
     def _remember(self, key: tuple[str, str], rule: _Rule) -> None:
-        # Of the two names of a parameter, do not rename back to the one that was just refused.
+        # If a parameter has two names, drop the rule that would rename it back to the one that was just refused.
         replaced = {rule.param, _RENAMED.get(rule.param)}
-        kept = [
+        retained = [
             known
-            for known in self._learnt.get(key, ())
+            for known in self._learned.get(key, ())
             if known.param not in replaced
             or (known.with_tools, known.beside, known.effort) != (rule.with_tools, rule.beside, rule.effort)
         ]
-        if key not in self._learnt and len(self._learnt) >= _MAX_MODELS:
-            self._learnt.clear()
-        # What holds beside tools comes last: it decides whatever else the model accepts. And what holds beside another
-        # parameter comes after what may leave that out.
-        rules = sorted([*kept[-_MAX_RULES:], rule], key=lambda each: (each.with_tools, each.beside))
-        self._learnt[key] = tuple(rules)
+        if key not in self._learned and len(self._learned) >= _MAX_MODELS:
+            self._learned.clear()
+        # Rules for tools come last, as they override the others. Rules that depend on another parameter come after those
+        # that may remove that parameter.
+        rules = sorted([*retained[-_MAX_RULES:], rule], key=lambda each: (each.with_tools, each.beside))
+        self._learned[key] = tuple(rules)
 
 
 def _read_rule(error: UpstreamRejected, body: dict[str, Any]) -> _Rule | None:
-    """Return what a refusal teaches, if anything."""
+    """Return the rule that follows from a refusal, if any."""
     if error.needs_no_reasoning:
         return _Rule("reasoning_effort", ("none",), with_tools=True)
     if error.exclusive_params:
@@ -172,19 +176,19 @@ def _read_rule(error: UpstreamRejected, body: dict[str, Any]) -> _Rule | None:
     if param not in _DROPPABLE and param not in _RENAMED:
         return None
     effort = body.get("reasoning_effort") if param in SAMPLING else ""
-    # A list of values is read only of what no caller can have said: other parameters may be quoted.
+    # The list of supported values is trusted only for these parameters: for others, the message may quote the caller.
     supported = error.supported_values if param in ORDERED else ()
     return _Rule(param, supported, effort=effort)
 
 
 def _choose_one(pair: list[str], body: dict[str, Any]) -> _Rule | None:
-    """Return which of two parameters gives way to the other: the second, but sooner than the temperature any other."""
+    """Return a rule that drops one of two exclusive parameters: the second if possible, but rather any other than the temperature."""
     droppable = [param for param in sorted(pair, key=lambda param: param != "temperature") if param in _DROPPABLE]
     if not droppable or pair[0] == pair[1]:
         return None
     dropped = droppable[-1]
-    [kept] = [param for param in pair if param != dropped]
-    return _Rule(dropped, beside=kept, effort=body.get("reasoning_effort") if dropped in SAMPLING else "")
+    [remaining] = [param for param in pair if param != dropped]
+    return _Rule(dropped, beside=remaining, effort=body.get("reasoning_effort") if dropped in SAMPLING else "")
 
 
 def _apply(body: dict[str, Any], changes: Changes) -> dict[str, Any]:
@@ -194,7 +198,7 @@ def _apply(body: dict[str, Any], changes: Changes) -> dict[str, Any]:
 
 
 def _describe(changes: Changes) -> dict[str, str]:
-    """Return the changes in the caller's words; of a limit that has another name, the upstream's two names."""
+    """Describe changes with the names of our API; a renamed limit with the upstream's old and new name."""
     renamed = {old: new for old, new in _RENAMED.items() if old in changes and changes[old] is None}
     described = {
         to_api_name(param): "dropped" if value is None else str(value)

@@ -1,7 +1,7 @@
-"""What a refusal says, in the words of many servers: the parameter that is not known, or the size of the context.
+"""Parses the error messages of many servers: the unknown parameter, the size of the context, and other faults.
 
-OpenAI gives a code and a parameter; others name it only in a sentence, or in a list as FastAPI and vLLM write it.
-Parameters are read only where a sentence begins: further on, it may quote the caller.
+OpenAI sends a code and a parameter. Others name the parameter only in a message, or in a list like FastAPI and vLLM.
+Parameters are read only at the beginning of a message: the rest may quote the caller.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _UNKNOWN = [
     )
 ]
 _ONE, _OTHER = _PARAM.replace("param", "one"), _PARAM.replace("param", "other")
-# Two parameters of which a request may have one.
+# Two parameters of which a request may have only one.
 _NOT = r"(?:can(?:not|'t| not)|(?:may|must|should)(?:n't| not))"
 _EXCLUSIVE = [
     re.compile(pattern.replace("NOT", _NOT).replace("ONE", _ONE).replace("OTHER", _OTHER), re.IGNORECASE)
@@ -60,11 +60,11 @@ _EXCLUSIVE = [
 _SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
 _LARGER_THAN_RATE = re.compile(r"request too large for .{1,200}?\bon (?:input |output )?tokens per", re.IGNORECASE)
 _QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too low", re.IGNORECASE)
-# Of Google, with status 400, and of xAI.
+# Messages of Google, with status 400, and of xAI.
 _KEY = re.compile(
     r"api key (?:not valid|not found|expired)|incorrect api key|missing or invalid authorization", re.IGNORECASE
 )
-# A model that reasons cannot write anything within one token, and says so without naming the parameter.
+# A reasoning model needs more than one token for its answer. Its message does not name the parameter.
 _LIMIT_TOO_SMALL = re.compile(r"could not finish the message because max_tokens", re.IGNORECASE)
 _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
@@ -84,28 +84,28 @@ _CONTEXT = re.compile(
     r"|reduce the length of the (?:messages|prompt|input|conversation)",
     re.IGNORECASE,
 )
-# What proxies write before the sentence that they were told, or before the JSON that has it.
-_BEFORE = re.compile(
+# What proxies write before the upstream's message, or before the JSON that contains it.
+_PROXY_PREFIX = re.compile(
     r"(?:(?:litellm\.)?\w*(?:exception|error)(?: - |: )|error code: \d{3} - |provider returned error:? ?"
     r"|the model returned the following errors: |malformed input request: (?:#: )?|\d{3}:? )+",
     re.IGNORECASE,
 )
 _MAX_WRAPPERS = 4
 _MAX_REPR_CHARS = 10_000
-# Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
+# Only at the beginning of a message, or after a proxy's name, is it OpenAI's own text: the rest may quote the caller.
 _BY_PROXY = r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?"
 _NO_REASONING = re.compile(
     _BY_PROXY + r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE
 )
-_ASKS_FOR_RESPONSES = re.compile(
+_REQUIRES_RESPONSES = re.compile(
     _BY_PROXY + r"(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses", re.IGNORECASE
 )
 _MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
-_EXCESS = re.compile(r"\bby \d{1,9}\b")  # of Cohere: by how much it is too long, which is neither size
+_EXCESS = re.compile(r"\bby \d{1,9}\b")  # Cohere: the number of tokens over the limit, which is neither size
 _ONLY_LIMIT = re.compile(r"<=|range of input length", re.IGNORECASE)
-_SUM = re.compile(r"(\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")  # of Anthropic: the input and the answer, and the limit
-# Of vLLM, for an answer that does not fit beside the input.
+_SUM = re.compile(r"(\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")  # Anthropic: input + answer > limit
+# vLLM: the input and the maximum answer together exceed the context.
 _ANSWER_TOO_LARGE = re.compile(
     r"too large: (\d{1,9})\..{0,40}maximum context length is (\d{1,9}) tokens and your request has (\d{1,9}) input",
     re.IGNORECASE,
@@ -118,32 +118,32 @@ _BLOCKED = re.compile(
     re.IGNORECASE,
 )
 _IDENTIFIER = re.compile(r".{0,200}\bsafety[_ -]identifier\b", re.IGNORECASE)
-# The field is not known, or its value has the wrong form.
+# The field is unknown, or its value has the wrong format.
 _ABOUT_FIELD = re.compile(
     r"\W*(?:un(?:supported|known|recognized|expected)|invalid|missing|string|integer|array|object|empty)(?:_|\b)"
     r"|.{0,80}\b(?:too (?:long|short|large)|at most|maximum|must be|required|not (?:supported|recognized|permitted))\b",
     re.IGNORECASE,
 )
-_MAY_BLOCK = {400, 403, None}  # an error within a stream has no status
+_MAY_BLOCK = {400, 403, None}  # an error inside a stream has no status
 
 
 class Fault(NamedTuple):
-    """What a refusal says.
+    """The parsed content of an error message.
 
     Attributes:
         param: the upstream's name of the parameter at fault.
-        is_unknown_param: whether the upstream does not know it at all.
-        exclusive: two parameters of which a request may have one.
-        supported_values: the values that it accepts instead, if the upstream lists any.
-        needs_no_reasoning: whether tools are accepted at the effort "none" only.
+        is_unknown_param: whether the upstream does not know the parameter at all.
+        exclusive: two parameters of which a request may have only one.
+        supported_values: the accepted values of the parameter, if the upstream lists any.
+        needs_no_reasoning: whether tools are accepted only with the effort "none".
         is_key: whether the site's key is refused.
-        is_quota: whether the account can pay for nothing more.
-        is_larger_than_rate: whether the request needs more tokens than the account has a minute.
-        place: of what is wrong in a JSON schema.
+        is_quota: whether the account has no quota or credit left.
+        is_larger_than_rate: whether the request needs more tokens than the account's limit per minute.
+        place: the path of the fault in a JSON schema.
         is_context: whether the conversation is too long.
-        limit, size: of the context and of the request, in tokens, if it is.
-        asks_for_responses: whether such a request is served on /responses only.
-        names_model: whether it is about a model or deployment.
+        limit, size: the context window and the size of the request in tokens, if it is too long.
+        requires_responses: whether the upstream serves such a request only on /responses.
+        names_model: whether the message is about a model or deployment.
     """
 
     param: str | None = None
@@ -158,11 +158,11 @@ class Fault(NamedTuple):
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
-    asks_for_responses: bool = False
+    requires_responses: bool = False
     names_model: bool = False
 
 
-_FAULT_OF = (
+_FAULTS_BY_PATTERN = (
     (_QUOTA, Fault(is_quota=True)),
     (_KEY, Fault(is_key=True)),
     (_LIMIT_TOO_SMALL, Fault("max_tokens")),
@@ -170,12 +170,12 @@ _FAULT_OF = (
 
 
 def read_fault(error: Mapping[str, Any]) -> Fault:
-    """Read an error object of any server."""
+    """Parse an error object of any server."""
     sentence = _find_sentence(error)
     if _LARGER_THAN_RATE.match(sentence):
         limit, size = _read_sizes(error, sentence.partition(" on ")[2])
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
-    for pattern, fault in _FAULT_OF:
+    for pattern, fault in _FAULTS_BY_PATTERN:
         if pattern.match(sentence):
             return fault
     if found := _SCHEMA_PLACE.match(sentence):
@@ -183,18 +183,18 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
-    if _ASKS_FOR_RESPONSES.match(sentence):
-        return Fault(asks_for_responses=True, names_model=True)
+    if _REQUIRES_RESPONSES.match(sentence):
+        return Fault(requires_responses=True, names_model=True)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
     if _NO_REASONING.match(sentence):
-        # Models that cannot do without reasoning are said to need /responses only.
-        return Fault("reasoning_effort", needs_no_reasoning=True, asks_for_responses="none" not in sentence)
+        # For models that always reason, the message names only /responses.
+        return Fault("reasoning_effort", needs_no_reasoning=True, requires_responses="none" not in sentence)
     return _read_params(sentence)
 
 
 def _read_params(sentence: str) -> Fault:
-    """Return which parameters a sentence is about."""
+    """Return the parameters that a message is about."""
     for pattern in _EXCLUSIVE:
         if found := pattern.match(sentence):
             pair = _to_snake(found["one"]), _to_snake(found["other"])
@@ -208,9 +208,9 @@ def _read_params(sentence: str) -> Fault:
 
 
 def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
-    """Return whether an error object says that the upstream does not serve the user of `safety_identifier` any more.
+    """Return whether an error object says that the upstream no longer serves the user of `safety_identifier`.
 
-    Not if it does not know that field, or does not like its form.
+    An error about an unknown field or an invalid value does not count.
     """
     if status not in _MAY_BLOCK:
         return False
@@ -222,15 +222,15 @@ def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
         return True
     if _BLOCKED.match(sentence):
         return True
-    # OpenAI documents no more than the words "identifier blocked", so any other refusal for the identifier's sake counts.
-    names_it = param == "safety_identifier" or "safety_identifier" in code or _IDENTIFIER.match(sentence)
-    if status is None or not names_it or param not in (None, "safety_identifier"):
+    # OpenAI documents only the words "identifier blocked", so any other refusal that names the identifier counts.
+    names_identifier = param == "safety_identifier" or "safety_identifier" in code or _IDENTIFIER.match(sentence)
+    if status is None or not names_identifier or param not in (None, "safety_identifier"):
         return False
     return not (_ABOUT_FIELD.match(code) or _ABOUT_FIELD.match(sentence) or read_fault(error).is_unknown_param)
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:
-    """Return the text that tells what is wrong; a list of details as the JSON of its first."""
+    """Return the message of an error object. For a list of details, return the JSON of the first one."""
     found: Any = error
     for _ in range(_MAX_WRAPPERS):
         if isinstance(found, list):
@@ -241,7 +241,7 @@ def _find_sentence(error: Mapping[str, Any]) -> str:
                 return _write_json(parts)
             found = _find_raw(found) or next((found[name] for name in _SENTENCE_FIELDS if found.get(name)), "")
         if isinstance(found, str):
-            sentence = found[before.end() :] if (before := _BEFORE.match(found)) else found
+            sentence = found[prefix.end() :] if (prefix := _PROXY_PREFIX.match(found)) else found
             if sentence[:1] not in ("{", "["):
                 return sentence
             found = _parse_quoted(sentence)
@@ -249,7 +249,7 @@ def _find_sentence(error: Mapping[str, Any]) -> str:
 
 
 def _find_raw(error: Mapping[str, Any]) -> Any:
-    """Return what the provider behind OpenRouter said, which says nothing itself then."""
+    """Return the error of the provider behind OpenRouter, if OpenRouter itself gives no details."""
     metadata, message = error.get("metadata"), error.get("message")
     if not isinstance(metadata, dict) or not isinstance(message, str):
         return None
@@ -257,7 +257,7 @@ def _find_raw(error: Mapping[str, Any]) -> Any:
 
 
 def _parse_quoted(text: str) -> Any:
-    """Return the JSON at the start of a sentence, or what Python prints of it; of other lists the text."""
+    """Parse the JSON or the Python repr at the start of a message. If it is a list of another format, return the text."""
     with suppress(ValueError, RecursionError):
         return _parse_json(text)[0]
     try:
@@ -269,7 +269,7 @@ def _parse_quoted(text: str) -> Any:
 def _write_json(parts: Mapping[str, Any]) -> str:
     try:
         return orjson.dumps(parts).decode()
-    except orjson.JSONEncodeError:  # it is deep, or was printed by Python
+    except orjson.JSONEncodeError:  # nested too deeply, or a Python value that JSON does not have
         return ""
 
 

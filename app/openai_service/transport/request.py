@@ -1,4 +1,4 @@
-"""A request to the upstream, whose JSON and token bounds are computed once."""
+"""UpstreamRequest: a request to the upstream, which computes its JSON and its token bounds once."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ class UpstreamRequest:
     """A request in OpenAI's format, which can be sent to several models.
 
     Attributes:
-        path: of the operation, below the API's root.
-        body: without the model. It is never changed in place, but replaced by `replace_body()`.
-        min_output_tokens: that the answer may have even if the body allows fewer, as the endpoint takes no lower limit.
-        token_counts: bounds its texts.
+        path: the path of the operation, below the API's root.
+        body: the body without the model. It is never changed in place; `replace_body()` replaces it.
+        min_output_tokens: the lowest limit of output tokens that the endpoint accepts. The answer may have that many tokens
+            even if the body allows fewer.
+        token_counts: computes the token bounds of its texts.
     """
 
     path: str
@@ -64,19 +65,19 @@ class UpstreamRequest:
         return max(max_output_tokens(self.body), self.min_output_tokens)
 
     def replace_body(self, body: dict[str, Any]) -> None:
-        """Set another body, and drop what was computed from the old one."""
+        """Replace the body, and discard the values computed from the old one."""
         self.body = body
         self._json_model = self._body_bytes = self._media = None
 
     def encode(self, model: str) -> bytes:
-        """Return the JSON for a model."""
+        """Return the JSON of the request to a model."""
         if self._json_model != model:
             self._json = encode(model, self.body)
             self._json_model = model
         return self._json
 
     def input_bound(self, model: str) -> int:
-        """Return the maximum number of tokens that the input can be for a model."""
+        """Return the maximum number of tokens that the input can have for a model."""
         if self._body_bytes is None:
             unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
             self._body_bytes = len(self.encode(model)) - unread
@@ -84,7 +85,7 @@ class UpstreamRequest:
         return bound - self.token_counts.count_spared(self.body, model)
 
     def billable_input(self, model: str) -> int:
-        """Return the maximum number of input tokens that a model can bill: no more than its window."""
+        """Return the maximum number of input tokens that a model can bill, which is limited by its context window."""
         if (calls := self.body.get(MAX_CALLS)) is not None:
             return self._bound_rounds(model, calls)
         texts = self.body.get("input")
@@ -92,19 +93,19 @@ class UpstreamRequest:
         return cap_input(self.input_bound(model), model, self.max_output_tokens, inputs)
 
     def _bound_rounds(self, model: str, calls: int) -> int:
-        """Return the bound of an input that the model reads again after each call of a hosted tool, with what it brought."""
+        """Return the bound with hosted tools: after each call, the model reads the input again, and all results so far."""
         rounds = calls + 1
-        brought = TOKENS_PER_CALL * calls * rounds // 2
-        return cap_input(self.input_bound(model) * rounds + brought, model, self.max_output_tokens, rounds)
+        result_tokens = TOKENS_PER_CALL * calls * rounds // 2
+        return cap_input(self.input_bound(model) * rounds + result_tokens, model, self.max_output_tokens, rounds)
 
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """What of a conversation will be read again from the upstream's prompt cache.
+    """Which parts of a conversation later requests will read from the upstream's prompt cache.
 
     Attributes:
-        marks_prompt: whether its first message is the site's own text, which other conversations begin with.
-        is_one_shot: whether no request continues it.
+        marks_prompt: whether the first message is the site's own text, with which other conversations begin too.
+        is_one_shot: whether no later request is expected to continue the conversation.
     """
 
     marks_prompt: bool
@@ -112,7 +113,7 @@ class CachePlan:
 
     @classmethod
     def of(cls, call: ChatCall) -> CachePlan | None:
-        """Return the plan for a call; None if the upstream's own way is the best."""
+        """Return the plan for a call; None if the upstream's default is best."""
         marks_prompt = bool(call.prompt_version)
         is_one_shot = call.is_one_shot and not call.server_tools
         return cls(marks_prompt, is_one_shot) if marks_prompt or is_one_shot else None
@@ -120,14 +121,14 @@ class CachePlan:
 
 @dataclass(slots=True)
 class PendingRequest(UpstreamRequest):
-    """A request that is part of a call and waits for its answer.
+    """A request that is part of a call.
 
     Attributes:
-        models: to try, in order.
-        call_state: the deadline, and whether the client has left.
-        record: of the call.
-        adjusted: how the body differs from the caller's request, for every model.
-        cache_plan: what the upstream shall write to its prompt cache; None: what it would anyway.
+        models: the models to try, in order.
+        call_state: the deadline, and whether the client has disconnected.
+        record: the record of the call.
+        adjusted: the changes to the caller's parameters that apply to every model.
+        cache_plan: which parts the upstream shall write to its prompt cache; None for its default.
     """
 
     models: Sequence[str]
@@ -138,10 +139,10 @@ class PendingRequest(UpstreamRequest):
 
     @property
     def operation(self) -> str:
-        """What is asked of the model: one that fails at images may be well otherwise."""
+        """The operation for the circuit breaker: `vision` if there are media, as a model may fail only with these."""
         return "vision" if self.media else self.record.operation
 
     @property
     def fingerprint(self) -> str:
-        """Tells this request apart from others, whatever model it is sent to and whoever sends it."""
+        """A hash that identifies the request's content, independent of its model and its caller."""
         return hashlib.sha256(orjson.dumps(without_unread(self.body))).hexdigest()

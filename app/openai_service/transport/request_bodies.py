@@ -1,4 +1,4 @@
-"""Bodies in OpenAI's format, without their model, for single requests and for batches."""
+"""Builds bodies in OpenAI's format, without their model, for single requests and for batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 
 
 def streamed_fields(settings: ModelSettings) -> dict[str, Any]:
-    """Return those of STREAMED that the site sends."""
+    """Return the fields of STREAMED that the site's settings allow."""
     return STREAMED if settings.stream_options else {"stream": True}
 
 
@@ -45,15 +45,15 @@ def offered_model(settings: ModelSettings, operation: str, model: str | None, *,
 def chat_body(
     settings: ModelSettings, call: ChatCall, *, max_tokens: int | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the body of a chat completion, and how it differs from what the caller requested.
+    """Return the body of a chat completion, and the changes to the caller's parameters.
 
     Args:
-        settings: the site's maximum number of tokens, its parameter, and the site's defaults.
+        settings: the site's maximum number of tokens, the parameter's name for it, and the site's defaults.
         call: the conversation.
         max_tokens: the caller's own maximum, if any.
 
     Returns:
-        the body; and the changes, such as {"maxTokens": "1024"}.
+        the body, and the changes, such as {"maxTokens": "1024"}.
     """
     adjusted = dict(call.adjusted)
     ceilings = (settings.max_tokens, max_tokens, call.ceiling)
@@ -69,7 +69,7 @@ def chat_body(
     if parallel_tool_calls is not None and not tools:  # OpenAI refuses it without tools
         parallel_tool_calls = None
         adjusted["parallelToolCalls"] = "dropped"
-    # What the prompt begins with comes first, in one order: the upstream's cache matches equal beginnings.
+    # The fields that begin the prompt come first, in a fixed order: the upstream's cache matches common prefixes.
     fields = {
         "tools": tools,
         "response_format": call.response_format,

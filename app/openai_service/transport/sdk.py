@@ -1,6 +1,6 @@
-"""The `openai` package with its 450 modules of types loaded on demand. Import it from here only.
+"""Imports the `openai` package with its 450 modules of types loaded on demand. Import it only from here.
 
-The types take most of the import's time and memory, and are hardly used: Gatehouse reads answers as plain JSON.
+The types take most of the import's time and memory, and are hardly used: Gatehouse parses answers as plain JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _TypesFinder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module; only those of `openai.types` are found here."""
+        """Find a module of `openai.types`; leave all other modules to the next finder."""
         if name != "openai.types" and not name.startswith("openai.types."):
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -44,7 +44,7 @@ class _LazyPackage(Loader):
         self._sources = sources
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # noqa: ARG002
-        """Have the module created as usual."""
+        """Let Python create the module as usual."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:

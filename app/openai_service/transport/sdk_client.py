@@ -1,4 +1,4 @@
-"""The official OpenAI client, built for OpenAI, Azure, a compatible server or the offline model."""
+"""Builds the official OpenAI client for OpenAI, Azure, a compatible server or the offline model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from app.upstream_http.client import HEAD, UpstreamClient, serialize_head
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
 _STREAM = openai.Stream[Any]  # subscripting it takes a dozen calls
-_NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
+_NO_HEADERS = httpx2.Headers()  # httpx2 takes longer for None
 _LENGTH = b"content-length"
 
 
 class _Prepared:
-    """A request that the SDK has built, of which each copy has another body."""
+    """A request built by the SDK, which is copied for each body."""
 
     # private API: _list of httpx2.Headers, _content and the __dict__ of httpx2.Request; guarded by
     # tests/openai_service/transport/test_prepared_requests.py
@@ -39,16 +39,16 @@ class _Prepared:
 
     @cached_property
     def _head(self) -> bytes:
-        """The beginning of its head on the wire: all but what differs."""
+        """The beginning of its serialized head, without the headers that differ between copies."""
         lines = serialize_head(self.request).split(b"\r\n")[:-2]
         return b"".join([line + b"\r\n" for line in lines if not line.lower().startswith(_LENGTH)])
 
     def copy(self, content: bytes, traceparent: str) -> httpx2.Request:
-        """Return the request with this body. The headers share their bytes: to encode them is nearly all that it costs."""
+        """Return a copy with this body. It shares the encoded headers, as encoding them takes most of the time."""
         differing = [(b"Content-Length", _LENGTH, b"%d" % len(content))]
         if traceparent:
             differing.append((b"traceparent", b"traceparent", traceparent.encode()))
-        # With an encoding, as httpx2 would decode all headers to find it out.
+        # With an encoding, as httpx2 would otherwise decode all headers to detect it.
         headers = httpx2.Headers(_NO_HEADERS, encoding="ascii")
         headers._list = self._headers + differing
         lines = [b"%b: %b\r\n" % (name, value) for name, _, value in differing]
@@ -58,7 +58,7 @@ class _Prepared:
             headers=headers,
             extensions={**self.request.extensions, HEAD: b"".join([self._head, *lines, b"\r\n"])},
             stream=httpx2.ByteStream(content),
-            _content=content,  # otherwise it is put together from the stream
+            _content=content,  # otherwise httpx2 reads it from the stream
         )
         return request
 
@@ -66,26 +66,27 @@ class _Prepared:
 class _Client(openai.OpenAI):
     """The SDK's client, which prepares URL and headers once for each path instead of once for each call.
 
-    Preparing them takes most of a call's time. There are a handful of paths; on Azure, as many for each model.
+    Preparing them takes most of a call's time. There are only a few paths; on Azure, a few for each model.
     """
 
     # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request, _client and
     # _make_status_error_from_response of openai.OpenAI; guarded by tests/openai_service/transport/test_prepared_requests.py
 
     keys: KeyRing[_Client]
-    """All keys of the site, this client's among them. Whoever sends chooses one for each request."""
+    """All keys of the site, including this client's. The sender chooses one for each request."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._prepared: dict[str, _Prepared] = {}
         super().__init__(*args, **settings)
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
-        """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response; streams are unread.
+        """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response, a stream unread.
 
-        What the SDK's `request()` does besides is not needed here: it copies the options for retries, and asks for credentials.
+        It omits steps of the SDK's `request()` that are not needed here: copying the options for retries, and refreshing
+        credentials.
 
         Raises:
-            openai.APIConnectionError: no response came; APITimeoutError if it took too long.
+            openai.APIConnectionError: there was no response; APITimeoutError if it took too long.
             openai.APIStatusError: the response is an error.
         """
         prepared = self._prepared.get(path) or self.prepare(path)
@@ -102,12 +103,12 @@ class _Client(openai.OpenAI):
         raise self._make_status_error_from_response(response)
 
     def prepare(self, path: str) -> _Prepared:
-        """Have the SDK build a request to a path, with URL, credentials and headers, and store it."""
+        """Let the SDK build a request to a path, with URL, credentials and headers, and store it."""
         options = super()._prepare_options(FinalRequestOptions.construct(method="post", url=path, content=b"{}"))
         self._prepared[path] = prepared = _Prepared(super()._build_request(options))
         return prepared
 
-    # In the SDK these serve providers and workload identities, which are not used here.
+    # The SDK needs these methods for providers and workload identities, which are not used here.
 
     def _prepare_request(self, request: httpx2.Request) -> None:
         pass
@@ -142,7 +143,7 @@ class _Client(openai.OpenAI):
 
 
 class BatchSender:
-    """Sends the requests of the Batch API, with the first key that the upstream accepts for each."""
+    """Sends the requests of the Batch API, each with the first key that the upstream accepts for it."""
 
     def __init__(self, keys: KeyRing[_Client]) -> None:
         self._keys = keys
@@ -166,7 +167,7 @@ def _read_refusal(error: Exception) -> UpstreamError | None:
 
 class _AzureClient(_Client, openai.AzureOpenAI):
     def prepare(self, path: str) -> _Prepared:
-        """Leave the version out of the URL of Azure's v1 API, which refuses dated ones."""
+        """Remove the version from URLs of Azure's v1 API, which refuses dated versions."""
         prepared = super().prepare(path)
         if path.startswith(f"{AZURE_V1}/"):
             prepared.request.url = prepared.request.url.copy_with(query=None)
@@ -176,17 +177,18 @@ class _AzureClient(_Client, openai.AzureOpenAI):
 def build_client(
     settings: ConnectionSettings, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
 ) -> _Client:
-    """Build the client of this process: that of the first key, whose `keys` has those of the others.
+    """Build the client of the first key for this process. Its `keys` holds the clients of all keys.
 
-    All share one HTTP client. `resilience/` retries, hence `max_retries=0`; `CallState` limits the time, hence `timeout=None`.
+    All clients share one HTTP client. They have `max_retries=0`, as `resilience/` retries, and `timeout=None`, as `CallState`
+    limits the time.
 
     Args:
-        settings: the API that is called, and the credentials for it.
-        http_client: replaces `UpstreamClient`, for tests.
-        offline_dir: where the offline model stores files, for all processes that use it.
+        settings: the API that is called, and its credentials.
+        http_client: replaces `UpstreamClient` in tests.
+        offline_dir: where the offline model stores files, shared by all processes that use it.
 
     Raises:
-        ValueError: the environment names a proxy whose scheme is not http, or OFFLINE_MODEL_AS a model that nobody knows.
+        ValueError: the environment names a proxy whose scheme is not http, or OFFLINE_MODEL_AS an unknown model.
     """
     upstream = settings.upstream
     url = upstream.azure_endpoint or (_OFFLINE_URL if upstream.is_offline else upstream.base_url or _OPENAI_URL)
@@ -231,7 +233,7 @@ def _make_http_client(url: str, settings: ConnectionSettings, offline_dir: Path 
 
 
 def _make_offline_client(directory: Path | None, plays: str) -> httpx2.Client:
-    # Imported here, as it is not needed with a key.
+    # Imported here, as it is needed only without a key.
     from app.offline_model import create_offline_model
 
     offline_model = create_offline_model(directory=directory, plays=plays)

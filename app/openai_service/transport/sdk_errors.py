@@ -1,4 +1,4 @@
-"""Translating errors of the SDK and of the HTTP client below it to ours, by status first, by code second."""
+"""Translates errors of the SDK and of the HTTP client below it to ours, by status first, by code second."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
-# Codes that say what is wrong in words of the API's own, so that they may be shown: no server puts a name into them.
-_TELLING_CODE = re.compile(
+# Codes that describe the fault in the API's own words. They may be shown to callers: no server puts a name into them.
+_DESCRIPTIVE_CODE = re.compile(
     r"(?:unsupported|unknown|invalid|missing|integer|decimal|number|string|array|object|empty)_[a-z_]{2,40}"
 )
 
 
 class TranslatedErrors:
-    """Translates errors of the SDK and the HTTP client, raised in the block, to an `UpstreamError`."""
+    """A context manager that translates errors of the SDK and the HTTP client to an `UpstreamError`."""
 
-    # A class takes two calls for a block without an error, a generator of contextlib nine.
+    # Without an error, a class takes two calls, a generator of contextlib nine.
     def __enter__(self) -> None:
         pass
 
@@ -56,7 +56,7 @@ class TranslatedErrors:
             raise translate(error) from None
         if isinstance(error, httpx2.TimeoutException):
             raise UpstreamTimeout from None
-        # Reading an error's body can fail as well; the SDK does not wrap that.
+        # Reading the body of an error response can fail as well, and the SDK does not wrap that error.
         if isinstance(error, httpx2.HTTPError | openai.OpenAIError):
             raise UpstreamFailed from None
 
@@ -77,7 +77,7 @@ def translate(error: openai.APIError) -> UpstreamError:
 
 
 def _find_root_cause(error: BaseException) -> str:
-    """Return the first error in the chain, for the log: its class, such as SSLCertVerificationError, or what the system calls it."""
+    """Return the name of the first error in the chain, for the log: its class, or for a plain OSError its errno, such as EMFILE."""
     while error.__cause__ is not None:
         error = error.__cause__
     if type(error) is OSError and error.errno is not None:
@@ -89,14 +89,14 @@ def translate_error_object(
     body: object, *, status: int | None = None, retry_after_s: float | None = None
 ) -> UpstreamError:
     """Translate an error object, from a response or from a stream."""
-    # Loaded with the first error: its forty patterns would take a fortieth of a start.
+    # Loaded with the first error: compiling its forty patterns would take a fortieth of the start.
     from app.openai_service.transport.refusals import blocks_user, read_fault
 
     fields = _find_error(body)
     code = _find_code(fields)
     status = status or _infer_status(fields)
     fault = read_fault(fields)
-    param = _text(fields.get("param")) or fault.param
+    param = _as_text(fields.get("param")) or fault.param
     is_quota = fault.is_quota or code in QUOTA_CODES
     if is_quota and code not in QUOTA_CODES:
         code = "insufficient_quota"
@@ -112,10 +112,10 @@ def translate_error_object(
         status=status,
         param=safe_param,
         upstream_code=code if code and _SAFE_PARAM.fullmatch(code) else None,
-        retry_after_s=None if is_quota else retry_after_s,  # waiting does not help
+        retry_after_s=None if is_quota else retry_after_s,  # a retry does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
-    error.asks_for_responses = fault.asks_for_responses
+    error.requires_responses = fault.requires_responses
     error.is_missing_route = (
         status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
     )
@@ -126,28 +126,28 @@ def translate_error_object(
         error.field = ".".join([to_api_name(safe_param or ""), *fault.place])
     elif isinstance(error, UnsupportedSchema):
         error.field = ".".join(["schema", *fault.place])
-    if type(error) in (UpstreamRejected, ParameterRejected) and code and _TELLING_CODE.fullmatch(code):
+    if type(error) in (UpstreamRejected, ParameterRejected) and code and _DESCRIPTIVE_CODE.fullmatch(code):
         error.sentence = f"{type(error).sentence.removesuffix('.')} ({code})."
     if isinstance(error, ContextLengthExceeded):
-        error.tell_sizes(fault.limit, fault.size)
+        error.add_sizes(fault.limit, fault.size)
     return error
 
 
 def _find_error(body: object) -> dict[str, Any]:
-    """Return the error object in a body: Google's is a list, some servers' is a text."""
+    """Return the error object in a body. Google's body is a list, that of some servers is a text."""
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
         body = body["error"]
     if isinstance(body, dict) and not body.keys() & {"message", "detail", "error"} and body.get("errors"):
-        body = _find_first(body["errors"])  # Cloudflare's, and those of frameworks
+        body = _find_first(body["errors"])  # the format of Cloudflare and of some frameworks
     if isinstance(body, str):
         return {"message": body}
     return body if isinstance(body, dict) else {}
 
 
 def _find_first(errors: object) -> object:
-    """Return the first of several errors: in a list, or by the field that they are about."""
+    """Return the first of several errors, which are a list, or an object by field."""
     if isinstance(errors, dict):
         name, problems = next(iter(errors.items()))
         problem = problems[0] if isinstance(problems, list) and problems else problems
@@ -156,17 +156,17 @@ def _find_first(errors: object) -> object:
 
 
 def _find_code(error: dict[str, Any]) -> str | None:
-    """Return the word for what is wrong, in OpenAI's case if it is one of theirs; else the number that stands for it."""
+    """Return the error's code as a word, in OpenAI's case if it is one of OpenAI's; if there is no word, its number."""
     code = error.get("code")
-    words = (_text(code), _text(error.get("type")), _text(error.get("status")))
+    words = (_as_text(code), _as_text(error.get("type")), _as_text(error.get("status")))
     word = next(filter(None, words), str(code) if type(code) is int else None)
     return word.lower() if word and word.lower() in _KNOWN else word
 
 
 _INVALID_KEY = "invalid_api_key"
-# A sentence alone says that a key is refused only with one of these: Google and x.ai answer with 400.
+# A message about a refused key is trusted only with one of these statuses: Google and x.ai answer with 400.
 _KEY_STATUSES = {400, 401, 403, None}
-_LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500
+_LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, whose first versions sent status 500
 _BY_CODE: dict[str, type[UpstreamError]] = {
     "context_length_exceeded": ContextLengthExceeded,
     "string_above_max_length": ContextLengthExceeded,
@@ -218,7 +218,7 @@ def _classify_rejection(code: str, param: str, fault: Fault) -> type[UpstreamErr
 
 
 def _infer_status(error: dict[str, Any]) -> int | None:
-    """Return the status of an error within a 200: compatible servers give it as the code, OpenAI's type implies it."""
+    """Return the status of an error inside a 200: compatible servers send it as the code, OpenAI's `type` implies it."""
     code = error.get("code")
     code = int(code) if isinstance(code, str) and re.fullmatch("[45][0-9][0-9]", code) else code
     if isinstance(code, int | float) and 400 <= code < 600:
@@ -227,12 +227,12 @@ def _infer_status(error: dict[str, Any]) -> int | None:
     return 400 if is_callers_fault else None
 
 
-def _text(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
 def _parse_retry_after(retry_after: str | None, retry_after_ms: str | None) -> float | None:
-    """Return Retry-After, a number or a date, in seconds; `retry-after-ms` takes precedence, as it is more exact.
+    """Return Retry-After, a number or a date, in seconds. `retry-after-ms` takes precedence, as it is more precise.
 
     Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """

@@ -1,4 +1,4 @@
-"""Sending a request under the retry policy, and reading its answer."""
+"""Sender: sends a request under the retry policy, and reads its answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class SdkClient(KeyedClient, Protocol):
-    """The part of the SDK's client that is used here: see sdk_client.py."""
+    """The interface to the SDK's client in sdk_client.py."""
 
     keys: KeyRing[Any]
 
@@ -50,7 +50,7 @@ class SdkClient(KeyedClient, Protocol):
 class Sender:
     """Sends requests to one upstream, with retries and fallback models.
 
-    Its methods raise `UpstreamError` if no attempt succeeds, and what `CallContext.reserve_attempt()` raises.
+    Its methods raise `UpstreamError` if no attempt succeeds, and propagate errors of `CallContext.reserve_attempt()`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Sender:
         return self._policy.budget
 
     def send(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
-        """Send a request, and return what `read` makes of the complete response."""
+        """Send a request, and return the complete response as parsed by `read`."""
         record = request.record
 
         def get_answer(client: SdkClient, model: str) -> Ticks[T]:
@@ -84,8 +84,8 @@ class Sender:
                 answer = yield from self._try_keys(request, lambda client: get_answer(client, model))
             except UpstreamError as error:
                 _note_failure(attempt, error)
-                if error.paid is not None:
-                    record.note_usage(error.paid)
+                if error.billed_usage is not None:
+                    record.note_usage(error.billed_usage)
                 raise
             attempt.served = record.model
             return answer
@@ -128,7 +128,7 @@ class Sender:
         return self._policy.run(make_attempt, request)
 
     def _try_keys(self, request: PendingRequest, send: Callable[[SdkClient], Ticks[T]]) -> Ticks[T]:
-        """Send with one key after the other while the upstream refuses the key itself, which costs nothing."""
+        """Send with each key in turn until the upstream accepts one. A refused key costs nothing."""
         while True:
             client = self._keys.choose()
             try:
@@ -138,7 +138,7 @@ class Sender:
                     raise
 
     def _begin_attempt(self, request: PendingRequest, model: str) -> Attempt:
-        """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
+        """Reserve the maximum cost of an attempt, and add it to the record. Raises what `reserve_attempt()` raises."""
         if request.path == CHAT_PATH:
             request.min_output_tokens = self._endpoints.get_min_output_tokens(model, request.body)
         record = request.record
@@ -154,10 +154,10 @@ class Sender:
     def _send_adapted(
         self, request: PendingRequest, model: str, client: SdkClient, *, timeout_s: float = math.inf
     ) -> Ticks[tuple[httpx2.Response, str]]:
-        """Send a request as its model takes it. If the model refuses it, learn from that and send it in another way.
+        """Send a request in the form that its model accepts. If the model refuses it, store why and send it changed.
 
         Returns:
-            the response, and the path of the operation that answered.
+            the response, and the path of the endpoint that answered.
         """
         tried: defaultdict[str, set[object]] = defaultdict(set)
         request.call_state.limit_wait(timeout_s)
@@ -166,16 +166,16 @@ class Sender:
             try:
                 response = yield from self._send_once(request, client, path, content, stream="stream" in body)
             except UpstreamError as error:
-                if path == RESPONSES_PATH and error.field == "input":  # not that of embeddings
+                if path == RESPONSES_PATH and error.field == "input":  # for embeddings, `input` is our field too
                     error.field = "messages"
-                is_new = self._learn(model, request, path, body, error, tried[path])
-                if not is_new or request.call_state.is_abandoned:
+                can_resend = self._learn(model, request, path, body, error, tried[path])
+                if not can_resend or request.call_state.is_abandoned:
                     raise
             else:
                 return response, path
 
     def _prepare(self, request: PendingRequest, model: str) -> tuple[str, dict[str, Any], bytes]:
-        """Return the path to send a request to, its body in the form of chat completions, and its JSON for the model."""
+        """Return a request's endpoint, its body in the format of chat completions, and the JSON to send."""
         path, record = request.path, request.record
         if path == CHAT_PATH:
             path = self._endpoints.choose(model, request.body)
@@ -210,7 +210,7 @@ class Sender:
         error: UpstreamError,
         tried: set[object],
     ) -> bool:
-        """Return whether a refused request can be sent again in another way."""
+        """Store why a request was refused. Return whether it can be sent again in another form."""
         if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, body, error):
             return True
         if path == RESPONSES_PATH and error.param == "include" and "include" not in tried:
@@ -233,7 +233,7 @@ class Sender:
         call_state, record = request.call_state, request.record
         path = self._upstream.path(path, record.attempt_log[-1].model)
 
-        # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
+        # Without the SDK's typed layer, which walks every message and builds a Pydantic model for every chunk.
         post = functools.partial(client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         attempt = record.attempt_log[-1]
@@ -258,7 +258,7 @@ class Sender:
 
 
 def _note_failure(attempt: Attempt, error: UpstreamError) -> None:
-    """Note why an attempt failed. One whose answer says itself that it failed, and what it has used, has ended before."""
+    """Record why an attempt failed. It has ended already if the answer itself reported the failure and its usage."""
     attempt.failure = error.upstream_status, error.upstream_code
     if not attempt.is_complete:
         attempt.end(may_be_billed=error.may_be_billed)

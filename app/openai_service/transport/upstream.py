@@ -1,4 +1,4 @@
-"""The API that is called, and how it differs from others: OpenAI, Azure, a compatible server or the offline model."""
+"""Upstream: the API that is called and its dialect, of OpenAI, Azure, a compatible server or the offline model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.config.upstream_urls import is_azure, is_openai
 from app.openai_service.transport.request_bodies import RESPONSES_PATH
 
 AZURE_V1 = "/v1"
-"""Where Azure has its API without a dated version, below /openai; the model is in the body there, as at OpenAI."""
+"""The path of Azure's API without a dated version, below /openai. There the body has the model, as at OpenAI."""
 
 _OPENAI_HOST = "api.openai.com"
 
@@ -26,7 +26,7 @@ class Upstream:
     Attributes:
         kind: the dialect.
         address: the configured base URL; empty for OpenAI and the offline model.
-        api: that answers conversations; auto: by the model and the request, where there are both.
+        api: the API for conversations; `auto` chooses it by the model and the request, if the upstream has both.
     """
 
     kind: Kind
@@ -54,12 +54,12 @@ class Upstream:
 
     @property
     def offers_batches(self) -> bool:
-        """Whether it may have a Batch API. Not on Azure, where batches need special deployments."""
+        """Whether it may have a Batch API. Azure's is not used, as it needs special deployments."""
         return self.kind != "azure"
 
     @property
     def has_openai_models(self) -> bool:
-        """Whether models have OpenAI's names. On Azure they have those of deployments."""
+        """Whether models have OpenAI's names. On Azure, they have the names of deployments."""
         return self.kind in ("openai", "compatible")
 
     @property
@@ -69,19 +69,19 @@ class Upstream:
 
     @property
     def has_families(self) -> bool:
-        """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
+        """Whether a model's family follows from its name. It does not on Azure, where deployments have arbitrary names."""
         return self.kind != "azure"
 
     @property
     def has_openai_fields(self) -> bool:
-        """Whether it surely takes OpenAI's newer fields, and the data goes to OpenAI: also at its regional addresses."""
+        """Whether it certainly accepts OpenAI's newer fields. Of custom base URLs, only OpenAI's own hosts do."""
         host = urlsplit(self.address).hostname or ""
         return self.kind != "compatible" or host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
     def path(self, operation_path: str, model: str) -> str:
-        """Return the path of an operation. On Azure it is below the model's deployment, but for /responses.
+        """Return the path of an operation. On Azure it is below the model's deployment, except for /responses.
 
-        The SDK adds the deployment only if it gets the body as an object.
+        The SDK would add the deployment only if it got the body as an object.
         """
         if self.kind == "azure" and operation_path == RESPONSES_PATH:
             return f"{AZURE_V1}{operation_path}"

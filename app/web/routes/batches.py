@@ -14,7 +14,7 @@ from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.batches import KINDS, Batch, NewBatch
 from app.config import BatchSettings
-from app.limits.batch_counting import counted_batch
+from app.limits.batch_counting import count_batch
 from app.limits.rate_limiter import RateLimited
 from app.openai_service.errors import BatchesNotOffered
 from app.problems import Forbidden
@@ -124,7 +124,7 @@ def cancel(batch_id: str) -> Response:
 def _count_requests(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
     """Count each request of a batch in the rate limits of its accounts. If the block fails, nothing is counted."""
     try:
-        with counted_batch(
+        with count_batch(
             built.rate_limiter,
             built.limits.request_rates(principal, address),
             built.limits.token_rates(principal, address),

@@ -275,7 +275,7 @@ test("an error names the field that is wrong", () => {
     ["Missing userMessage (or message, or messages).", "userMessage"],
     ["Missing prompt.", "prompt"],
     ["Unknown field max_tokens: did you mean maxTokens?", "max_tokens"],
-    ["Too many requests came in a short time.", null],
+    ["Too many requests in a short time.", null],
     ["The image cannot be used.", null],
   ]) {
     assert.equal(new GatehouseError(message).field, field, message);

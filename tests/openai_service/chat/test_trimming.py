@@ -21,7 +21,7 @@ CALLING = {
     "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
 }
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "rain"}
-TOO_LONG = "The input is longer than this site takes, even without its earlier turns."
+TOO_LONG = "The input is longer than this site accepts, even without the earlier turns."
 
 
 def user(text):

@@ -283,14 +283,14 @@ def test_an_error_is_the_one_that_it_would_be_instead_of_the_stream(shape, code,
         read(numbered([*begun(), event]))
     assert type(caught.value) is kind
     assert caught.value.upstream_status == status
-    assert caught.value.is_given_up
-    assert (caught.value.paid and caught.value.paid.raw) == (USAGE if shape == "failed" else None)
+    assert caught.value.is_generation_failure
+    assert (caught.value.billed_usage and caught.value.billed_usage.raw) == (USAGE if shape == "failed" else None)
 
 
 def test_a_failure_may_tell_no_usage_and_no_error():
     with pytest.raises(UpstreamFailed) as caught:
         read(numbered([*begun(), *ended(status="failed", usage=None)]))
-    assert caught.value.paid is None
+    assert caught.value.billed_usage is None
 
 
 def test_another_response_in_the_stream_ends_nothing_and_costs_nothing():

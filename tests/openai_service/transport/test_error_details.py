@@ -45,11 +45,11 @@ TOLD = [
     ),
     (
         {"param": "messages[1].content", "code": "string_above_max_length"},
-        "The conversation is longer than the model can take.",
+        "The conversation is longer than the model's context window.",
     ),
     (
         {"param": "input[1].content", "code": "string_above_max_length"},
-        "The conversation is longer than the model can take.",
+        "The conversation is longer than the model's context window.",
     ),
     ({"param": "max_output_tokens"}, "maxTokens: the model does not accept this value."),
     (
@@ -82,7 +82,7 @@ TOLD = [
     ),
     (
         {"message": TOO_LARGE, "code": "rate_limit_exceeded"},
-        "The request is longer than the model can take from this site: 45,000 of at most 30,000 tokens.",
+        "The request needs more tokens than this site may use in a minute: 45,000 of at most 30,000 tokens.",
     ),
 ]  # fmt: skip
 

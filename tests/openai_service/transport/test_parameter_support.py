@@ -300,4 +300,4 @@ class TestWhatARefusalTeaches:
             refusal = UpstreamRejected(param="seed", upstream_code="unsupported_parameter")
             assert support.learn(CHAT_PATH, f"m{number}", refusal, {"seed": 1}, set())
 
-        assert len(support._learnt) <= 1_000
+        assert len(support._learned) <= 1_000

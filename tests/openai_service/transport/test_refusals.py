@@ -158,7 +158,7 @@ def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstre
     assert (answer.status_code, answer.json["code"], len(upstream.sent)) == (400, "context_length_exceeded", 1)
     assert (
         answer.json["error"]
-        == "The conversation is longer than the model can take: 9,000 of at most 8,192 tokens."
+        == "The conversation is longer than the model's context window: 9,000 of at most 8,192 tokens."
     )
 
 
@@ -177,7 +177,7 @@ def test_a_conversation_that_is_too_long_is_told_so_where_no_size_is_given(clien
     answer = client.post("/api/chat", json=HI)
 
     assert (answer.status_code, answer.json["code"]) == (400, "context_length_exceeded")
-    assert answer.json["error"] == f"The conversation is longer than the model can take{told}"
+    assert answer.json["error"] == f"The conversation is longer than the model's context window{told}"
 
 
 CODES = {
@@ -259,7 +259,7 @@ def test_what_is_known_of_the_size_is_told(client, upstream, message, end):
 
     assert (
         client.post("/api/chat", json=HI).json["error"]
-        == f"The conversation is longer than the model can take{end}"
+        == f"The conversation is longer than the model's context window{end}"
     )
 
 

@@ -15,7 +15,7 @@ def test_a_changed_rate_holds_for_what_other_processes_have_counted(store, monke
 
     with pytest.raises(RateLimited):
         other.admit({"user:a": Rate(5, 60)})
-    assert other.look({"user:a": Rate(7, 60)})["user:a"].remaining == 1
+    assert other.read_quotas({"user:a": Rate(7, 60)})["user:a"].remaining == 1
     assert other.admit({"user:a": Rate(7, 60)}).remaining == 0
     with pytest.raises(RateLimited) as blocked:
         one.admit({"user:a": Rate(0, 60)})
@@ -37,14 +37,14 @@ def test_all_accounts_of_a_request_are_counted_in_one_round_trip(store, monkeypa
         )
 
     assert limiter.admit(rates, 2).remaining == 0
-    limiter.give_back(rates, 1, taken_at=1_800_000_000.0)
+    limiter.release(rates, 1, taken_at=1_800_000_000.0)
     assert asked == ["swap_many", "swap_many"]
     asked.clear()
     with pytest.raises(RateLimited) as refusal:
         limiter.admit(rates, 2)
     assert asked == ["read_many"]
     assert (refusal.value.quota.limit, refusal.value.quota.remaining) == (5, 1)
-    assert {key: quota.remaining for key, quota in limiter.look(rates).items()} == {
+    assert {key: quota.remaining for key, quota in limiter.read_quotas(rates).items()} == {
         "user:a": 5,
         "tenant:t": 1,
         "address:1": 3,

@@ -98,7 +98,7 @@ def _show(
     chosen: _FormValues, *, notice: str = "", fault: str = "", fault_field: str = "", status: int = 200
 ) -> Response:
     built, after = services(), request.args.get("after", "")[:300]
-    stored = built.stored_limits.list_all(after=after.replace("\0", ""), most=_ROWS)
+    stored = built.stored_limits.list_all(after=after.replace("\0", ""), max_count=_ROWS)
     return admin_page(
         "limits.html",
         "Limits",

@@ -14,7 +14,7 @@ from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.identify import make_admin_principal
 from app.billing.ledger.totals_query import Grouping
-from app.limits.account_names import name_look
+from app.limits.account_names import name_usage_view
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services
 from app.web.forms.bodies import read_text_form
@@ -98,7 +98,9 @@ def _count_view(found: Principal) -> None:
     """
     built = services()
     rates = built.limits.request_rates(found, client_address(request))
-    built.rate_limiter.admit({name_look(each): rate for each, rate in rates.items()} if found.is_named else rates)
+    built.rate_limiter.admit(
+        {name_usage_view(each): rate for each, rate in rates.items()} if found.is_named else rates
+    )
 
 
 def _identify(credential: str) -> Principal:
