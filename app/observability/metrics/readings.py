@@ -176,7 +176,7 @@ class Readings:
         given_up = _gauge("outbox_given_up", "Entries that a system does not take", "target")
         oldest = _gauge("outbox_oldest_seconds", "For how long the oldest that waits is settled", "target")
         found = {backlog.target: backlog for backlog in count_backlogs(self._sources.database)}
-        for target in sorted({*self._sources.ledger.told, *found}):
+        for target in sorted({*self._sources.ledger.outbox_targets, *found}):
             backlog = found.get(target, _NOTHING)
             waiting.add_metric([target], backlog.waiting)
             failed.add_metric([target], backlog.failed)
