@@ -231,7 +231,7 @@ def build_services(
         cache=cache,
         records=records,
         answers=AnswerStore(records),
-        idempotency_keys=IdempotencyKeys(records, keep_s=config.idempotency_keep_s),
+        idempotency_keys=IdempotencyKeys(records, ttl_s=config.idempotency_keep_s),
         unattended_streams=DrainPool(max_concurrent=config.max_concurrent_streams),
         database=database,
         ledger=ledger,
