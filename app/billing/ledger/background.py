@@ -99,7 +99,7 @@ class BackgroundSettler:
             self._stay_alive()
             try:
                 if clock.ticks() >= check_at:
-                    self._database.look()
+                    self._database.probe()
                     check_at = clock.ticks() + _CHECK_S
                 self._settle_pending()
                 # After an outage, other workers may still settle their queues: the sweep waits for them.

@@ -26,7 +26,7 @@ class Sign(NamedTuple):
 
 
 class Signs:
-    """Reads the signals for all answers together: each is checked several times a second, and all cost as much as one."""
+    """Reads the signals for all answers together, several times a second: all of them cost as much as one."""
 
     def __init__(self, records: SharedRecords) -> None:
         self._records = records
