@@ -99,7 +99,7 @@ class _Families:
 
 
 def open_metrics(config: Config, root: Path) -> Metrics | None:
-    """Return the metrics of this process; None if its files cannot be written, as when the disk is full or read-only."""
+    """Return the metrics of this process; None if its files cannot be written, as on a full or read-only disk."""
     build_version = find_version(Path(__file__).parents[3])
     if not values.ValueClass._multiprocess:
         return Metrics(config, build_version)

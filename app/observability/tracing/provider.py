@@ -28,7 +28,7 @@ _MAX_QUEUED = 2048
 
 _TIMEOUT_S = 5.0
 _CLOSE_S = 2.0
-"""How long a stopping process waits for the export: while the collector is unavailable, each batch takes its timeout."""
+"""How long a stopping process waits for the export. Without a collector, each batch would take its timeout."""
 
 
 class Tracing:

@@ -91,7 +91,7 @@ class RequestTrace:
         return begun
 
     def begin_request(self, method: str, template: str) -> Callable[[UpstreamError | None], None]:
-        """Begin the span of an upstream request without a model. Return the function that ends it, called with its error."""
+        """Begin the span of an upstream request without a model. Return a function that ends it, given its error."""
         span = self._tracer.start_span(f"{method} {template}", context=self._context, kind=SpanKind.CLIENT)
         _set(span, self._upstream | {"http.request.method": method, "url.template": template})
 
