@@ -18,7 +18,7 @@ from app.auth.own_hosts import OwnHosts
 from app.batches import Batches
 from app.billing.ledger.ledger import Ledger
 from app.billing.ledger.reports import Reports
-from app.billing.outbox.targets import name_targets
+from app.billing.outbox.targets import list_target_names
 from app.config import Config, ConfigError, find_unreadable
 from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.limits.accounts import AccountLimits, read_limits
@@ -178,7 +178,7 @@ def build_services(
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
-        told=name_targets(config),
+        outbox_targets=list_target_names(config),
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or next(iter(config.api_keys), "")
@@ -231,7 +231,7 @@ def build_services(
         cache=cache,
         records=records,
         answers=AnswerStore(records),
-        idempotency_keys=IdempotencyKeys(records, keep_s=config.idempotency_keep_s),
+        idempotency_keys=IdempotencyKeys(records, ttl_s=config.idempotency_keep_s),
         unattended_streams=DrainPool(max_concurrent=config.max_concurrent_streams),
         database=database,
         ledger=ledger,

@@ -23,7 +23,7 @@ from app.billing.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.config import BatchSettings
 from app.models.pricing.interface import PriceList
 from app.models.token_counts import cap_input
-from app.models.token_counts.encodings import Effort
+from app.models.token_counts.encodings import WorkBudget
 from app.models.token_counts.estimates import bound_input, max_output_tokens
 from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
@@ -51,7 +51,7 @@ def compute_lease_ms(settings: BatchSettings) -> int:
 
 def bound_requests(new: NewBatch) -> list[SentRequest]:
     """Return upper bounds of the tokens of each request."""
-    effort = Effort(_BOUND_EFFORT)
+    effort = WorkBudget(_BOUND_EFFORT)
     return [_bound_request(request, new.model, effort) for request in in_turns(new.requests)]
 
 
@@ -160,9 +160,9 @@ class Submission:
         return replace(batch, entry_id=hold.id)
 
 
-def _bound_request(request: BatchRequest, model: str, effort: Effort) -> SentRequest:
+def _bound_request(request: BatchRequest, model: str, effort: WorkBudget) -> SentRequest:
     output_tokens = max_output_tokens(request.body)
     texts = request.body.get("input")
     inputs = len(texts) if isinstance(texts, list) else 1
-    input_tokens = cap_input(bound_input(request.body, model, effort=effort), model, output_tokens, inputs)
+    input_tokens = cap_input(bound_input(request.body, model, work=effort), model, output_tokens, inputs)
     return SentRequest(request.id, input_tokens, output_tokens, request.answer_format)

@@ -1,1 +1,1 @@
-"""What whoever runs the server sees of it: metrics and traces."""
+"""Metrics and traces, for the operator of the server."""

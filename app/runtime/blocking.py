@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def run_blocking(step: Callable[[], T]) -> T:
-    """Return what a step returns, or raise what it raises.
+    """Run a step in gevent's thread pool if threading is patched, else in this thread.
 
-    It is run in gevent's thread pool if threading is patched, else in this thread.
+    Return its result, or raise its error.
     """
     if not is_cooperative():
         return step()
-    import gevent  # is loaded already
+    import gevent  # loaded already
 
     results: list[T] = []
     error: BaseException | None = gevent.get_hub().threadpool.apply(_run, (step, results))
@@ -26,13 +26,13 @@ def run_blocking(step: Callable[[], T]) -> T:
 
 
 def is_cooperative() -> bool:
-    """Return whether requests are greenlets, which share this thread."""
+    """Return whether requests run as greenlets, which share this thread."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _run(step: Callable[[], T], results: list[T]) -> BaseException | None:
-    """Return what a step raises: gevent prints the traceback of all that is raised in its pool, expected or not."""
+    """Run a step and return its error, if any: gevent prints the traceback of each error that its pool raises."""
     try:
         results.append(step())
     except BaseException as error:

@@ -1,11 +1,11 @@
-"""The clocks, in one place so that tests can replace them."""
+"""Read the clocks, in one place so that tests can replace them."""
 
 from __future__ import annotations
 
 import time
 
 now = time.time
-"""Seconds since 1970, in UTC: the same for all processes, for expiries."""
+"""Seconds since 1970 in UTC, for expiries: the same in all processes."""
 
 ticks = time.monotonic
 """Seconds of a monotonic clock, for durations within this process."""

@@ -1,4 +1,4 @@
-"""The signed header of the doctor's test stream: it costs a connection for a second, so that strangers get none."""
+"""Sign and check the header of the doctor's test stream, which is not public: each takes a connection for a second."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 from app.problems import Problem
 
-# A stream checks once a tick, so it notices the stop up to this much later.
+# A stream checks once a tick, so it detects the stop with up to this delay.
 _MAX_TICK_S = 1.0
 # Time for the last events, the records of the calls and the exit of the process.
 _LAST_EVENTS_S = 5.0
@@ -24,7 +24,7 @@ class Draining(Problem):
 
 
 class Lifecycle:
-    """Whether the process is draining; never before watch() is called, as in tests and under `flask run`."""
+    """Tracks whether the process is draining. Without watch(), as in tests and `flask run`, it never is."""
 
     def __init__(self) -> None:
         self._is_alive: Callable[[], bool] = lambda: True
@@ -41,20 +41,20 @@ class Lifecycle:
         is_quitting: Callable[[], bool] = lambda: False,
         is_last: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Set the functions that say whether the process is running normally.
+        """Set the functions that report the state of the process.
 
         Args:
-            is_alive: returns False once the process has to stop. It is called often, so it must be cheap.
-            graceful_timeout_s: how long after that the process is killed.
-            is_quitting: returns True once the process ends within a second or two, without that time.
-            is_last: returns whether no other process takes the requests that are made once it has to stop.
+            is_alive: returns False once the process must stop. It is called often, so it must be cheap.
+            graceful_timeout_s: the time from then until the process is killed.
+            is_quitting: returns True if the process ends within a second or two, without this time.
+            is_last: returns whether no other process serves new requests once this one must stop.
         """
         self._is_alive, self._graceful_timeout_s, self._is_quitting = is_alive, graceful_timeout_s, is_quitting
         self._is_last = is_last
 
     @property
     def is_draining(self) -> bool:
-        """Whether the process is stopping. Its time limit begins with the first call that returns True."""
+        """Whether the process is stopping. Its time limit starts when this first returns True."""
         if self._ends_at is not None:
             return True
         if self._is_alive():
@@ -65,7 +65,7 @@ class Lifecycle:
 
     @property
     def is_refusing(self) -> bool:
-        """Whether new requests are refused. One that still reaches a process whose place another has taken is served."""
+        """Whether new requests are refused. Once another process has replaced this one, late ones are still served."""
         return self.is_draining and (self._is_last() or self.must_end)
 
     @property

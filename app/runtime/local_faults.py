@@ -1,21 +1,19 @@
-"""Name what is wrong with this machine rather than with a request: a full disk, too many open files, no memory."""
+"""Recognize faults of this machine, and say what to do: a full disk, too many open files, no memory."""
 
 from __future__ import annotations
 
 import errno
 
-_NO_SPACE = "the disk, or the quota of the server's user, is full: free some space, of TMPDIR as well"
+_NO_SPACE = "the disk, or the quota of the server's user, is full: free some space, also in TMPDIR"
 _READ_ONLY = (
-    "the file system is mounted read-only: mount it for writing, and look into the kernel's log for the reason"
+    "the file system is mounted read-only: mount it for writing, and check the kernel's log for the reason"
 )
-_FILES = "no file can be opened any more: raise the limit of open files (LimitNOFILE in the unit, or ulimit -n)"
-_MEMORY = (
-    "the system gives no more memory: lower WEB_CONCURRENCY, or raise the memory limit (MemoryMax in the unit)"
-)
+_FILES = "too many files are open: raise the limit of open files (LimitNOFILE in the unit, or ulimit -n)"
+_MEMORY = "the system is out of memory: lower WEB_CONCURRENCY, or raise the memory limit (MemoryMax in the unit)"
 _PROCESSES = "no process or thread can be started: raise the limit of tasks (TasksMax in the unit, or ulimit -u)"
-_RIGHTS = "the server's user may not do this: check the owner and the rights of its folders, of TMPDIR as well"
-_MISSING = "a file or folder is missing: check that TMPDIR and the folders of the settings are there"
-_BROKEN = "the disk fails: look into the kernel's log, and restore from a backup what it has lost"
+_RIGHTS = "the server's user has no permission: check the owner and mode of its folders, and of TMPDIR"
+_MISSING = "a file or folder is missing: check that TMPDIR and the folders in the settings exist"
+_BROKEN = "the disk has errors: check the kernel's log, and restore lost files from a backup"
 
 _HINTS = {
     errno.ENOSPC: _NO_SPACE,
@@ -35,7 +33,7 @@ _HINTS = {
 
 
 def explain_local_fault(error: BaseException) -> str | None:
-    """Return what the operator can do about an exception, or about one that caused it; None if that is not known."""
+    """Return advice for the operator about an exception, or about one that caused it; None if there is none."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, MemoryError):

@@ -1,24 +1,24 @@
-"""Keep what callers can repeat at will from flooding the log."""
+"""Limit log lines that callers can cause as often as they like."""
 
 from __future__ import annotations
 
 from app.runtime import clock
 
 _INTERVAL_S = 60.0
-# What differs each time, such as made-up origins, must not fill the log or memory either.
+# Keys that differ each time, such as invented origins, must not fill the log or memory either.
 _MAX_KEYS = 30
-# Of refused requests, and so on: enough to see what happens.
+# For each kind, such as refused requests: enough to see what happens.
 _MAX_LINES = 60
 
 
 class LogBound:
-    """Allows sixty lines a minute of each kind, and counts those that are left out. Kinds must be few."""
+    """Allows sixty lines a minute for each kind, and counts those left out. There must be few kinds."""
 
     def __init__(self) -> None:
         self._by_kind: dict[str, tuple[int, int, int]] = {}
 
     def admit(self, kind: str) -> int | None:
-        """Return how many lines of this kind were left out before this one; None if this one is, too."""
+        """Return how many lines of this kind were left out before this one; None if this line must be left out."""
         minute = int(clock.ticks() // _INTERVAL_S)
         of_minute, count, left_out = self._by_kind.get(kind, (minute, 0, 0))
         if of_minute != minute:
@@ -31,7 +31,7 @@ class LogBound:
 
 
 class LogThrottle:
-    """Allows a line once a minute for each key, for up to thirty keys a minute."""
+    """Allows one line a minute for each key, for up to thirty keys a minute."""
 
     def __init__(self) -> None:
         self._logged_at: dict[str, float] = {}

@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 
 
 def get_day(at_ms: int) -> str:
-    """Return the day of a time: 2026-11-20."""
+    """Return the UTC day of a time, such as 2026-11-20."""
     return _format_day(at_ms // DAY_MS)
 
 
@@ -28,7 +28,7 @@ def get_period(window: Window, at_ms: int) -> str:
 
 
 def get_days(window: Window, at_ms: int) -> tuple[str, str]:
-    """Return the first and the last day of the period of a time. A month's may be one that it has not, such as 31."""
+    """Return the first and the last day of the period of a time. The last day of a month is always given as 31."""
     day = get_day(at_ms)
     return (day, day) if window == "day" else (f"{day[:7]}-01", f"{day[:7]}-31")
 

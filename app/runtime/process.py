@@ -1,11 +1,11 @@
-"""This process's number, of which the kernel is not asked each time: a request needs it ten times over."""
+"""Cache the process id: a request needs it about ten times, and os.getpid() is a system call."""
 
 from __future__ import annotations
 
 import os
 
 pid = os.getpid()
-"""To be read as `process.pid`, since it is another one after a fork."""
+"""Read it as `process.pid`, as it changes after a fork."""
 
 
 def _renew() -> None:

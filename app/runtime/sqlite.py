@@ -31,7 +31,7 @@ def import_sqlite() -> Any:
 
 
 dbapi = import_sqlite()
-# Bound as they are. Of a type without an adapter, sqlite3 looks for one with each value that is bound, and fails.
+# Bind these types without conversion. For a type without an adapter, sqlite3 searches for one at each value, in vain.
 dbapi.register_adapter(bytes, bytes)
 dbapi.register_adapter(type(None), {}.get)
 _BUSY = {dbapi.SQLITE_BUSY, dbapi.SQLITE_LOCKED}
@@ -61,7 +61,8 @@ def create_private(path: Path) -> None:
 def is_read_only(path: Path) -> bool:
     """Return whether a file exists and may not be written.
 
-    It must not be opened then: SQLite would create its log with the same mode, which stays when the file's is put right.
+    Such a file must not be opened: SQLite would create its log with the same mode, which stays when the file's is
+        fixed.
     """
     return path.exists() and not all(
         os.access(each, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
@@ -70,10 +71,10 @@ def is_read_only(path: Path) -> bool:
 
 
 class Connection(dbapi.Connection):  # type: ignore[misc, name-defined]
-    """A connection that knows which file it has opened, as another one can take its place.
+    """A connection that records which file it has opened, as the file can be replaced.
 
     Attributes:
-        inode: of the file; None if it was missing.
+        inode: the inode of the file; None if the file was missing.
     """
 
     inode: int | None = None
@@ -81,7 +82,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc, name-defined]
 
 def connect(path: Path) -> Any:
     """Open an existing file, in autocommit mode, for use from any thread."""
-    # rw: a missing file is not created, as it would have empty budgets.
+    # rw: a missing file is not created, as all budgets in it would be unspent.
     return dbapi.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
@@ -111,7 +112,7 @@ def busy_pauses(max_s: float = 0.01) -> Iterator[float]:
 
 
 class FileWatch:
-    """Detects that an open file was moved or removed, as what is written to it would be lost."""
+    """Detects that an open file was moved or removed: what is written to it then would be lost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -119,12 +120,12 @@ class FileWatch:
         self._check_at = 0.0
 
     def mark_opened(self) -> int | None:
-        """Remember the current file as the one that is opened, and return its inode."""
+        """Record the current file as the opened one, and return its inode."""
         self.inode = self._read_inode()
         return self.inode
 
     def has_moved(self) -> bool:
-        """Return whether the file was replaced or removed; while it was not, check once in CHECK_INTERVAL_S."""
+        """Return whether the file was replaced or removed. It is checked at most once in CHECK_INTERVAL_S."""
         at = clock.ticks()
         if at < self._check_at:
             return False
@@ -133,7 +134,7 @@ class FileWatch:
         return has_moved
 
     def is_same(self) -> bool:
-        """Check now whether the file is the one that was opened."""
+        """Return whether the file is still the opened one, checked now."""
         return self.inode == self._read_inode()
 
     def _read_inode(self) -> int | None:

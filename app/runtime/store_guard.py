@@ -1,4 +1,4 @@
-"""Stop calling a store that failed for a second, so that callers fail fast instead of waiting for it."""
+"""After a failure of a store, stop calling it for a second, so that callers fail fast instead of waiting."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.runtime import clock
 T = TypeVar("T")
 
 RETRY_AFTER_S = 1.0
-"""How long calls to a failed store are refused, before one caller tries it again."""
+"""How long calls to a failed store are refused before one caller tries it again."""
 
-# After an outage, other processes need time to notice its end and to write what they could not.
+# After an outage, other processes need time to detect its end and to catch up on their writes.
 _CATCH_UP_RATIO = 3.0
 _MAX_CATCH_UP_S = 120.0
 
@@ -27,7 +27,7 @@ class DatabaseUnavailable(Problem):
 
     Attributes:
         is_unsure: whether a commit was sent and not confirmed.
-        advice: what the operator can do, if that is known.
+        advice: what the operator can do; None if unknown.
     """
 
     status = 503
@@ -42,20 +42,20 @@ class DatabaseUnavailable(Problem):
 
 
 class Contended(DatabaseUnavailable):
-    """The store works, but other callers held it until the time limit."""
+    """The store works, but other callers blocked it until the time limit."""
 
 
 class StoreGuard:
     """Refuses calls to a store that is unavailable, except one trial a second, and logs its outages."""
 
     def __init__(self, store: str, *, log: logging.Logger, events: str, level: int = logging.WARNING) -> None:
-        """Assume that the store is available.
+        """Create it for a store that is assumed to be available.
 
         Args:
-            store: its kind, for the log.
+            store: the kind of the store, for the log.
             log: the logger of the events.
             events: prefix of the event names, before "gone" and "back".
-            level: log level of "gone".
+            level: the log level of "gone".
         """
         self._store = store
         self._log = log
@@ -69,7 +69,7 @@ class StoreGuard:
         self._advice: str | None = None
 
     def call(self, step: Callable[[], T]) -> T:
-        """Return what a step that uses the store returns.
+        """Run a step that uses the store, and return its result.
 
         Raises:
             DatabaseUnavailable: the step raised it, or the store has failed within the last second.
@@ -88,7 +88,7 @@ class StoreGuard:
         """Return whether this call is the trial of an unavailable store.
 
         Raises:
-            DatabaseUnavailable: it is unavailable, and was tried within the last second.
+            DatabaseUnavailable: the store is unavailable, and was tried within the last second.
         """
         if not self.is_unavailable:
             return False
@@ -105,9 +105,9 @@ class StoreGuard:
 
     @property
     def is_steady(self) -> bool:
-        """Whether the store is available, and has been for so long that other processes know it as well.
+        """Whether the store has been available long enough for other processes to have detected it.
 
-        What they were about to write when it went away is written by then.
+        By then they have also written what they could not write during the outage.
         """
         return not self.is_unavailable and clock.ticks() >= self._caught_up_at
 

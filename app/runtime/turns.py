@@ -1,4 +1,4 @@
-"""Let other requests of a worker run during long work. With gevent they share its only thread."""
+"""Let other requests of a worker run during long work. Under gevent, they share its only thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _TURN_S = 0.005
-# Not 0: with that, gevent returns to the work up to fifty times before it looks at any socket or timer.
+# Not 0: then gevent would return to the work up to fifty times before it checks any socket or timer.
 _PAUSE_S = 1e-6
 _WINDOW_BYTES = 1024 * 1024
 
@@ -22,28 +22,28 @@ def give_turn() -> None:
 def others_are_ready() -> bool:
     """Return whether gevent's loop is about to resume other greenlets, so that it may pay to wait a turn for them.
 
-    Only to be called where requests are greenlets: see is_cooperative().
+    Call it only if requests are greenlets: see is_cooperative().
     """
-    import gevent  # is loaded already
+    import gevent  # loaded already
 
     hub = gevent.get_hub()
     loop = hub.loop
-    # The loop itself, in which a forgotten stream may be closed, cannot wait.
+    # The loop itself cannot wait. It runs this when it closes an abandoned stream.
     return bool(loop.pendingcnt or loop._callbacks) and gevent.getcurrent() is not hub
 
 
 def is_loop() -> bool:
-    """Return whether gevent's loop itself runs this, in which a forgotten stream may be closed: it cannot wait.
+    """Return whether gevent's loop itself runs this, as when it closes an abandoned stream. It cannot wait.
 
-    Only to be called where requests are greenlets: see is_cooperative().
+    Call it only if requests are greenlets: see is_cooperative().
     """
-    import gevent  # is loaded already
+    import gevent  # loaded already
 
     return gevent.getcurrent() is gevent.get_hub()
 
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, and let others run whenever the work on them has taken some milliseconds."""
+    """Yield the items, and let other requests run whenever the work on them has taken some milliseconds."""
     turn_ends_at = time.perf_counter() + _TURN_S
     for item in items:
         yield item
@@ -52,16 +52,16 @@ def in_turns(items: Iterable[T]) -> Iterator[T]:
             turn_ends_at = time.perf_counter() + _TURN_S
 
 
-def split_in_turns(data: bytes, delimiter: bytes, most: int) -> Iterator[bytes]:
-    """Yield the parts of a large body as `bytes.split()` does, and let others run while the next one is looked for.
+def split_in_turns(data: bytes, delimiter: bytes, max_splits: int) -> Iterator[bytes]:
+    """Split a large body as `bytes.split()` does, and let other requests run during the search for delimiters.
 
     Args:
         data: the body.
-        delimiter: what is between its parts.
-        most: how many parts may be followed by another.
+        delimiter: the bytes between its parts.
+        max_splits: the maximum number of splits; the last part is the rest.
     """
     begin = at = 0
-    while most and at < len(data):
+    while max_splits and at < len(data):
         found = data.find(delimiter, at, at + _WINDOW_BYTES + len(delimiter) - 1)
         if found < 0:
             at += _WINDOW_BYTES
@@ -69,5 +69,5 @@ def split_in_turns(data: bytes, delimiter: bytes, most: int) -> Iterator[bytes]:
             continue
         yield data[begin:found]
         begin = at = found + len(delimiter)
-        most -= 1
+        max_splits -= 1
     yield data[begin:]

@@ -1,4 +1,4 @@
-"""The version that runs: the commit of the checkout, as servers are updated by `git pull`."""
+"""Find the version of the running code: the commit of the checkout, as servers are updated by `git pull`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNKNOWN = "unknown"
 
 
 def find_version(root: Path) -> str:
-    """Return the first 12 digits of the commit; `unknown` without a checkout, as in an image."""
+    """Return the first 12 digits of the commit; `unknown` without a checkout, as in a container image."""
     git = root / ".git"
     try:
         if git.is_file():  # of a worktree

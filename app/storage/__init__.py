@@ -1,1 +1,5 @@
-"""Where data is stored: the SQL database, and the state that all workers share and that may be lost."""
+"""Where data is stored.
+
+database/      the SQL database of keys, ledger and batches
+shared_state/  state that all workers share, and that may be lost
+"""

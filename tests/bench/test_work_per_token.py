@@ -99,7 +99,7 @@ def test_token_of_a_stream_takes_no_more_calls_than_measured(wire: str) -> None:
 def test_no_format_costs_more_and_to_keep_it_little(name: str, tmp_path: Path, clock: MovableClock) -> None:
     records = open_records(directory=tmp_path, redis_url="")
     is_kept, is_numbered = name.endswith(("chat", "resumed")), name.endswith("resumed")
-    log = AnswerLog(records, "u", "a", keep_s=60.0, is_numbered=is_numbered)
+    log = AnswerLog(records, "u", "a", ttl_s=60.0, is_numbered=is_numbered)
     log.open(200, [])
     log.append(b"data: 1\n\n")
 

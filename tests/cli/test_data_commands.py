@@ -71,7 +71,7 @@ def test_a_backup_is_made_and_put_back(run, database, tmp_path):
     done = run("restore", tmp_path / "copy")
     assert done.exit_code == 0, done.output
     assert "What was there is now" in done.output
-    assert "no file" in run("restore", tmp_path / "nothing").output
+    assert "not a file" in run("restore", tmp_path / "nothing").output
 
 
 def test_copies_are_named_by_their_time_and_so_many_are_kept(run, database, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import cap_input, find_window
-from app.models.token_counts.estimates import bound_input, least_tokens
+from app.models.token_counts.estimates import bound_input, min_tokens
 from tests.fakes.person import Person
 from tests.fakes.upstreams.openai_answers import error
 from tests.fakes.wire.bodies import SMALLEST
@@ -83,4 +83,4 @@ def test_an_answer_shares_the_window(output, left):
 def test_words_are_counted_at_least(blank, words):
     text = blank.join(["word"] * words)
 
-    assert words - 1 - len(text) // 65_536 <= least_tokens(text.encode()) <= words
+    assert words - 1 - len(text) // 65_536 <= min_tokens(text.encode()) <= words

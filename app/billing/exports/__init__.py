@@ -1,4 +1,4 @@
 """The ledger's totals in formats of other programs.
 
-focus.py  FOCUS 1.2, which programs for the cost of clouds read
+focus.py  FOCUS 1.2, which cloud-cost tools read
 """

@@ -1,7 +1,7 @@
 """Write the ledger's totals as FOCUS 1.2, the FinOps Foundation's format of cost and usage.
 
-A row is a day, tenant, user, model and route. The unit price is that of the day's mix of tokens: what the row cost,
-divided by its tokens. Columns that begin with x_ are our own, as the specification allows.
+There is a row for each day, tenant, user, model and route. Its unit price is its cost divided by its tokens, an average
+over the kinds of tokens. Columns that begin with x_ are our own, as the specification allows.
 
 Source: https://focus.finops.org/focus-specification/v1-2/
 """
@@ -31,7 +31,7 @@ _UNIT_PRICES = (
     "PricingCurrencyListUnitPrice",
     "PricingCurrencyContractedUnitPrice",
 )
-# Of what this program knows nothing, or what is not so with an API that is paid by use.
+# Columns that this program has no value for, or that do not apply to an API that is paid by use.
 _NULL = (
     "AvailabilityZone",
     "CapacityReservationId",
@@ -69,7 +69,7 @@ COLUMNS = (*sorted((*_COSTS, *_UNIT_PRICES, *_NULL, *_TEXTS)), *_OWN.values())
 
 class _Writable(Protocol):
     def write(self, text: str, /) -> object:
-        """Take a text."""
+        """Write a text."""
 
 
 def write_focus(totals: Iterable[Total], out: _Writable, *, account: str, provider: str) -> None:
@@ -77,9 +77,9 @@ def write_focus(totals: Iterable[Total], out: _Writable, *, account: str, provid
 
     Args:
         totals: in any order.
-        out: takes the text.
-        account: who is billed by the provider.
-        provider: who serves the models.
+        out: the CSV is written to it.
+        account: the account that the provider bills.
+        provider: the company that serves the models.
     """
     rows = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     rows.writeheader()

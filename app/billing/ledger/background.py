@@ -16,14 +16,14 @@ from app.storage.database.database import Database
 _MAX_PENDING = 10_000
 _ROUND_S = 1.0
 _SWEEP_S = 30.0
-# How often a worker without work notices whether the database is available.
-_LOOK_S = 5.0
+# How often an idle worker checks whether the database is available.
+_CHECK_S = 5.0
 
 log = logging.getLogger("app.ledger")
 
 
 class BackgroundSettler:
-    """Settles what the database could not take, oldest first; the journal gets what exceeds _MAX_PENDING."""
+    """Settles what could not be settled before, oldest first; what exceeds _MAX_PENDING goes to the journal."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class BackgroundSettler:
         self._thread: threading.Thread | None = None
 
     def add(self, entry_id: str, settlement: Settlement) -> None:
-        """Queue a settlement; move the older half to the journal if there are too many."""
+        """Queue a settlement. If the queue is full, move its older half to the journal."""
         with self._lock:
             self._pending.append((entry_id, settlement))
             surplus = [self._pending.popleft() for _ in range(_MAX_PENDING // 2)] if self._is_full else []
@@ -60,7 +60,7 @@ class BackgroundSettler:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread and settle the rest, or write it to the journal."""
+        """Stop the thread. Settle the queue, or write it to the journal."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -77,7 +77,7 @@ class BackgroundSettler:
             self._write(rest)
 
     def retry(self) -> None:
-        """Settle what is pending, here and in the journal.
+        """Settle the queue and the journal.
 
         Raises:
             DatabaseUnavailable: the rest stays pending.
@@ -86,7 +86,7 @@ class BackgroundSettler:
         self._journal.replay(self._settle)
 
     def count_pending(self) -> int:
-        """Return how many settlements wait in this process."""
+        """Return the number of settlements in the queue."""
         return len(self._pending)
 
     @property
@@ -94,15 +94,15 @@ class BackgroundSettler:
         return len(self._pending) > _MAX_PENDING
 
     def _run(self) -> None:
-        look_at = sweep_at = clock.ticks()
+        check_at = sweep_at = clock.ticks()
         while True:
             self._stay_alive()
             try:
-                if clock.ticks() >= look_at:
-                    self._database.look()
-                    look_at = clock.ticks() + _LOOK_S
+                if clock.ticks() >= check_at:
+                    self._database.probe()
+                    check_at = clock.ticks() + _CHECK_S
                 self._settle_pending()
-                # Other workers may be about to settle what they could not while the database was away.
+                # After an outage, other workers may still settle their queues: the sweep waits for them.
                 if clock.ticks() >= sweep_at and self._database.is_steady:
                     self._journal.replay(self._settle)
                     self._sweep()

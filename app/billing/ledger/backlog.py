@@ -1,4 +1,4 @@
-"""Count the entries that other systems are still to be told of."""
+"""Count the entries that are not delivered to other systems yet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.storage.database.database import Database
 
-# Ids begin with a time, so one entry has to be looked up for the oldest, not as many as wait.
+# Ids begin with the time, so the smallest id is the oldest: only that one entry is read, not all that wait.
 _COUNT = """
 SELECT counted.target, counted.waiting, counted.failed, counted.given_up, entries.settled_at AS oldest_at
 FROM (
@@ -22,14 +22,14 @@ ORDER BY counted.target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What one system is still to be told of.
+    """The undelivered entries of one system.
 
     Attributes:
         target: the system.
-        waiting: entries that will be sent, those included whose last attempt failed.
-        failed: of these, the entries whose last attempt failed.
-        given_up: entries that will not be sent again.
-        oldest_at: when the oldest that waits was settled, in UTC milliseconds.
+        waiting: number of entries that will be sent, including those whose last attempt failed.
+        failed: number of waiting entries whose last attempt failed.
+        given_up: number of entries that will not be sent again.
+        oldest_at: when the oldest waiting entry was settled, in UTC milliseconds.
     """
 
     target: str
@@ -40,6 +40,6 @@ class Backlog:
 
 
 def count_backlogs(database: Database) -> list[Backlog]:
-    """Return what waits, by system. Raises DatabaseUnavailable if the database does not answer."""
+    """Return the backlog of each system. Raises DatabaseUnavailable if the database does not answer."""
     with database.read_transaction() as connection:
         return [Backlog(**row) for row in connection.fetch_rows(_COUNT)]

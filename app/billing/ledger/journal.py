@@ -1,4 +1,4 @@
-"""Write to disk the settlements that the database has not taken when a process ends, and replay them."""
+"""Write settlements to disk that are not in the database when a process ends, and replay them later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("app.ledger")
 
 
 class Journal:
-    """A folder of JSON Lines files, each written once and removed when the database has all of it.
+    """A folder of JSON Lines files. Each is written once, and removed when all of it is in the database.
 
     Several processes may replay the same file, as settling twice changes nothing.
     """
@@ -52,7 +52,7 @@ class Journal:
             os.close(directory)
 
     def count(self) -> int:
-        """Return how many settlements are in the files."""
+        """Return the number of settlements in the files."""
         lines = 0
         for path in self._directory.glob("*.jsonl"):
             with suppress(FileNotFoundError):  # another process has replayed it
@@ -60,7 +60,7 @@ class Journal:
         return lines
 
     def replay(self, settle: Callable[[str, Settlement], None]) -> None:
-        """Settle what is in the files, oldest first. An error of `settle` is raised, and its file stays."""
+        """Settle the entries of the files, oldest first. An error of `settle` is raised, and its file stays."""
         for path in sorted(self._directory.glob("*.jsonl")):
             try:
                 lines = path.read_bytes().splitlines()

@@ -29,7 +29,7 @@ log = logging.getLogger("app.ledger")
 
 
 class Ledger:
-    """The entries and accounts of all requests: every hold is settled exactly once, and no budget is overspent.
+    """Holds and settles the cost of all requests: each hold exactly once, and no budget is overspent.
 
     A hold is an upper bound of the cost, so admitted requests cannot exceed a budget.
     """
@@ -42,24 +42,24 @@ class Ledger:
         writes_notes: bool = False,
         release_reserved: Callable[[bytes, int], None] | None = None,
         note_swept: Callable[[int], None] | None = None,
-        told: Sequence[str] = (),
+        outbox_targets: Sequence[str] = (),
     ) -> None:
         """Create it.
 
         Args:
-            database: holds the tables.
-            journal_dir: for settlements that the database does not take.
-            writes_notes: whether callers write down in each hold's note how far its request is. The sweep charges a
-                request without a note at its full hold.
-            release_reserved: gives back what a swept request had reserved elsewhere, by its note and beyond the tokens
-                that it is charged.
-            note_swept: is told how many entries were swept.
-            told: the systems that the outbox tells of each settlement.
+            database: has the tables.
+            journal_dir: for settlements that could not be written to the database.
+            writes_notes: whether callers record the progress of each request in its hold's note. The sweep charges the
+                full hold of a request without a note.
+            release_reserved: releases what a swept request had reserved outside of the ledger, except the tokens that
+                it is charged. Called with the reservation from its note and these tokens.
+            note_swept: called with the number of entries that were swept.
+            outbox_targets: the systems that the outbox sends each settlement to.
         """
         self._database = database
         self._execute = _choose_execute(database)
-        self._statements = Statements(database, told)
-        self.told = tuple(told)
+        self._statements = Statements(database, outbox_targets)
+        self.outbox_targets = tuple(outbox_targets)
         self._notes = CallNotes(journal_dir)
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved
@@ -88,16 +88,16 @@ class Ledger:
 
         Args:
             entry: the request.
-            limits: of different accounts or windows.
+            limits: no two of the same account and window.
             micro_usd: None if the model's price is unknown.
             tokens: upper bound of prompt plus completion.
             lease_s: longer than any request can take; after it the sweep settles the entry.
-            also: writes more in the same transaction.
+            also: called in the same transaction, to write further rows.
 
         Raises:
             BudgetExceeded: a limit has less left.
-            Unpriced: a limit is of money, and the price is unknown.
-            DatabaseUnavailable: nothing is known to be held.
+            Unpriced: a limit is in dollars, and the price is unknown.
+            DatabaseUnavailable: the hold may or may not exist; the request must not be sent.
         """
         _check_price(limits, micro_usd)
         at_ms = clock.now_ms()
@@ -105,12 +105,12 @@ class Ledger:
         ordered = tuple(sorted(limits, key=lambda limit: (limit.key, limit.window)))
         hold = Hold(f"{at_ms:012x}{os.urandom(6).hex()}", ordered, micro_usd, tokens, at_ms)
         owner: dict[str, Any] = {"lease_until": at_ms + int(lease_s * 1000), "worker": name_worker()}
-        if self._writes_notes and also is None:  # what is written along with it, a batch, outlives this process
+        if self._writes_notes and also is None:  # with `also` the hold is a batch's, which outlives this process
             hold.note = self._notes.begin(hold.id)
         try:
             if also is None and self._hold_at_once(hold, entry, **owner):
                 return hold
-            # An account does not exist yet, or has less left.
+            # An account does not exist yet, or its limit has less left.
             with self._database.transaction() as connection:
                 self._statements.hold(connection, hold, entry, **owner)
                 if also is not None:
@@ -128,15 +128,15 @@ class Ledger:
         """Increase a hold, as a further attempt may be billed as well.
 
         Args:
-            hold: it is updated in place.
+            hold: updated in place.
             micro_usd: the increase; None if the model's price is unknown.
             tokens: the increase.
 
         Raises:
-            BudgetExceeded: a limit has less left; the hold is unchanged, as with the next two.
-            Unpriced: a limit is of money, and the price is unknown.
+            BudgetExceeded: a limit has less left. The hold is unchanged, as it is after the next two errors.
+            Unpriced: a limit is in dollars, and the price is unknown.
             DatabaseUnavailable: the database did not answer in time.
-            HoldExpired: the lease has run out and the entry is settled.
+            HoldExpired: the lease has run out, and the sweep has settled the entry.
         """
         _check_price(hold.limits, micro_usd)
         amounts = {"micro_usd": micro_usd or 0, "tokens": tokens}
@@ -148,9 +148,9 @@ class Ledger:
         hold.tokens += tokens
 
     def settle(self, hold: Hold, settlement: Settlement) -> None:
-        """Replace a hold by the actual cost. Settling twice changes nothing.
+        """Replace a hold with the actual cost. Settling twice changes nothing.
 
-        It never raises: while the database is unavailable, the settlement is queued, and retried or journaled.
+        It raises no error: while the database is unavailable, the settlement is queued, then retried or journaled.
         """
         try:
             if hold.note is not None:
@@ -161,17 +161,17 @@ class Ledger:
         except Exception:
             # A bug in this settlement; the sweep will settle the entry.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
-        except BaseException:  # as when gevent kills the greenlet
+        except BaseException:  # such as GreenletExit, when gevent kills the greenlet
             self._background.add(hold.id, settlement)
             raise
 
     def settle_also(self, entry_id: str, settlement: Settlement, also: Callable[[Connection], None]) -> None:
-        """Settle an entry, and write more in the same transaction.
+        """Settle an entry, and write further rows in the same transaction.
 
         Args:
             entry_id: the id of its hold.
             settlement: the actual cost.
-            also: writes the rest.
+            also: called in the transaction, to write these rows.
 
         Raises:
             DatabaseUnavailable: nothing was written.
@@ -181,7 +181,7 @@ class Ledger:
             also(connection)
 
     def sweep(self) -> int:
-        """Settle up to 500 entries whose lease has run out, as their worker was killed. Return how many.
+        """Settle up to 500 entries of killed workers, whose leases have run out. Return how many.
 
         Raises:
             DatabaseUnavailable: the rest stays pending.
@@ -197,20 +197,20 @@ class Ledger:
         return swept
 
     def roll_up(self) -> int:
-        """Roll up the totals of days that are over. Return how many steps it took. Raises DatabaseUnavailable."""
+        """Roll up the totals of past days. Return how many steps it took. Raises DatabaseUnavailable."""
         return roll_up(self._database)
 
     def start(self) -> None:
-        """Start the background thread: it retries settlements, sweeps, rolls up totals and checkpoints the database."""
+        """Start the background thread, which retries settlements, sweeps, rolls up totals and checkpoints."""
         self._background.start()
 
     def close(self) -> None:
-        """Stop the background thread; settle what is pending, or write it to the journal."""
+        """Stop the background thread. Settle pending settlements, or write them to the journal."""
         self._background.close()
         self._notes.close()
 
     def count_pending(self) -> int:
-        """Return how many settlements of this process the database has not taken yet."""
+        """Return how many settlements of this process are not in the database yet."""
         return self._background.count_pending()
 
     def count_journaled(self) -> int:
@@ -218,7 +218,7 @@ class Ledger:
         return self._journal.count()
 
     def retry(self) -> None:
-        """Settle now what is pending, in memory and in the journal.
+        """Retry all pending settlements now, those in memory and those in the journal.
 
         Raises:
             DatabaseUnavailable: the rest stays pending.
@@ -226,7 +226,7 @@ class Ledger:
         self._background.retry()
 
     def _hold_at_once(self, hold: Hold, entry: NewEntry, **owner: Any) -> bool:
-        """Add a hold's entry by a statement or a few. Return False if an account is missing, or has less left."""
+        """Add a hold's entry without a transaction. Return False if an account is missing, or a limit has less left."""
         statement = self._statements.build_hold(hold, entry, **owner)
         if self._execute(*statement):
             return True
@@ -248,7 +248,7 @@ class Ledger:
 
 
 def _choose_execute(database: Database) -> Callable[..., int]:
-    # PostgreSQL has many connections: statements that shared one would wait for each other.
+    # PostgreSQL has many connections. Statements that share one would wait for each other.
     if not (database.driver.has_one_writer and is_cooperative()):
         return database.execute
     from app.storage.database.connections.group_commit import GroupCommit  # here, as it needs gevent

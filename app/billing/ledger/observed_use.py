@@ -1,7 +1,7 @@
-"""The most that complete answers of each kind have used, which is what a killed call has most likely used at most.
+"""Record the maximum use of complete answers of each kind: a killed call has most likely used no more.
 
-What an answer in one piece used that a killed worker was waiting for, the upstream tells nobody. Its ceiling is the only
-bound that is certain, and often forty times what an answer uses.
+If a worker is killed while it waits for an answer in one piece, the usage of that answer is lost. The request's output
+ceiling is the only certain bound, and often forty times what an answer uses.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
 
-# A kind's digest; how many answers were seen, the most output tokens of one, the largest part of an input's bound. How many
-# of them were streamed, the most output tokens of one that were no text, its most tokens in a second, and the largest
-# part of its text's estimate.
+# One row: the kind's digest; the number of answers, and the maxima of their output tokens and of the share of the
+# input's bound that they used. Then the number of streamed answers, and the maxima of their output tokens without
+# text, of their tokens per second, and of the share of the text's estimate that they used.
 _KIND = Struct("<16sqqdqddd")
 _KINDS = 56
 TABLE_SIZE = _KINDS * _KIND.size
-# Of the processes that have ended. The number is that of the form above.
-_KEPT_FILE = "observed-use.2"
+# The use seen by ended processes. The number is the version of the format above.
+_SAVED_FILE = "observed-use.2"
 
-# Fewer answers tell too little: of so many, a further one uses more than all before with a chance of one in a hundred.
+# With fewer answers the maxima say too little. After this many, the next answer exceeds all others with a probability
+# of 1 %.
 _MIN_ANSWERS = 100
-# On top of the most that n answers have used: a tenth of it for a hundred. The more are known, the less is left to see.
+# Added to the maximum of n answers: this divided by n, so a tenth for a hundred answers.
 _MARGIN_OF_ONE = 10.0
-# The pace of a shorter answer tells how the network delivers it, rather than how fast it was written.
+# A shorter stream measures how fast the network delivered it, rather than how fast the model wrote it.
 _PACE_AFTER_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class UsualUse:
-    """What an answer uses at most, as far as experience goes.
+class LikelyMaxima:
+    """What an answer of a kind uses at most, judging by earlier answers.
 
     Attributes:
-        output_tokens: of one answer.
-        input_share: part of the bound of its input.
-        hidden_tokens: of them, those that no text comes of, such as reasoning; infinite if too few streams were seen.
-        tokens_per_s: of text; infinite likewise.
-        text_share: part of the estimate of its text; 1 likewise.
+        output_tokens: output tokens of one answer.
+        input_share: share of the input's bound that is used.
+        hidden_tokens: output tokens without text, such as reasoning; infinite if too few streams were seen.
+        tokens_per_s: output tokens per second; infinite if too few streams were seen.
+        text_share: share of the text's estimate that is used; 1 if too few streams were seen.
     """
 
     output_tokens: float
@@ -53,15 +54,15 @@ class UsualUse:
     text_share: float
 
     def bound_unseen(self, silent_s: float) -> float:
-        """Return how many tokens of a stream can have been written that did not arrive, as nothing has for so long."""
+        """Return the maximum number of tokens that were generated and did not arrive, after a silence of `silent_s`."""
         return self.hidden_tokens + self.tokens_per_s * silent_s
 
 
-class SeenUse:
-    """The most that answers of one kind have used, as this process has seen."""
+class KindMaxima:
+    """The maximum use of the answers of one kind in this process."""
 
     def __init__(self, digest: bytes, memory: mmap.mmap, at: int | None) -> None:
-        """Create it for a place in the memory, if there is one."""
+        """Create it for a row in the memory at offset `at`; None if the table is full."""
         self.digest = digest
         self._memory = memory
         self._at = at
@@ -71,13 +72,13 @@ class SeenUse:
     def add(
         self, output_tokens: int, input_share: float, text: tuple[float, float] | None = None, reasoning: int = 0
     ) -> None:
-        """Note what a complete answer has used.
+        """Record what a complete answer has used.
 
         Args:
-            output_tokens: those of its reasoning included.
-            input_share: part of the bound of its input.
-            text: if it was streamed, the estimated tokens of its text, and how many seconds they took.
-            reasoning: how many tokens of it the upstream says that were no text.
+            output_tokens: its output tokens, including those of reasoning.
+            input_share: the share of its input's bound that it used.
+            text: for a streamed answer, the estimated tokens of its text, and the seconds that it took.
+            reasoning: the number of reasoning tokens that the upstream reported.
         """
         self._answers += 1
         self._output_tokens = max(self._output_tokens, output_tokens)
@@ -88,34 +89,34 @@ class SeenUse:
             self._tokens_per_s = max(self._tokens_per_s, output_tokens / text[1])
             self._text_share = max(self._text_share, min(1.0, (output_tokens - reasoning) / max(1.0, text[0])))
         if self._at is not None:
-            most = (self._answers, self._output_tokens, self._input_share)
-            hidden = (self._streams, self._hidden_tokens, self._tokens_per_s, self._text_share)
-            _KIND.pack_into(self._memory, self._at, self.digest, *most, *hidden)
+            of_answers = (self._answers, self._output_tokens, self._input_share)
+            of_streams = (self._streams, self._hidden_tokens, self._tokens_per_s, self._text_share)
+            _KIND.pack_into(self._memory, self._at, self.digest, *of_answers, *of_streams)
 
 
 class ObservedUse:
-    """What this process has seen of each kind, in a part of its notes."""
+    """The maximum use of each kind in this process. Its table is a part of the file of call notes."""
 
     def __init__(self, memory: mmap.mmap, at: int, ledger: str) -> None:
         self._memory = memory
         self._at = at
         self._ledger = ledger
-        self._seen: dict[str, SeenUse] = {}
+        self._kinds: dict[str, KindMaxima] = {}
 
-    def get(self, kind: str) -> SeenUse:
-        """Return what is seen of a kind. Other ledgers of this machine are others' experience."""
+    def get(self, kind: str) -> KindMaxima:
+        """Return the maxima of a kind, for this ledger only: other ledgers on this machine have their own."""
         try:
-            return self._seen[kind]
+            return self._kinds[kind]
         except KeyError:
             digest = blake2b(f"{self._ledger}\n{kind}".encode(), digest_size=16).digest()
-            number = len(self._seen)
+            number = len(self._kinds)
             at = self._at + number * _KIND.size if number < _KINDS else None
-            seen = self._seen[kind] = SeenUse(digest, self._memory, at)
-            return seen
+            maxima = self._kinds[kind] = KindMaxima(digest, self._memory, at)
+            return maxima
 
 
-def find_usual_use(tables: Iterable[bytes], kind: bytes) -> UsualUse | None:
-    """Return what all processes together have seen of a kind; None if that is too little to tell."""
+def find_likely_maxima(tables: Iterable[bytes], kind: bytes) -> LikelyMaxima | None:
+    """Return the maxima of a kind over the tables of all processes; None if too few answers were seen."""
     found = [
         _KIND.unpack_from(table, at) for table in tables if (at := table.find(kind)) >= 0 and at % _KIND.size == 0
     ]
@@ -132,42 +133,48 @@ def find_usual_use(tables: Iterable[bytes], kind: bytes) -> UsualUse | None:
     else:
         of_streams = 1 + _MARGIN_OF_ONE / streams
         hidden_tokens, tokens_per_s = hidden_tokens * of_streams, tokens_per_s * of_streams
-    return UsualUse(
+    return LikelyMaxima(
         output_tokens * margin, min(1.0, input_share * margin), hidden_tokens, tokens_per_s, text_share
     )
 
 
-def keep_use(folder: Path, table: bytes) -> None:
-    """Add what a process that ends has seen to what is kept in a folder, so that a restart forgets nothing."""
+def save_use(folder: Path, table: bytes) -> None:
+    """Merge the table of a process that ends into the file in a folder, so that it outlives a restart."""
     if not any(table):
         return
-    with suppress(OSError):  # it costs accuracy only
-        file = os.open(folder / _KEPT_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    with suppress(OSError):  # a lost table only makes later charges less accurate
+        file = os.open(folder / _SAVED_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)  # several processes end at once
+            fcntl.flock(file, fcntl.LOCK_EX)  # several processes may end at once
             os.pwrite(file, _add_up(os.pread(file, TABLE_SIZE, 0), table), 0)
         finally:
             os.close(file)
 
 
-def read_kept_use(folder: Path) -> bytes:
-    """Return the table of what is kept in a folder; empty if there is none."""
+def read_saved_use(folder: Path) -> bytes:
+    """Return the table that is saved in a folder; empty if there is none."""
     try:
-        return (folder / _KEPT_FILE).read_bytes()
+        return (folder / _SAVED_FILE).read_bytes()
     except OSError:
         return b""
 
 
 def _add_up(*tables: bytes) -> bytes:
-    """Return one table for several: of each kind how many answers there were, and the most of all else."""
+    """Merge tables into one: for each kind, the sum of the counts and the maximum of each other value."""
     kinds: dict[bytes, tuple[float, ...]] = {}
     for table in tables:
         for kind, answers, output, share, streams, *of_streams in _KIND.iter_unpack(
             table[: len(table) // _KIND.size * _KIND.size]
         ):
-            had = kinds.get(kind, (0, 0, 0.0, 0, 0.0, 0.0, 0.0))
-            most = (max(pair) for pair in zip(had[4:], of_streams, strict=True))
-            kinds[kind] = (answers + had[0], max(output, had[1]), max(share, had[2]), streams + had[3], *most)
+            before = kinds.get(kind, (0, 0, 0.0, 0, 0.0, 0.0, 0.0))
+            maxima = (max(pair) for pair in zip(before[4:], of_streams, strict=True))
+            kinds[kind] = (
+                answers + before[0],
+                max(output, before[1]),
+                max(share, before[2]),
+                streams + before[3],
+                *maxima,
+            )
     kinds.pop(bytes(16), None)
     best_known = sorted(kinds.items(), key=lambda item: -item[1][0])[:_KINDS]
     return b"".join(_KIND.pack(kind, *seen) for kind, seen in best_known).ljust(TABLE_SIZE, b"\0")

@@ -15,7 +15,7 @@ Source = Literal["reported", "estimated", "cached"]
 """Where the token counts come from: the upstream, an estimate, or a cached answer, which used none."""
 
 SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
-"""The columns of all totals that are added up."""
+"""The columns that are summed in every table of totals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Limit:
 
 @frozen()
 class NewEntry:
-    """Caller, operation and model of a request. The client may choose `request_id`, so it is not unique."""
+    """The caller, operation and model of a request. The client may choose `request_id`, so it is not unique."""
 
     request_id: str
     tenant: str
@@ -48,7 +48,7 @@ class NewEntry:
     model: str
 
     def of_model(self, model: str) -> NewEntry:
-        """Return it for a model; cheaper than replace(), which takes a call for each field."""
+        """Return a copy with another model. It is cheaper than replace(), which makes a call for each field."""
         return NewEntry(self.request_id, self.tenant, self.user, self.token_id, self.route, self.operation, model)
 
 
@@ -59,10 +59,10 @@ class Hold:
     Attributes:
         id: begins with the time, so that rows are appended.
         limits: sorted by account and window.
-        micro_usd: what is held; None if the price is unknown.
-        tokens: what is held.
-        created_at: UTC in milliseconds; decides the periods.
-        note: how far the request is, for the sweep; None if it cannot be written down.
+        micro_usd: the amount held; None if the price is unknown.
+        tokens: the tokens held.
+        created_at: UTC in milliseconds; decides the days and months that are charged.
+        note: records the progress of the request, for the sweep; None if there is no room or no folder for it.
     """
 
     id: str
@@ -80,14 +80,14 @@ class Settlement(Figures):
     Attributes:
         outcome: complete, client_gone, upstream_error, expired, …
         source: where the token counts come from. A reported zero is zero.
-        model: the model that served the request, if any did.
+        model: the model that served the request; None if none did.
         cost_micro_usd: None if the price is unknown; then only tokens are charged.
-        price_version: the price list used.
+        price_version: the version of the price list.
         attempts: number of requests sent to models.
         tool_calls: number of server tool calls.
         first_token_ms: time to the first token; None if nothing was streamed.
         total_ms: duration of the call.
-        tokens: charged to budgets; None means prompt plus completion.
+        tokens: the tokens charged to budgets; None means prompt plus completion.
     """
 
     outcome: str
@@ -113,9 +113,9 @@ class BudgetExceeded(Problem):
     """The request's maximum cost exceeds what a budget of the user, tenant or token has left.
 
     Attributes:
-        limit: the limit that refuses it.
-        retry_after_s: seconds until it may fit; None if it exceeds the whole limit.
-        is_held_by_running: whether it would fit if the running requests cost nothing.
+        limit: the exceeded limit.
+        retry_after_s: seconds until the request may fit; None if it exceeds the whole limit.
+        is_held_by_running: whether the request would fit if the running requests cost nothing.
     """
 
     status = 429

@@ -18,10 +18,10 @@ from app.runtime.turns import in_turns
 from app.storage.database.connections.sql import Where
 from app.storage.database.database import Database
 
-# A report may take longer than a settlement: nothing waits for it.
+# A report may take longer than a settlement, as no request waits for it.
 _REPORT_S = 10.0
 
-# Ids begin with the time: so many rows are read and no more, however many there are.
+# Ids begin with the time, so no more rows are read than the LIMIT says, however many there are.
 _LATEST_CALLS = """
 SELECT outcome, first_token_ms FROM (
     SELECT tenant, outcome, first_token_ms FROM entries WHERE id >= ? AND id < ? AND state = 'settled'
@@ -47,8 +47,8 @@ class Total(Figures):
         requests: number of requests.
         estimated: number of requests whose tokens were estimated.
         unpriced: number of requests whose cost is unknown and not included.
-        tokens: charged to budgets; more than prompt plus completion if a full hold was charged.
-        cost_micro_usd: the known costs.
+        tokens: tokens charged to budgets; more than prompt plus completion if a full hold was charged.
+        cost_micro_usd: the sum of the known costs.
     """
 
     group: tuple[str, ...]
@@ -60,7 +60,7 @@ class Total(Figures):
 
 
 def add_totals(group: tuple[str, ...], totals: Sequence[Total]) -> Total:
-    """Return the total of a group from those of its parts."""
+    """Return the total of a group, the sum of the totals of its parts."""
     sums = map(sum, zip(*map(_get_sums, totals), strict=True)) if totals else (0 for _ in SUMS)
     return Total(group=group, **dict(zip(SUMS, sums, strict=True)))
 
@@ -101,7 +101,7 @@ class Reports:
         user: str | None = None,
         first_day: str | None = None,
         last_day: str | None = None,
-        most: int | None = None,
+        max_groups: int | None = None,
     ) -> list[Total]:
         """Return the totals of requests by group, ordered by group. Without `by`, return one total.
 
@@ -111,11 +111,11 @@ class Reports:
             user: only this user's requests.
             first_day: inclusive, in UTC, such as "2026-11-20".
             last_day: inclusive.
-            most: only so many groups, those that cost most, in that order.
+            max_groups: return only this many groups, those with the highest cost first.
         """
         selected = Selection(tenant=tenant, user=user, first_day=first_day, last_day=last_day)
         with self._database.read_transaction(_REPORT_S) as connection:
-            query = build_totals(by, read_ends(connection), selected, most)
+            query = build_totals(by, read_ends(connection), selected, max_groups)
             rows = run_off_hub(self._database, connection, query)
         size = len(by)
         return [
@@ -124,19 +124,19 @@ class Reports:
         ]
 
     def sample_calls(
-        self, *, first_day: str, last_day: str, tenant: str | None = None, most: int = 5000
+        self, *, first_day: str, last_day: str, tenant: str | None = None, max_calls: int = 5000
     ) -> list[tuple[str, int | None]]:
-        """Return how the latest calls of a time ended, and after how many milliseconds their first token came.
+        """Return the outcome of the latest calls of a period, and the milliseconds to their first token.
 
         Args:
             first_day: inclusive, in UTC, such as "2026-11-20".
             last_day: inclusive.
-            tenant: only this tenant's, of the latest calls of all.
-            most: how many of the latest calls are looked at.
+            tenant: return only this tenant's calls among those read.
+            max_calls: how many of the latest calls, of all tenants, are read.
         """
         first_ms, end_ms = get_start_ms(first_day), get_start_ms(last_day) + DAY_MS
         where = Where({"tenant": tenant})
-        query = f"{_LATEST_CALLS} {where}", (f"{first_ms:012x}", f"{end_ms:012x}", most, *where.values)
+        query = f"{_LATEST_CALLS} {where}", (f"{first_ms:012x}", f"{end_ms:012x}", max_calls, *where.values)
         with self._database.read_transaction(_REPORT_S) as connection:
             return [
                 (str(outcome), first_ms) for outcome, first_ms in run_off_hub(self._database, connection, query)
@@ -147,16 +147,19 @@ class Reports:
         with self._database.read_transaction() as connection:
             return int(connection.fetch_value("SELECT count(*) FROM entries WHERE state = 'pending'"))
 
-    def find_spending(self, window: Window, *, most: int = 50) -> tuple[dict[str, int], int]:
-        """Return what tenants and anonymous callers have spent or hold in this window, and its seconds left.
+    def find_spending(self, window: Window, *, max_accounts: int = 50) -> tuple[dict[str, int], int]:
+        """Return the micro-dollars that each tenant, and all anonymous callers, have spent or hold in a window.
 
         Args:
-            window: of the budgets.
-            most: so many accounts at most, those that spent most.
+            window: the window of the budgets.
+            max_accounts: return only this many accounts, those that spent most.
+
+        Returns:
+            micro-dollars by account, and the seconds until the window ends.
         """
         at_ms = clock.now_ms()
         with self._database.read_transaction() as connection:
-            rows = connection.execute(_SPENDING, (get_period(window, at_ms), most)).fetchall()
+            rows = connection.execute(_SPENDING, (get_period(window, at_ms), max_accounts)).fetchall()
         return {key: int(used) for key, used in rows}, get_seconds_left(window, at_ms)
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:

@@ -1,7 +1,8 @@
-"""Roll up the daily totals: sums of many of their rows, which reports of long times read instead.
+"""Roll up the daily totals into sums of many rows, which reports of long periods read instead.
 
-A level is a sum over tenants, users or the days of a month. What is rolled up is always the sum of its daily totals: a
-trigger of `daily_totals` deletes what a change of them makes stale (migrations 0009 and 0010), and it is rolled up anew.
+A level is a sum over tenants, users or the days of a month. A rolled-up row always equals the sum of its daily
+totals: if one of these changes, a trigger deletes the rolled-up row (migrations 0009 and 0010), and it is computed
+again.
 """
 
 # ruff: noqa: S608  # only names that this program knows get into statements
@@ -23,22 +24,22 @@ from app.storage.database.connections.sql import Statement
 from app.storage.database.database import Database
 
 _DIMENSIONS = ("tenant", "user_id", "model", "route")
-# Of yesterday calls may still run, and each that ends deletes what is rolled up of its day.
-_KEPT_OPEN_DAYS = 2
+# Calls that began yesterday may still run, and each settlement deletes the rolled-up rows of its day.
+_RECENT_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A kind of sums.
+    """A kind of rolled-up rows.
 
     Attributes:
-        name: in the column `level`.
-        keeps: the columns that are not added up; the others are empty.
-        is_monthly: whether a row is of a whole month; else of a day.
+        name: the value of the column `level`.
+        dimensions: the columns that rows are grouped by; the other ones are empty.
+        is_monthly: whether a row sums a whole month, else a day.
     """
 
     name: str
-    keeps: frozenset[str]
+    dimensions: frozenset[str]
     is_monthly: bool = False
 
 
@@ -50,15 +51,15 @@ LEVELS = (DAYS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS)
 
 
 def roll_up(database: Database) -> int:
-    """Roll up all days but the last ones. Return how many steps it took, of at most a month of a level each.
+    """Roll up all days but the last two. Return how many steps it took, each of at most a month of one level.
 
-    A step holds up writers while it adds up: 0.1 s for a month of a thousand users a day. Several processes may do it
+    A step blocks writers while it sums: 0.1 s for a month with a thousand users a day. Several processes may roll up
     at once, and each may be stopped at any time.
 
     Raises:
-        DatabaseUnavailable: the rest stays as it is until the next time.
+        DatabaseUnavailable: the remaining days are rolled up the next time.
     """
-    until = get_day(clock.now_ms() - _KEPT_OPEN_DAYS * DAY_MS)
+    until = get_day(clock.now_ms() - _RECENT_DAYS * DAY_MS)
     steps = 0
     for level in LEVELS:
         while _take_step(database, level, until):
@@ -68,7 +69,7 @@ def roll_up(database: Database) -> int:
 
 
 def read_ends(connection: Connection) -> dict[Level, str]:
-    """Return the last day that each level has, "" if none."""
+    """Return the last rolled-up day of each level; "" if it has none."""
     return {level: _read_end(connection, level) for level in LEVELS}
 
 
@@ -78,7 +79,7 @@ def end_month(day: str) -> str:
 
 
 def run_off_hub(database: Database, connection: Connection, statement: Statement) -> Sequence[Any]:
-    """Run a statement and return its rows; on SQLite from a thread, as a long one would block all greenlets."""
+    """Run a statement and return its rows. On SQLite it runs in a thread, as a long one would block all greenlets."""
 
     def run() -> Sequence[Any]:
         cursor = connection.execute(*statement)
@@ -94,9 +95,10 @@ def _take_step(database: Database, level: Level, until: str) -> bool:
             return False
     with database.transaction() as connection:
         if database.driver.name == "postgresql":
-            # A settlement that does not see these rows yet would not delete them, and another process would add them too.
+            # Without the lock, a concurrent settlement would not see these rows, and so not delete them. And another
+            # process would insert them as well.
             connection.execute("LOCK TABLE daily_totals IN SHARE ROW EXCLUSIVE MODE")
-        # Once more: another process may have taken this step, or a settlement deleted what stood before it.
+        # Find it again: another process may have taken this step, or a settlement may have deleted rows before it.
         span = _find_next(connection, level, until)
         if span is not None:
             run_off_hub(database, connection, _build_step(level, *span))
@@ -120,12 +122,12 @@ def _read_end(connection: Connection, level: Level) -> str:
 
 
 def _build_step(level: Level, first: str, last: str) -> Statement:
-    kept = [name for name in _DIMENSIONS if name in level.keeps]
-    dimensions = [name if name in level.keeps else "''" for name in _DIMENSIONS]
-    last_day, groups = ("?", kept) if level.is_monthly else ("day", ["day", *kept])
+    grouped = [name for name in _DIMENSIONS if name in level.dimensions]
+    values = [name if name in level.dimensions else "''" for name in _DIMENSIONS]
+    last_day, groups = ("?", grouped) if level.is_monthly else ("day", ["day", *grouped])
     sql = f"""
     INSERT INTO rolled_totals (level, last_day, {", ".join((*_DIMENSIONS, *SUMS))})
-    SELECT ?, {last_day}, {", ".join(dimensions)}, {", ".join(f"sum({name})" for name in SUMS)}
+    SELECT ?, {last_day}, {", ".join(values)}, {", ".join(f"sum({name})" for name in SUMS)}
     FROM daily_totals WHERE day BETWEEN ? AND ? GROUP BY {", ".join(groups)}
     """
     return sql, (level.name, *([last] if level.is_monthly else []), first, last)

@@ -1,4 +1,4 @@
-"""Read what one request has cost."""
+"""Read the cost of one request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _SELECT = "SELECT settled_at, cost_micro_usd, source FROM entries WHERE request_
 
 @dataclass(frozen=True, slots=True)
 class CallCost:
-    """What a request has cost, all of its attempts together.
+    """The cost of a request, the sum of all its attempts.
 
     Attributes:
         micro_usd: None if a price is unknown.
-        is_estimated: whether the upstream did not report the usage of one of them.
+        is_estimated: whether the usage of an attempt was estimated, as the upstream did not report it.
     """
 
     micro_usd: int | None
@@ -23,7 +23,7 @@ class CallCost:
 
 
 def find_cost(database: Database, request_id: str) -> CallCost | None:
-    """Return what a request has cost; None if that is not settled, or there is no such request.
+    """Return the cost of a request; None if it is not settled yet, or does not exist.
 
     Raises:
         DatabaseUnavailable: the database does not answer.

@@ -1,8 +1,8 @@
 """The text of the ledger's SQL, for SQLite and PostgreSQL, with a `?` for each value.
 
-A hold and a settlement are one statement each: one round trip, one transaction. PostgreSQL does it with common
-table expressions that write. SQLite has none, so triggers of the writing connection update the other tables.
-The triggers are temporary: the file's schema stays the one that every version of this program expects.
+A hold is one statement, and so is a settlement: one round trip, one transaction. On PostgreSQL, data-modifying common
+table expressions write the other tables. SQLite has none, so triggers of the writing connection update them. These
+triggers are temporary: the schema in the file stays the one that every version of this program expects.
 """
 
 # ruff: noqa: S608  # only constants are interpolated; values are bound
@@ -20,7 +20,7 @@ _ENTRY = """(
 _VALUES = "?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?"
 
 HOLD_UNLIMITED = f"INSERT INTO entries {_ENTRY} VALUES ({_VALUES})"
-"""Adds an entry without limits. Values: the entry's."""
+"""Add an entry without limits. Values: the entry's."""
 
 MAX_LIMITS = 4
 """How many accounts one entry can be charged to."""
@@ -34,7 +34,7 @@ SQLITE_HOLDS = {
     number: f"INSERT INTO entries {_ENTRY} SELECT {_VALUES} WHERE {' AND '.join([_HAS_ROOM] * number)}"
     for number in range(1, MAX_LIMITS + 1)
 }
-"""By the number of limits: adds an entry if each account has room. Values: the entry's; then for each limit
+"""By the number of limits: add an entry if each account has room. Values: the entry's; then for each limit
 key, period, micro-dollars to hold, their maximum, tokens to hold, their maximum."""
 
 POSTGRES_HOLD = f"""
@@ -52,15 +52,16 @@ WITH locked AS MATERIALIZED (
 )
 INSERT INTO entries {_ENTRY} SELECT {_VALUES} FROM admitted
 """
-"""The same for any number of limits. Values: the limits as JSON, [[key, period, max micro-dollars, max tokens], …];
-the two amounts; the number of limits; the amounts again; the entry's."""
+"""Add an entry if each account has room, with any number of limits. Values: the limits as JSON,
+[[key, period, max micro-dollars, max tokens], …]; the two amounts; the number of limits; the amounts again; the
+entry's."""
 
 POSTGRES_OPEN_ALL = """
 INSERT INTO accounts (key, period)
 SELECT wanted->>0, wanted->>1 FROM json_array_elements(?::json) AS wanted ORDER BY 1, 2
 ON CONFLICT DO NOTHING
 """
-"""Opens the accounts that are missing. Values: as JSON, [[key, period, …], …]."""
+"""Open the missing accounts. Values: the accounts as JSON, [[key, period, …], …]."""
 
 POSTGRES_EXTEND = """
 WITH entry AS MATERIALIZED (
@@ -80,7 +81,7 @@ WITH entry AS MATERIALIZED (
 UPDATE entries SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
 FROM admitted WHERE entries.id = admitted.id
 """
-"""Increases a hold if each account has room. Values: the entry's id; the limits as for POSTGRES_HOLD; the two amounts;
+"""Increase a hold if each account has room. Values: the entry's id; the limits as for POSTGRES_HOLD; the two amounts;
 the number of limits; the amounts twice."""
 
 _TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
@@ -95,7 +96,7 @@ _COUNTS = ("requests", "estimated", "unpriced", *_TOTALS)
 
 
 def _add_to_day(day: str, entry: str, table: str | None = None) -> str:
-    """Return what adds an entry, of a table or of the row at hand, to the totals of its day."""
+    """Return the statement that adds an entry, of `table` or else the trigger's row, to the totals of its day."""
     values = (
         day,
         f"{entry}.tenant",
@@ -107,7 +108,7 @@ def _add_to_day(day: str, entry: str, table: str | None = None) -> str:
         f"CASE WHEN {entry}.cost_micro_usd IS NULL THEN 1 ELSE 0 END",
         *(f"coalesce({entry}.{name}, 0)" for name in _TOTALS),
     )
-    # SQLite would first write the result of a SELECT to a table of its own, as daily_totals has triggers.
+    # VALUES, as SQLite would first write the result of a SELECT to a temporary table: daily_totals has triggers.
     row = f"VALUES ({', '.join(values)})" if table is None else f"SELECT {', '.join(values)} FROM {table}"
     return f"""
     INSERT INTO daily_totals (day, tenant, user_id, model, route, {", ".join(_COUNTS)})
@@ -118,11 +119,12 @@ def _add_to_day(day: str, entry: str, table: str | None = None) -> str:
 
 
 SQLITE_SETTLE = _SETTLE
-"""Settles a pending entry: releases its hold and charges its cost. Changes no row if the entry is settled already."""
+"""Settle a pending entry: release its hold and charge its cost. Changes no row if the entry is settled already."""
 
 
 def _update_each_account(changes: str) -> str:
-    # One UPDATE for each: json_each() takes twice as long. No account has a null key: the surplus ones do nothing.
+    # One UPDATE for each possible account, as json_each() takes twice as long. The key is null for those an entry does
+    # not have, and no account has a null key.
     return "\n".join(
         f"""UPDATE accounts SET {changes} WHERE key = json_extract(NEW.accounts, '$[{number}][0]')
         AND period = json_extract(NEW.accounts, '$[{number}][1]');"""
@@ -179,7 +181,7 @@ WITH settled AS ({_SETTLE} RETURNING *), locked AS MATERIALIZED (
 )
 SELECT 1 FROM settled
 """
-"""The same; returns a row if it has settled the entry."""
+"""Settle a pending entry, as SQLITE_SETTLE does with its triggers. Returns a row if it has settled the entry."""
 
 OPEN_ACCOUNT = "INSERT INTO accounts (key, period) VALUES (?, ?) ON CONFLICT DO NOTHING"
 READ_ACCOUNT = """
@@ -204,7 +206,7 @@ ORDER BY lease_until LIMIT 1
 
 
 def build_outbox_trigger(targets: Sequence[str]) -> str:
-    """Return SQLite's trigger that notes, with each settlement, that these systems are to be told of it."""
+    """Return SQLite's trigger that adds a row to the outbox for each settlement and target."""
     rows = ", ".join(f"('{target}', NEW.id, 0)" for target in targets)
     return f"""
     CREATE TEMP TRIGGER IF NOT EXISTS tell_others AFTER UPDATE OF state ON main.entries
@@ -213,12 +215,12 @@ def build_outbox_trigger(targets: Sequence[str]) -> str:
 
 
 def build_postgres_settle(targets: Sequence[str]) -> str:
-    """Return PostgreSQL's settlement, which notes that these systems are to be told of it."""
+    """Return PostgreSQL's settlement, which also adds a row to the outbox for each target."""
     if not targets:
         return POSTGRES_SETTLE
     rows = ", ".join(f"('{target}')" for target in targets)
-    told = f"""told AS (
+    queued = f"""queued AS (
     INSERT INTO outbox (target, entry_id, due_at)
     SELECT wanted.target, settled.id, 0 FROM settled, (VALUES {rows}) AS wanted (target)
 )"""
-    return POSTGRES_SETTLE.replace("counted AS (", f"{told}, counted AS (")
+    return POSTGRES_SETTLE.replace("counted AS (", f"{queued}, counted AS (")

@@ -21,14 +21,15 @@ from app.storage.database.connections.sql import Statement
 from app.storage.database.database import Database
 
 _UNLIMITED = 2**62
+# The Retry-After of a request that would fit without the holds of running ones: some of them will end by then.
 _RUNNING_END_S = 5
 _OTHER_HOST_MS = 90_000  # three rounds of its own host's sweep
-# How often a hold that fits is tried while other transactions win. SQLite has one writer: the first try decides.
+# Tries of a hold that fits, while concurrent transactions win. SQLite has one writer, so the first try decides there.
 _TRIES = 10
 
 
 class Expired(NamedTuple):
-    """A swept entry: the tokens that it is charged, and what its call had reserved outside of the ledger."""
+    """A swept entry: the tokens it is charged, and what its call had reserved outside of the ledger."""
 
     tokens: int
     reserved: bytes
@@ -37,31 +38,33 @@ class Expired(NamedTuple):
 class Statements:
     """The ledger's statements in the dialect of its database."""
 
-    def __init__(self, database: Database, told: Sequence[str] = ()) -> None:
-        """Create them; `told` names the systems that are told of each settlement."""
+    def __init__(self, database: Database, outbox_targets: Sequence[str] = ()) -> None:
+        """Create them. `outbox_targets` are the systems that the outbox sends each settlement to."""
         # Only PostgreSQL has concurrent writers: a transaction sees what others commit while it runs.
         self._is_shared = is_shared = database.driver.name == "postgresql"
         if not is_shared:
-            outbox = [sql_texts.build_outbox_trigger(told)] if told else []
+            outbox = [sql_texts.build_outbox_trigger(outbox_targets)] if outbox_targets else []
             database.set_up_writers([*sql_texts.SQLITE_TRIGGERS, *outbox])
         to_text = database.render_sql
         self._hold_unlimited = to_text(sql_texts.HOLD_UNLIMITED)
         self._hold = to_text(sql_texts.POSTGRES_HOLD)
         self._open_all = to_text(sql_texts.POSTGRES_OPEN_ALL)
         self._extend = to_text(sql_texts.POSTGRES_EXTEND)
-        self._settle = to_text(sql_texts.build_postgres_settle(told) if is_shared else sql_texts.SQLITE_SETTLE)
+        self._settle = to_text(
+            sql_texts.build_postgres_settle(outbox_targets) if is_shared else sql_texts.SQLITE_SETTLE
+        )
         self._open, self._read = to_text(sql_texts.OPEN_ACCOUNT), to_text(sql_texts.READ_ACCOUNT)
         self._extend_entry, self._extend_account = (
             to_text(sql_texts.EXTEND_ENTRY),
             to_text(sql_texts.EXTEND_ACCOUNT),
         )
-        # Concurrent sweepers skip the entries that another one has locked.
+        # Concurrent sweeps skip entries that another sweep has locked.
         self._find_expired = to_text(sql_texts.FIND_EXPIRED) + ("FOR UPDATE SKIP LOCKED" if is_shared else "")
 
     def build_hold(self, hold: Hold, entry: NewEntry, *, lease_until: int, worker: str) -> Statement:
         """Return the statement that adds an entry if each limit's account exists and has room.
 
-        It changes one row if so, else none.
+        It changes one row then, else none.
         """
         amounts = (hold.micro_usd or 0, hold.tokens)
         accounts = [_get_account(limit, hold) for limit in hold.limits]
@@ -90,18 +93,18 @@ class Statements:
         return sql_texts.SQLITE_HOLDS[len(limits)], values
 
     def build_open(self, hold: Hold) -> Statement | None:
-        """Return the statement that opens the accounts of a hold that are missing; it changes a row for each.
+        """Return the statement that opens the missing accounts of a hold. It changes a row for each.
 
-        None where a transaction takes no round trips, and does it as well.
+        Return None on SQLite: there a transaction takes no round trips, and opens them too.
         """
         if not self._is_shared:
             return None
         return self._open_all, (orjson.dumps(_list_limits(hold)).decode(),)
 
     def build_extend(self, hold: Hold, *, micro_usd: int, tokens: int) -> Statement | None:
-        """Return the statement that increases a hold if each account has room: it changes one row if so, else none.
+        """Return the statement that increases a hold if each account has room: it changes one row then, else none.
 
-        None where a transaction takes no round trips, and does it as well.
+        Return None on SQLite: there a transaction takes no round trips, and increases it too.
         """
         if not self._is_shared:
             return None
@@ -110,7 +113,7 @@ class Statements:
         return self._extend, values
 
     def build_settle(self, entry_id: str, settlement: Settlement, *, at_ms: int) -> Statement:
-        """Return the statement that settles an entry. It changes no row if that is done already."""
+        """Return the statement that settles an entry. It changes no row if the entry is settled already."""
         tokens = settlement.charged_tokens
         return self._settle, (
             settlement.outcome,
@@ -135,7 +138,7 @@ class Statements:
 
         Raises:
             BudgetExceeded: a limit has less left.
-            Contended: it fits, but other transactions won each time.
+            Contended: the hold fits, but a concurrent transaction won every try.
         """
         statement = self.build_hold(hold, entry, lease_until=lease_until, worker=worker)
         amounts = (hold.micro_usd or 0, hold.tokens)
@@ -152,7 +155,7 @@ class Statements:
         Raises:
             BudgetExceeded: a limit has less left.
             HoldExpired: the entry is settled already.
-            Contended: it fits, but other transactions won each time.
+            Contended: the increase fits, but a concurrent transaction won every try.
         """
         amounts = (micro_usd, tokens)
         if connection.execute(self._extend_entry, (*amounts, hold.id)).rowcount == 0:
@@ -179,9 +182,10 @@ class Statements:
         host: str,
         find_note: Callable[[str, str], FoundNote | None],
     ) -> Expired | None:
-        """Settle one expired entry at what it can have cost by its note, else at its full hold.
+        """Settle one expired entry at the maximum cost that its note allows; without a note, at its full hold.
 
-        The host of its worker, which has the note, may be the first to find it. Return None if there is none.
+        Other hosts cannot read the note, so they wait a while for the host of the entry's worker. Return None if there
+        is no expired entry.
         """
         values = (at_ms, at_ms - _OTHER_HOST_MS, f"{host}:%")
         found = connection.execute(self._find_expired, values).fetchall()
@@ -189,7 +193,7 @@ class Statements:
             return None
         entry_id, micro_usd, tokens, worker = found[0]
         note = find_note(entry_id, worker)
-        # Zero held means that the price is unknown.
+        # A hold of zero means that the price is unknown.
         cost, tokens = note.charge if note else (micro_usd or None, tokens)
         expired = Settlement(outcome="expired", source="estimated", cost_micro_usd=cost, tokens=tokens)
         self.settle(connection, entry_id, expired, at_ms=at_ms)
@@ -225,12 +229,12 @@ def _get_account(limit: Limit, hold: Hold) -> tuple[str, str]:
 
 
 def _list_limits(hold: Hold) -> list[tuple[str, str, int, int]]:
-    """Return the account, the maximum of micro-dollars and that of tokens of each limit."""
+    """Return the key, period, maximum of micro-dollars and maximum of tokens of each limit."""
     return [(*_get_account(limit, hold), *_get_maxima(limit)) for limit in hold.limits]
 
 
 def _get_maxima(limit: Limit) -> tuple[int, int]:
-    """Return the maximum of micro-dollars and of tokens, spent plus held."""
+    """Return the maximum of micro-dollars and that of tokens, for the sum of spent and held."""
     return (
         _UNLIMITED if limit.micro_usd is None else limit.micro_usd,
         _UNLIMITED if limit.tokens is None else limit.tokens,

@@ -1,4 +1,4 @@
-"""The ledger's tables: one entry per request, the accounts of budgets, daily totals, and what is rolled up of these.
+"""The ledger's tables: one entry per request, the accounts of budgets, daily totals, rolled-up totals, and the outbox.
 
 Amounts are integers of micro-dollars, times integers of UTC milliseconds.
 """
@@ -53,7 +53,7 @@ entries = Table(
         "lease_until",
         sqlite_where=text(
             "state = 'pending'"
-        ),  # on PostgreSQL too; to say so here would load its dialect, of 2 MiB
+        ),  # partial on PostgreSQL too; saying so here would load its dialect, of 2 MiB
     ),
     sqlite_with_rowid=False,
 )
@@ -83,12 +83,12 @@ daily_totals = Table(
     sqlite_with_rowid=False,
 )
 
-# Sums of daily totals, which rollups.py makes: a trigger of daily_totals deletes those that a change makes stale.
+# Sums of daily totals, written by rollups.py. A trigger of daily_totals deletes a sum when one of its parts changes.
 rolled_totals = Table(
     "rolled_totals",
     metadata,
-    Column("level", Text, primary_key=True),  # which columns are added up; they are empty
-    Column("last_day", Text, primary_key=True),  # the day, or the last one of the month
+    Column("level", Text, primary_key=True),  # decides which columns are summed over; these are empty
+    Column("last_day", Text, primary_key=True),  # the day, or the last day of the month
     Column("tenant", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),
@@ -98,14 +98,14 @@ rolled_totals = Table(
     sqlite_with_rowid=False,
 )
 
-# A row for each settled entry and each system that is told of it, written with the settlement and deleted when the
-# system has it.
+# A row for each settled entry and each system that it is sent to. It is written with the settlement, and deleted when
+# the system has accepted the entry.
 outbox = Table(
     "outbox",
     metadata,
     Column("target", Text, primary_key=True),  # webhook, stripe
     Column("entry_id", Text, primary_key=True),
-    Column("due_at", BigInteger),  # of the next attempt; null: given up
+    Column("due_at", BigInteger),  # when the next attempt is due; null: given up
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("first_sent_at", BigInteger),
     Column("last_error", Text),

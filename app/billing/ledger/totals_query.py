@@ -1,6 +1,6 @@
-"""Build the query of a report's totals, over as few rows as there are: what is rolled up, and the days between.
+"""Build the query of a report's totals: it reads rolled-up rows where they exist, and daily totals for the other days.
 
-The spans of a query do not overlap, so their sums are those of the daily totals, whatever is rolled up.
+The spans of a query do not overlap. So the result is the sum of the daily totals, however much is rolled up.
 """
 
 # ruff: noqa: S608  # only names that this program knows get into statements
@@ -20,13 +20,14 @@ Grouping = Literal["day", "model", "route", "user", "tenant"]
 
 _COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
 _FIRST, _LAST = "", "9999-12-31"
-# By what is not added up, the fewest rows first: the levels by days and by months. Without one the daily totals are read.
+# Pairs of a level by day and one by month, those with the fewest rows first. A query takes the first pair that has the
+# columns it needs. None in place of a level by day: the daily totals. None in place of one by month: there is none.
 _SOURCES: tuple[tuple[Level, Level | None], ...] = ((DAYS, None), (TENANT_DAYS, TENANT_MONTHS))
 _OF_USERS: tuple[Level | None, Level | None] = (None, USER_MONTHS)
 
 
 class Span(NamedTuple):
-    """Days, both inclusive, and the level that has their totals; None: the daily totals."""
+    """A range of days, both inclusive, and the level that has their totals; None means the daily totals."""
 
     level: Level | None
     first: str
@@ -35,7 +36,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Whose totals, and of which days, both inclusive; None means all."""
+    """The tenant, user and days of a report; both days are inclusive, and None means all."""
 
     tenant: str | None = None
     user: str | None = None
@@ -44,37 +45,37 @@ class Selection:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The columns that must have a value."""
+        """The required value of each filtered column."""
         values = {"tenant": self.tenant, "user_id": self.user}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def build_totals(
-    by: Sequence[Grouping], ends: Mapping[Level, str], selected: Selection, most: int | None
+    by: Sequence[Grouping], ends: Mapping[Level, str], selected: Selection, max_groups: int | None
 ) -> Statement:
-    """Return the query of `Reports.totals()`; `ends` are the last days that the levels have."""
+    """Return the query of `Reports.totals()`. `ends` are the last days that each level has."""
     groups, filters = [_COLUMNS[name] for name in by], selected.filters
     spans = _choose_spans(by, ends, filters, selected.first_day or _FIRST, selected.last_day or _LAST)
     parts = [_sum_span(span, groups, filters) for span in spans]
     grouped = [f"group_{at}" for at in range(len(groups))]
-    order = grouped if most is None else ["sum(cost_micro_usd) DESC", "sum(tokens) DESC", *grouped]
+    order = grouped if max_groups is None else ["sum(cost_micro_usd) DESC", "sum(tokens) DESC", *grouped]
     sql = f"""
     SELECT {", ".join([*grouped, *(f"coalesce(sum({name}), 0)" for name in SUMS)])}
     FROM ({" UNION ALL ".join(part for part, _ in parts)}) AS parts
     {_write_list("GROUP BY", grouped)} {_write_list("ORDER BY", order)}
     """
     values = tuple(value for _, bound in parts for value in bound)
-    return (sql, values) if most is None else (f"{sql} LIMIT ?", (*values, most))
+    return (sql, values) if max_groups is None else (f"{sql} LIMIT ?", (*values, max_groups))
 
 
 def _choose_spans(
     by: Sequence[Grouping], ends: Mapping[Level, str], filters: Mapping[str, str], first: str, last: str
 ) -> Iterator[Span]:
     if "user_id" in filters or last < first:
-        yield Span(None, first, last)  # an index has the days of each user
+        yield Span(None, first, last)  # daily totals have an index by user and day
         return
     needed = {_COLUMNS[name] for name in by if name != "day"} | filters.keys()
-    daily, monthly = next((levels for levels in _SOURCES if needed <= levels[0].keeps), _OF_USERS)
+    daily, monthly = next((levels for levels in _SOURCES if needed <= levels[0].dimensions), _OF_USERS)
     months = None if monthly is None or "day" in by else _find_months(first, min(last, ends[monthly]))
     if months is None:
         yield from _split(daily, ends, first, last)
@@ -82,25 +83,25 @@ def _choose_spans(
     first_month, last_month = months
     yield Span(monthly, first_month, last_month)
     if first < first_month:
-        yield from _split(daily, ends, first, _move(first_month, -1))
+        yield from _split(daily, ends, first, _add_days(first_month, -1))
     if last_month < last:
-        yield from _split(daily, ends, _move(last_month, 1), last)
+        yield from _split(daily, ends, _add_days(last_month, 1), last)
 
 
 def _find_months(first: str, last: str) -> tuple[str, str] | None:
     """Return the first and the last day of the whole months between two days; None if there is none."""
-    start = first if not first or first.endswith("-01") else _move(end_month(first), 1)
-    end = last if not last or last == end_month(last) else _move(f"{last[:8]}01", -1)
+    start = first if not first or first.endswith("-01") else _add_days(end_month(first), 1)
+    end = last if not last or last == end_month(last) else _add_days(f"{last[:8]}01", -1)
     return (start, end) if start < end else None
 
 
 def _split(daily: Level | None, ends: Mapping[Level, str], first: str, last: str) -> Iterator[Span]:
-    """Yield the days that a level has, and those that only the daily totals have."""
+    """Yield the span of the days that a level has, then that of the days that only the daily totals have."""
     end = ends[daily] if daily is not None else ""
     if first <= end:
         yield Span(daily, first, min(last, end))
     if end < last:
-        yield Span(None, max(first, _move(end, 1) if end else ""), last)
+        yield Span(None, max(first, _add_days(end, 1) if end else ""), last)
 
 
 def _sum_span(span: Span, groups: Sequence[str], filters: Mapping[str, str]) -> Statement:
@@ -113,7 +114,7 @@ def _sum_span(span: Span, groups: Sequence[str], filters: Mapping[str, str]) -> 
     if span.last != _LAST:
         where.add(f"{day} <= ?", span.last)
     for name, value in filters.items():
-        # Without a user, SQLite would take the index of users for a tenant's rows too, which are too many for it.
+        # `|| ''` keeps SQLite from using the index by tenant and user for all rows of a tenant: they are too many.
         where.add(f"{name} = ?" if "user_id" in filters else f"{name} || '' = ?", value)
     sums = [f"sum({name}) AS {name}" for name in SUMS]
     sql = f"SELECT {', '.join([*shown, *sums])} FROM {table} {where} {_write_list('GROUP BY', columns)}"
@@ -124,5 +125,5 @@ def _write_list(clause: str, columns: Sequence[str]) -> str:
     return f"{clause} {', '.join(columns)}" if columns else ""
 
 
-def _move(day: str, days: int) -> str:
+def _add_days(day: str, days: int) -> str:
     return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

@@ -1,4 +1,4 @@
-"""Send a request to another system, within a time limit that covers all of it."""
+"""Send a request to another system, within a time limit for the whole exchange."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from app.billing.outbox.targets import NotTaken
+from app.billing.outbox.targets import DeliveryFailed
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient
 
@@ -16,7 +16,7 @@ TIMEOUT_S = 10.0
 
 
 class Poster:
-    """Posts to one origin, over connections that stay open."""
+    """Sends POST requests to one origin, over persistent connections."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -24,15 +24,19 @@ class Poster:
         self._client = UpstreamClient(f"{parts.scheme}://{self.host}", connect_timeout_s=_CONNECT_S)
 
     def post(self, url: str, headers: list[tuple[str, str]], content: bytes) -> httpx2.Response:
-        """Return the complete response, whatever its status; a redirect is one. Raises NotTaken: there is none."""
+        """Return the complete response, whatever its status; redirects are not followed.
+
+        Raises:
+            DeliveryFailed: there was no response, or not in time.
+        """
         request = self._client.build_request("POST", url, headers=headers, content=content)
         state = CallState(deadline=time.monotonic() + TIMEOUT_S, tick_s=2 * TIMEOUT_S)
         try:
             return state.run(lambda: self._client.send(request))
         except httpx2.TimeoutException:
-            raise NotTaken(f"no answer within {TIMEOUT_S:.0f} s") from None
+            raise DeliveryFailed(f"no answer within {TIMEOUT_S:.0f} s") from None
         except httpx2.HTTPError as error:
-            raise NotTaken(f"no answer ({type(error).__name__})") from None
+            raise DeliveryFailed(f"no answer ({type(error).__name__})") from None
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""OutboxQueue: which entries each system is still to be told of, and those that were given up."""
+"""OutboxQueue: the entries to send to each target, and those that were given up."""
 
 # ruff: noqa: S608  # only names that this program knows get into statements
 
@@ -12,9 +12,10 @@ from app.runtime import clock
 from app.storage.database.connections.sql import Where, write_marks
 from app.storage.database.database import Database
 
-# The waits after each failed attempt, in seconds: the last attempt is after 16 hours, within Stripe's day.
+# Seconds to wait after each failed attempt. The last attempt is after 16 hours, within the day for which Stripe
+# recognizes duplicates.
 WAITS_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
-# A process that has taken rows is dead if it has not reported them by then. Longer than any round.
+# Longer than any round. A process that has not reported its rows by then is dead.
 LEASE_S = 300.0
 _MAX_REASON = 300
 
@@ -34,11 +35,11 @@ ORDER BY entry_id LIMIT ?
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An entry that is to be sent now.
+    """An entry that is due.
 
     Attributes:
         entry: the row of the ledger.
-        attempts: with this one.
+        attempts: number of attempts, including this one.
         first_sent_at: when the first attempt began, in UTC milliseconds.
     """
 
@@ -49,7 +50,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUp:
-    """An entry that a system does not take."""
+    """An entry that is not sent again, as the target did not accept it."""
 
     target: str
     entry_id: str
@@ -63,12 +64,13 @@ class OutboxQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, target: str, most: int) -> list[Due]:
-        """Return entries that are due, the oldest first. No other process gets them within LEASE_S."""
+    def take(self, target: str, max_entries: int) -> list[Due]:
+        """Return due entries, the longest due first, and lease them: no other process gets them within LEASE_S."""
         now = clock.now_ms()
         skips = "FOR UPDATE SKIP LOCKED" if self._database.driver.name == "postgresql" else ""
         with self._database.transaction() as connection:
-            found = {row["entry_id"]: row for row in connection.fetch_rows(f"{_DUE} {skips}", (target, now, most))}
+            rows = connection.fetch_rows(f"{_DUE} {skips}", (target, now, max_entries))
+            found = {row["entry_id"]: row for row in rows}
             marks = write_marks(found)
             take = f"{_TAKE} AND entry_id IN ({marks})"
             connection.execute(take, (now + int(LEASE_S * 1000), now, target, *found))
@@ -83,26 +85,26 @@ class OutboxQueue:
             ]
 
     def remove(self, target: str, entry_ids: Sequence[str]) -> None:
-        """Forget entries: the system has them."""
+        """Remove entries that the target has accepted."""
         delete = f"DELETE FROM outbox WHERE target = ? AND entry_id IN ({write_marks(entry_ids)})"
         with self._database.transaction() as connection:
             connection.execute(delete, (target, *entry_ids))
 
     def put_back(self, target: str, due: Due, reason: str, *, is_final: bool) -> bool:
-        """Have an entry sent again later, or give it up. Return whether it is given up."""
+        """Schedule the next attempt of an entry, or give it up. Return whether it is given up."""
         is_last = is_final or due.attempts > len(WAITS_S)
         at = None if is_last else clock.now_ms() + WAITS_S[due.attempts - 1] * 1000
         with self._database.transaction() as connection:
             connection.execute(_PUT_BACK, (at, reason[:_MAX_REASON], target, due.entry["id"]))
         return is_last
 
-    def list_given_up(self, most: int) -> list[GivenUp]:
+    def list_given_up(self, max_entries: int) -> list[GivenUp]:
         """Return entries that were given up, the oldest first."""
         with self._database.read_transaction() as connection:
-            return [GivenUp(**row) for row in connection.fetch_rows(_GIVEN_UP, (most,))]
+            return [GivenUp(**row) for row in connection.fetch_rows(_GIVEN_UP, (max_entries,))]
 
     def retry_given_up(self, target: str | None) -> int:
-        """Have entries that were given up sent again, as if for the first time. Return how many."""
+        """Schedule the entries that were given up for a new first attempt. Return how many."""
         where = Where({"target": target})
         where.add("due_at IS NULL")
         again = f"UPDATE outbox SET due_at = 0, attempts = 0, first_sent_at = NULL {where}"

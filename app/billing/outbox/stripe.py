@@ -1,4 +1,4 @@
-"""Tell Stripe's meters what the customers of the site have used.
+"""Report the usage of the site's customers to Stripe's meters.
 
 Source: https://docs.stripe.com/api/billing/meter-event/create
 """
@@ -12,20 +12,20 @@ from urllib.parse import urlencode
 import orjson
 
 from app.billing.outbox.posting import Poster
-from app.billing.outbox.targets import Entry, NotTaken
+from app.billing.outbox.targets import DeliveryFailed, Entry
 
 API = "https://api.stripe.com"
 NO_CUSTOMER = "none"
 _PATH = "/v1/billing/meter_events"
-# What Stripe may say of the same event at another time: wrong key, permission, too early, conflict, too many.
-_MAY_PASS = {401, 403, 408, 409, 425, 429}
+# Statuses with which a later attempt may succeed: wrong key, no permission, timeout, conflict, too early, too many.
+_RETRYABLE = {401, 403, 408, 409, 425, 429}
 
 
 class StripeMeter:
-    """A meter. The event's identifier is the entry's id: Stripe takes each once within a day."""
+    """A meter at Stripe. The event's identifier is the entry's id, by which Stripe drops duplicates for a day."""
 
     name = "stripe"
-    remembers_s: float | None = 23 * 3600.0  # it says 24 hours at least
+    dedup_window_s: float | None = 23 * 3600.0  # Stripe documents at least 24 hours
 
     def __init__(
         self, api_key: str, *, meter: str, value: str, customers: Mapping[str, str], api: str = API
@@ -42,7 +42,7 @@ class StripeMeter:
         customer = self._find_customer(entry["tenant"])
         value = entry[self._value]
         if value is None:
-            raise NotTaken("the cost of the entry is unknown", is_final=True)
+            raise DeliveryFailed("the cost of the entry is unknown", is_final=True)
         if customer == NO_CUSTOMER or not value:
             return
         event = {
@@ -64,9 +64,9 @@ class StripeMeter:
             return
         message = _read_message(response.content)
         if status == 400 and "already exists" in message:
-            return  # an attempt whose answer was lost
-        is_final = 400 <= status < 500 and status not in _MAY_PASS
-        raise NotTaken(f"status {status}: {message}" if message else f"status {status}", is_final=is_final)
+            return  # an earlier attempt was accepted, and its response was lost
+        is_final = 400 <= status < 500 and status not in _RETRYABLE
+        raise DeliveryFailed(f"status {status}: {message}" if message else f"status {status}", is_final=is_final)
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,11 +78,11 @@ class StripeMeter:
         try:
             return self._customers[tenant]
         except KeyError:
-            raise NotTaken(f"STRIPE_CUSTOMERS has no customer of tenant {tenant}", is_final=True) from None
+            raise DeliveryFailed(f"STRIPE_CUSTOMERS has no customer of tenant {tenant}", is_final=True) from None
 
 
 def _read_message(body: bytes) -> str:
-    """Return Stripe's sentence about a fault, in one line."""
+    """Return the message of Stripe's error, in one line; "" if there is none."""
     try:
         document: Any = orjson.loads(body)
         text = str(document["error"]["message"])

@@ -1,4 +1,4 @@
-"""Target: a system that is told of settled entries."""
+"""Target: a system that settled entries are sent to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Entry = Mapping[str, Any]
 """A settled row of the ledger, by the names of its columns."""
 
 
-class NotTaken(Exception):
-    """The system has not taken an entry. The message says why, without secrets.
+class DeliveryFailed(Exception):
+    """The target has not accepted an entry. The message says why, without secrets.
 
     Attributes:
         is_final: whether another attempt would fail as well.
@@ -24,29 +24,29 @@ class NotTaken(Exception):
 
 
 class Target(Protocol):
-    """A system that is told of settled entries."""
+    """A system that settled entries are sent to."""
 
     name: str
-    """As in the column of the outbox."""
-    remembers_s: float | None
-    """For how long the system knows the id of what it has taken; None: for ever."""
+    """Its value in the outbox's column `target`."""
+    dedup_window_s: float | None
+    """For how many seconds the system recognizes a repeated entry by its id; None: without limit."""
 
     def send(self, entry: Entry) -> None:
-        """Tell the system of an entry, which it takes once however often it is told. Raises NotTaken."""
+        """Send an entry. Within `dedup_window_s` it may be sent again: it counts once. Raises DeliveryFailed."""
 
     def close(self) -> None:
         """Close the connections."""
 
 
-def name_targets(config: Config) -> tuple[str, ...]:
-    """Return the names of the systems that the settings name."""
-    named = {"webhook": config.usage_webhook_url, "stripe": config.stripe_api_key}
-    return tuple(name for name, value in named.items() if value)
+def list_target_names(config: Config) -> tuple[str, ...]:
+    """Return the names of the targets that are configured."""
+    settings = {"webhook": config.usage_webhook_url, "stripe": config.stripe_api_key}
+    return tuple(name for name, value in settings.items() if value)
 
 
 def open_targets(config: Config) -> Iterator[Target]:
-    """Yield the systems that the settings name."""
-    # Here, as servers never send: commands do.
+    """Yield the targets that are configured."""
+    # Imported here, as only commands send entries, and servers never do.
     from app.billing.outbox.stripe import StripeMeter
     from app.billing.outbox.webhook import UsageWebhook
 

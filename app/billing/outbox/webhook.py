@@ -1,4 +1,4 @@
-"""Tell the site's own webhook of settled entries, signed as Standard Webhooks has it."""
+"""Send settled entries to the site's webhook, signed by the Standard Webhooks specification."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from app.billing.outbox.posting import Poster
-from app.billing.outbox.targets import Entry, NotTaken
+from app.billing.outbox.targets import DeliveryFailed, Entry
 from app.models.token_counts import FIGURES
 from app.runtime import clock
 from app.runtime.times import format_iso
@@ -38,10 +38,10 @@ _TIMES = {"created_at": "createdAt", "settled_at": "settledAt"}
 
 
 class UsageWebhook:
-    """The URL that the site names. `webhook-id` is the entry's id: a receiver that keeps them takes each once."""
+    """The configured webhook. The header `webhook-id` is the entry's id, by which receivers drop duplicates."""
 
     name = "webhook"
-    remembers_s: float | None = None
+    dedup_window_s: float | None = None
 
     def __init__(self, url: str, secret: str) -> None:
         self._url = url
@@ -49,7 +49,7 @@ class UsageWebhook:
         self._poster = Poster(url)
 
     def send(self, entry: Entry) -> None:
-        """Post an entry. Any status from 200 to 299 says that it is taken."""
+        """Post an entry. Any status from 200 to 299 means that it is accepted."""
         body = orjson.dumps(describe(entry))
         timestamp = str(int(clock.now()))
         headers = [
@@ -62,8 +62,8 @@ class UsageWebhook:
         ]
         status = self._poster.post(self._url, headers, body).status_code
         if not 200 <= status < 300:
-            # Gone: by the specification, the receiver wants no more.
-            raise NotTaken(f"status {status}", is_final=status == 410)
+            # 410 Gone: by the specification, the receiver wants no further events.
+            raise DeliveryFailed(f"status {status}", is_final=status == 410)
 
     def close(self) -> None:
         """Close the connections."""

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.billing.reconciliation.ledger_side import Booked
-from app.billing.reconciliation.organization import Told
+from app.billing.reconciliation.organization import ReportedUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Where a difference can come from; together they are the difference. Positive: the ledger has more.
+    """The causes of a difference; they add up to it. Positive: the ledger has more than OpenAI.
 
     Attributes:
-        swept: calls whose worker was killed are charged what they can have used.
-        estimated: so are calls whose usage was not reported.
-        unpriced: calls whose price is unknown cost nothing in the ledger.
-        elsewhere: the ledger has no call of this model: the key, or another of the organization, was used elsewhere.
-        unknown: what is left.
+        swept: from calls of killed workers, which are charged the maximum that they can have used.
+        estimated: from other calls whose usage was not reported; they are charged an estimate.
+        unpriced: from calls whose price is unknown; they cost nothing in the ledger.
+        elsewhere: from other programs, as the ledger has no call of this model: the key, or another key of the
+            organization, was used elsewhere.
+        unknown: the rest.
     """
 
     swept: int = 0
@@ -30,21 +31,23 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """The difference of a day and model."""
+    """The difference for a day and model."""
 
     day: str
     model: str
     booked: Booked
-    told: Told
+    told: ReportedUsage  # what OpenAI reports; a key of `flask reconcile --json`
     tokens: Parts
     micro_usd: Parts
 
 
-def compare(booked: Mapping[tuple[str, str], Booked], told: Mapping[tuple[str, str], Told]) -> list[Drift]:
-    """Return each day and model that the ledger or OpenAI has, in their order."""
+def compare(
+    booked: Mapping[tuple[str, str], Booked], reported: Mapping[tuple[str, str], ReportedUsage]
+) -> list[Drift]:
+    """Return the difference for each day and model that the ledger or OpenAI has, ordered by both."""
     drifts = []
-    for day, model in sorted({*booked, *told}):
-        ours, theirs = booked.get((day, model), Booked()), told.get((day, model), Told())
+    for day, model in sorted({*booked, *reported}):
+        ours, theirs = booked.get((day, model), Booked()), reported.get((day, model), ReportedUsage())
         unpriced = -round(theirs.micro_usd * ours.unpriced / ours.requests) if ours.requests else 0
         drifts.append(
             Drift(
@@ -66,12 +69,12 @@ def compare(booked: Mapping[tuple[str, str], Booked], told: Mapping[tuple[str, s
 
 
 def _attribute(ours: Booked, drift: int, swept: int, estimated: int, unpriced: int = 0) -> Parts:
-    """Explain as much of a difference as each cause can, the surest first."""
+    """Attribute as much of a difference to each cause as it can explain, the most certain cause first."""
     if not ours.requests:
         return Parts(elsewhere=drift)
     by_price = max(drift, unpriced) if drift < 0 else 0
     by_sweep = min(drift, swept) if drift > 0 else 0
     left = drift - by_price - by_sweep
-    # An estimate may be too low as well, by no more than itself.
+    # An estimate may be too high or too low, in each case by at most its own amount.
     by_estimate = max(-estimated, min(left, estimated))
     return Parts(swept=by_sweep, estimated=by_estimate, unpriced=by_price, unknown=left - by_estimate)

@@ -1,4 +1,4 @@
-"""Read what an organization has used at OpenAI, and what it cost, by day and model.
+"""Fetch an organization's usage and costs from OpenAI, by day and model.
 
 Source: https://platform.openai.com/docs/api-reference/usage
 """
@@ -26,48 +26,50 @@ _USAGE = ("completions", "embeddings")
 _SNAPSHOT = re.compile(r"-(\d{4}-\d\d-\d\d|\d{4})$")
 
 
-class NoAnswer(Exception):
-    """OpenAI does not tell. The message is a sentence for the operator, without the key."""
+class UsageUnavailable(Exception):
+    """OpenAI did not return the usage. The message is a sentence for the operator, without the key."""
 
 
 @dataclass(slots=True)
-class Told:
-    """What OpenAI says of a day and model. Costs are of line items, some of which are of no model."""
+class ReportedUsage:
+    """What OpenAI reports for a day and model. Costs are by line item, and some line items are not models."""
 
     requests: int = 0
     tokens: int = 0
     micro_usd: int = 0
 
 
-def name_model(model: str) -> str:
-    """Return a model's name without the date of its snapshot: requests name the one, reports the other."""
+def strip_snapshot(model: str) -> str:
+    """Return a model's name without the date of its snapshot: requests may have the one, reports the other."""
     return _SNAPSHOT.sub("", model)
 
 
-def fetch_told(admin_key: str, first_day: str, last_day: str, *, api: str = API) -> dict[tuple[str, str], Told]:
-    """Return what OpenAI says, by day and model. Raises NoAnswer."""
-    told: defaultdict[tuple[str, str], Told] = defaultdict(Told)
+def fetch_reported(
+    admin_key: str, first_day: str, last_day: str, *, api: str = API
+) -> dict[tuple[str, str], ReportedUsage]:
+    """Return what OpenAI reports, by day and model. Raises UsageUnavailable."""
+    reported: defaultdict[tuple[str, str], ReportedUsage] = defaultdict(ReportedUsage)
     usd: defaultdict[tuple[str, str], float] = defaultdict(float)
     span = {"start_time": get_start_ms(first_day) // 1000, "end_time": (get_start_ms(last_day) + DAY_MS) // 1000}
     headers = {"Authorization": f"Bearer {admin_key}"}
     with httpx2.Client(timeout=_TIMEOUT_S, headers=headers, follow_redirects=False) as client:
         for kind in _USAGE:
             for day, result in _fetch_all(client, f"{api}/organization/usage/{kind}", span, "model"):
-                of = told[day, name_model(result.get("model") or "unknown")]
-                of.requests += result.get("num_model_requests") or 0
-                of.tokens += (result.get("input_tokens") or 0) + (result.get("output_tokens") or 0)
+                row = reported[day, strip_snapshot(result.get("model") or "unknown")]
+                row.requests += result.get("num_model_requests") or 0
+                row.tokens += (result.get("input_tokens") or 0) + (result.get("output_tokens") or 0)
         for day, result in _fetch_all(client, f"{api}/organization/costs", span, "line_item"):
             item = (result.get("line_item") or "unknown").partition(",")[0]
-            usd[day, name_model(item)] += float(result["amount"]["value"])
+            usd[day, strip_snapshot(item)] += float(result["amount"]["value"])
     for key, value in usd.items():
-        told[key].micro_usd = to_micro_usd(value)
-    return dict(told)
+        reported[key].micro_usd = to_micro_usd(value)
+    return dict(reported)
 
 
 def _fetch_all(
     client: httpx2.Client, url: str, span: dict[str, int], group: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the day and the results of all buckets, over all pages."""
+    """Yield each result with its day, over all buckets and pages."""
     params: dict[str, Any] = {**span, "bucket_width": "1d", "limit": _BUCKETS, "group_by[]": group}
     for _ in range(_MAX_PAGES):
         try:
@@ -80,12 +82,14 @@ def _fetch_all(
                 return
             params["page"] = page["next_page"]
         except httpx2.HTTPStatusError as error:
-            raise NoAnswer(_explain(error.response.status_code)) from None
+            raise UsageUnavailable(_explain(error.response.status_code)) from None
         except httpx2.HTTPError as error:
-            raise NoAnswer(f"OpenAI does not answer ({type(error).__name__}).") from None
+            raise UsageUnavailable(f"OpenAI did not respond ({type(error).__name__}).") from None
         except (ValueError, KeyError, TypeError):
-            raise NoAnswer(f"{url} answers in another form than OpenAI's documentation has.") from None
-    raise NoAnswer(f"{url} has no last page.")
+            raise UsageUnavailable(
+                f"The response of {url} does not have the form that OpenAI documents."
+            ) from None
+    raise UsageUnavailable(f"{url} returned {_MAX_PAGES} pages and says that there are more.")
 
 
 def _is_final(error: Exception) -> bool:
@@ -107,5 +111,5 @@ def _fetch(client: httpx2.Client, url: str, params: dict[str, Any]) -> Any:
 
 def _explain(status: int) -> str:
     if status in (401, 403):
-        return f"OpenAI refuses OPENAI_ADMIN_KEY (status {status}): it must be an admin key that may read usage."
-    return f"OpenAI does not tell its usage (status {status})."
+        return f"OpenAI refused OPENAI_ADMIN_KEY (status {status}): it must be an admin key that may read usage."
+    return f"OpenAI did not return the usage (status {status})."

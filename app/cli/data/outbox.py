@@ -97,5 +97,5 @@ def _deliver(queue: OutboxQueue, targets: Sequence[Target]) -> None:
     for target in targets:
         done = deliver_due(queue, target)
         click.echo(
-            f"{target.name}: {done.taken:,} taken, {done.failed:,} to be sent again, {done.given_up:,} given up."
+            f"{target.name}: {done.accepted:,} taken, {done.failed:,} to be sent again, {done.given_up:,} given up."
         )

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 
 from app.billing.reconciliation.compare import Drift, compare
 from app.billing.reconciliation.ledger_side import read_booked
-from app.billing.reconciliation.organization import API, NoAnswer, fetch_told
+from app.billing.reconciliation.organization import API, UsageUnavailable, fetch_reported
 from app.cli.errors import reported
 from app.cli.table import print_table
 from app.models.pricing.money import format_usd
@@ -46,11 +46,12 @@ def reconcile(days: int, tolerance: float, as_json: bool) -> None:
         )
     now = clock.now_ms()
     first, last = get_day(now - days * DAY_MS), get_day(now - DAY_MS)
-    with reported(NoAnswer):
+    with reported(UsageUnavailable):
         built.database.migrate()
         booked = read_booked(built.database, built.reports, first, last)
-        told = fetch_told(config.openai_admin_key, first, last, api=(config.openai_base_url or API).rstrip("/"))
-    drifts = compare(booked, told)
+        api = (config.openai_base_url or API).rstrip("/")
+        theirs = fetch_reported(config.openai_admin_key, first, last, api=api)
+    drifts = compare(booked, theirs)
     if as_json:
         click.echo(orjson.dumps([asdict(drift) for drift in drifts], option=orjson.OPT_INDENT_2))
     else:

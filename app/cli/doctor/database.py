@@ -12,7 +12,7 @@ from app.cli.doctor.reasons import find_reason
 from app.config import Config
 from app.storage.database.connections.url import parse_url
 from app.storage.database.database import Contended, Database, DatabaseUnavailable, open_database
-from app.storage.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
+from app.storage.database.inspection import Inspection, inspect_database, read_postgres_limits, try_to_write
 
 _READ_DATABASE = "Check that it runs, the host, user, password and name in DATABASE_URL, and its firewall."
 
@@ -60,7 +60,7 @@ def _tell_tables(found: Inspection) -> str:
 def _check_server(config: Config, database: Database) -> Iterator[Finding]:
     from app.storage.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
 
-    free, ahead_s = ask_postgres(database)
+    free, ahead_s = read_postgres_limits(database)
     yield judge_clock(ahead_s, "PostgreSQL's")
     workers = config.web_concurrency or max(2, os.cpu_count() or 1)
     if free < (needed := workers * POOL_SIZE):

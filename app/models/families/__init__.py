@@ -1,12 +1,12 @@
-"""Know OpenAI's models: what each family accepts on which endpoint, and until when it is served.
+"""Describe OpenAI's models: what each family accepts on which endpoint, and until when it is served.
 
 - `families.toml`: the table, each rule with its source and date. `catalog`: reads it and finds a model's family.
-- `family`: what is known of one.
+- `family`: `Family`, the rules of one family.
 - `table`: writes docs/models.md.
-- `price_list/`: what genai-prices lists for them.
-- `refusals/`: what the service answers to a body that it refuses, for the offline model and the tests.
+- `price_list/`: the windows and prices that genai-prices lists.
+- `refusals/`: OpenAI's error responses to invalid bodies, for the offline model and the tests.
 
-OpenAI changes these rules without notice: they may choose what is tried first, never overrule what the service says.
+OpenAI changes these rules without notice. So they may decide what is tried first, but never override OpenAI's response.
 """
 
 from __future__ import annotations

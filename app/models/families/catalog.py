@@ -1,4 +1,4 @@
-"""Read the families from families.toml, once, and find the one of a model."""
+"""Read the families from families.toml once, and find the family of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FINE_TUNE = re.compile(r"ft:([^:]+):")
 def find_family(model: str) -> Family | None:
     """Return the family of a model, of a dated snapshot or of a fine-tune.
 
-    None for a name that the table does not know, such as that of a deployment or of another server's model.
+    None if the table does not have the name, such as that of a deployment or of another server's model.
     """
     if fine_tune := _FINE_TUNE.match(model):
         return find_family(fine_tune[1])
@@ -45,7 +45,7 @@ def load_families() -> dict[str, Family]:
 
 @cache
 def read_table() -> dict[str, Any]:
-    """Return what the file has."""
+    """Return the parsed content of the file."""
     return tomllib.loads(_FILE.read_text(encoding="utf-8"))
 
 

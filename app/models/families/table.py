@@ -21,7 +21,7 @@ _PRICES = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok")
 
 
 def render_families() -> str:
-    """Return what each family that is still served accepts, one row for families alike."""
+    """Return the table of what each served family accepts; families with the same rules share a row."""
     alike: dict[Family, list[str]] = {}
     for family in _list_served():
         alike.setdefault(replace(family, name="", shutdown=None), []).append(f"`{family.name}`")
@@ -30,7 +30,7 @@ def render_families() -> str:
 
 
 def render_prices() -> str:
-    """Return the price of each family, and of the dearer tier for long inputs where there is one."""
+    """Return the table of the prices of each family, with a further row for each tier of long inputs."""
     rows = []
     for family in _list_served():
         prices = _find_prices(family.name)
@@ -44,13 +44,13 @@ def render_prices() -> str:
 
 
 def render_shutdowns() -> str:
-    """Return the announced shutdowns, the latest first."""
+    """Return the table of the announced shutdowns, the latest first."""
     days = sorted(read_table()["shutdowns"].items(), reverse=True)
     return _render("day | models", ([day, ", ".join(f"`{model}`" for model in models)] for day, models in days))
 
 
 def render_sources() -> str:
-    """Return the source of each rule."""
+    """Return the table of the sources of all rules."""
     rows = [
         [group, f"`{name}`", _link(rule["source"]), str(rule["date"])]
         for group, rules in read_table()["groups"].items()
@@ -78,7 +78,7 @@ def replace_tables(page: str) -> str:
 
 
 def _get_date() -> date:
-    """Return the day for which the page is written: the one on which the parameters were last compared."""
+    """Return the date of the page: the day on which the parameters were last compared with their source."""
     day: date = read_table()["parameters"]["date"]
     return day
 

@@ -19,8 +19,9 @@ from app.models.token_counts.usage import Usage
 from app.runtime import clock
 from app.runtime.periods import DAY_MS
 
-# One model's name as servers write it: with a date behind it, Google's with "models/" before it too.
-_SPELLED = re.compile(r"(?:models/)?(.+?)(?:[-@]20\d\d-?[01]\d-?[0-3]\d|@latest|@default)?")
+# A model's name as servers report it: with the date of its snapshot as a suffix, and Google's with the prefix
+# "models/".
+_REPORTED_NAME = re.compile(r"(?:models/)?(.+?)(?:[-@]20\d\d-?[01]\d-?[0-3]\d|@latest|@default)?")
 _MAX_CACHED = 1_000
 _GENAI_PRICES_FIELDS = {
     "input": "input_mtok",
@@ -32,19 +33,19 @@ _GENAI_PRICES_FIELDS = {
 }
 
 _STANDARD = ("auto", "default")
-# OpenAI's other tiers. Servers that report tiers with names of their own have one price, that of the price file.
-_DEARER = ("priority", "fast", "scale", "ultrafast")
+# OpenAI's more expensive tiers. Servers that report other names of tiers have one price, that of the price file.
+_PREMIUM_TIERS = ("priority", "fast", "scale", "ultrafast")
 
 
 class Prices:
     """Prices of models.
 
-    The price file comes first: see price_file.py. Other models have OpenAI's standard price as of the installed
-    genai-prices. That does not know Azure deployments and models of other upstreams, so these must be in the file. In
-    a batch, the price is the batch price of genai-prices, or else half.
+    The price file takes precedence: see price_file.py. Other models have OpenAI's standard price, as in the installed
+    genai-prices. It does not have Azure deployments and models of other upstreams, so these must be in the file. In a
+    batch, the price is the batch price of genai-prices, or else half.
 
-    A service tier has a price of its own. It is unknown if neither the file nor genai-prices has it; only `flex`, which
-    is never dearer, then has the standard price.
+    Each service tier has its own price. If neither the file nor genai-prices has it, it is unknown. Only `flex`,
+    which is never more expensive, then has the standard price.
     """
 
     def __init__(self, file: Path | None = None, *, image_usd: float = 0.0) -> None:
@@ -52,7 +53,7 @@ class Prices:
 
         Args:
             file: the price file.
-            image_usd: what one image that OpenAI's tool makes is charged.
+            image_usd: the price charged for one image of OpenAI's image generation tool.
 
         Raises:
             ValueError: the file is not valid.
@@ -84,7 +85,7 @@ class Prices:
     ) -> int | None:
         """Return an upper bound of the cost of this many tokens; None if the price is unknown.
 
-        OpenAI may answer by its standard tier whatever tier is asked for.
+        OpenAI may use its standard tier whatever tier is requested, so the bound covers both.
         """
         tiers = self._get_tiers(model, service_tier=service_tier)
         standard = tiers if service_tier is None else self._get_tiers(model)
@@ -96,7 +97,7 @@ class Prices:
         return -(-bound // SCALE)
 
     def tool_call_micro_usd(self, model: str, tool: Mapping[str, Any]) -> int:
-        """Return the price of one call of a tool that runs at OpenAI; of its code interpreter, that of a container."""
+        """Return the price of one call of a tool that runs at OpenAI; for its code interpreter, that of a container."""
         return find_tool_price(tool, _find_package_prices(model.lower()), self._image_micro_usd)
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
@@ -123,7 +124,7 @@ class Prices:
     def _get_tiers(
         self, model: str, *, is_batch: bool = False, service_tier: str | None = None
     ) -> tuple[Rates, ...] | None:
-        """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
+        """Return the rates of a model by tier, fewest input tokens first. They are cached for a day: prices change."""
         tier = "" if service_tier is None or service_tier in _STANDARD else service_tier
         key = (model, clock.now_ms() // DAY_MS, is_batch, tier)
         if key not in self._known:
@@ -133,13 +134,13 @@ class Prices:
         return self._known[key]
 
     def _find(self, model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-        spelled = _SPELLED.fullmatch(model)
-        names = [model, spelled[1]] if spelled and spelled[1] != model else [model]
+        parts = _REPORTED_NAME.fullmatch(model)
+        names = [model, parts[1]] if parts and parts[1] != model else [model]
         for name in names:
             if (found := self._file_prices.get(name)) is not None:
                 if service_tier and service_tier in found:
                     return found[service_tier]
-                if service_tier in _DEARER:
+                if service_tier in _PREMIUM_TIERS:
                     return None
                 return _halve(found[""]) if is_batch else found[""]
         for name in names:
@@ -173,8 +174,8 @@ def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Ra
     found = find_listed(model)
     if found is None:
         return None
-    now = _tell_time()
-    usual = prices = found.get_prices(now)
+    now = _get_time()
+    standard = prices = found.get_prices(now)
     if is_batch:
         prices = found.get_prices(now, processing="batch")
     elif found.has_tier(service_tier):
@@ -183,27 +184,27 @@ def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Ra
         return None
     given = {name: prices.get(theirs) for name, theirs in _GENAI_PRICES_FIELDS.items()}
     if given["input"] is None:
-        return None  # priced per minute, image or the like, not per token
+        return None  # priced per minute or image, not per token
     starts = {0, *(tier.start for price in given.values() for tier in getattr(price, "tiers", ()))}
     tiers = tuple(
         Rates.of(above, {name: _find_price(price, above) for name, price in given.items()})
         for above in sorted(starts)
     )
-    # OpenAI charges half in batches; the package has the listed batch price of most models.
-    return _halve(tiers) if is_batch and prices == usual else tiers
+    # OpenAI charges half in batches. The package has the listed batch price of most models, but not of all.
+    return _halve(tiers) if is_batch and prices == standard else tiers
 
 
 def _find_package_prices(model: str) -> ModelPrices:
     found = find_listed(model)
-    return {} if found is None else found.get_prices(_tell_time())
+    return {} if found is None else found.get_prices(_get_time())
 
 
-def _tell_time() -> datetime:
+def _get_time() -> datetime:
     return datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
 
 
 def _find_price(price: Any, above: int) -> Decimal | None:
-    """Return the price above so many input tokens: that of the highest tier reached, if it has tiers."""
+    """Return the price for a number of input tokens: that of the highest tier reached, if it has tiers."""
     current: Decimal | None = getattr(price, "base", price)
     for tier in getattr(price, "tiers", ()):
         if tier.start <= above:

@@ -9,11 +9,11 @@ from app.models.token_counts.usage import Usage
 
 
 class PriceList(Protocol):
-    """Prices tokens in micro-dollars; None means that the price is unknown. See Prices for each method."""
+    """Prices tokens in micro-dollars; None means that the price is unknown. Prices documents each method."""
 
     @property
     def version(self) -> str:
-        """Version of the prices, which the ledger records with each cost."""
+        """The version of the prices, which the ledger records with each cost."""
 
     def cost_micro_usd(self, model: str, usage: Usage, service_tier: str | None = None) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""

@@ -1,4 +1,4 @@
-"""Convert between dollars and integer micro-dollars, in which all money is counted."""
+"""Convert between dollars and integer micro-dollars, the unit of all amounts."""
 
 from __future__ import annotations
 

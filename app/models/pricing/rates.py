@@ -27,7 +27,7 @@ class Rates:
 
     @classmethod
     def of(cls, above: int, prices: Mapping[str, Decimal | None]) -> Rates:
-        """Build rates from prices in USD per million tokens. A missing price falls back to that of its direction."""
+        """Build rates from prices in USD per million tokens. A missing price is that of plain input or output."""
 
         def scale(name: str, fallback: str) -> int:
             price = prices.get(name)

@@ -1,22 +1,22 @@
-"""What the upstream's prompt cache saved."""
+"""Compute what the upstream's prompt cache saved."""
 
 from __future__ import annotations
 
 from app.models.pricing.interface import PriceList
 from app.models.token_counts.usage import Usage
 
-# Below the number of tokens from which some models have other prices.
+# Below the tiers of input tokens from which some models have other prices.
 _SAMPLE = 100_000
 
 
 def find_cache_savings(prices: PriceList, model: str, cached: int, written: int) -> int:
-    """Return by how many micro-dollars tokens cost less than without a prompt cache; below 0 if they cost more.
+    """Return how many micro-dollars the prompt cache saved; below 0 if it cost more. 0 if the price is unknown.
 
     Args:
-        prices: of today.
-        model: that read and wrote them; 0 is returned if its price is unknown.
+        prices: today's prices.
+        model: the model that read and wrote the tokens.
         cached: tokens that were read from the cache.
-        written: tokens that were written to it, which some models charge more for than for plain input.
+        written: tokens that were written to it. Some models charge more for these than for plain input.
     """
     if not cached and not written:
         return 0

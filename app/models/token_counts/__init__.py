@@ -2,11 +2,11 @@
 
 - `usage`: `Usage`, the token counts that the upstream reports.
 - `counting`: `TokenCounts`, which counts and bounds tokens for models.
-- `encodings`, `vocabulary`: OpenAI's encodings; `model_encodings`: which model uses which.
+- `encodings`, `vocabulary`: OpenAI's encodings; `model_encodings`: the encoding of each model.
 - `windows`: a model's context window.
-- `kept_reasoning`: bounds the tokens of reasoning that is handed back.
+- `kept_reasoning`: bounds the tokens of reasoning that is sent back to the model.
 - `estimates`: bounds and estimates of a request's tokens.
-- `shared_files`: files that are made once and mapped by all processes.
+- `shared_files`: files that are written once and mapped by all processes.
 """
 
 from app.models.token_counts.counting import BY_NAME, BYTES, Count, TokenCounts

@@ -1,4 +1,4 @@
-"""TokenCounts: counts and bounds tokens for models, by their encodings; by bytes for models whose encoding is unknown."""
+"""Count and bound tokens for models: by their encodings, or by bytes if the encoding is unknown."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.models.token_counts.encodings import Effort, Encoding, count_bytes, load_encoding
+from app.models.token_counts.encodings import Encoding, WorkBudget, count_bytes, load_encoding
 from app.models.token_counts.kept_reasoning import REASONING_ITEMS, count_spared_reasoning
 from app.models.token_counts.model_encodings import find_encoding_name
 
 Count = Callable[[str], int]
-"""Counts a text's tokens; never fewer than the model counts."""
+"""Counts a text's tokens, never fewer than the model does."""
 
 BYTES = "bytes"
-"""In place of an encoding's name: each byte counts as a token."""
+"""Used instead of an encoding's name: each byte counts as a token."""
 
 log = logging.getLogger(__name__)
 
-# The worst that this much costs is 30 ms of processor time, and ten times that to trim.
-_BOUND_EFFORT, _TRIM_EFFORT = 20_000, 200_000
-# Held for more than was counted: the encodings of the newest models are inferred.
+# Work budgets in bytes. In the worst case, a bound takes 30 ms of processor time, and trimming ten times that.
+_BOUND_WORK, _TRIM_WORK = 20_000, 200_000
+# The bound is higher than the counted tokens, as the encodings of the newest models are inferred.
 _MARGIN = 1.2
 _MAX_TEXTS = 4_000
-# A message takes 4 tokens besides its texts: 3, and its role.
+# A message takes 4 tokens in addition to its texts: 3, and its role.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
 _MESSAGE_TOKENS = 4
 _MESSAGE_BYTES = len('{"role":"","content":""},')
-# What a request has in its JSON, or in the bound of its frame, that is not input: it takes 3 tokens.
+# Bytes of a request's JSON, and of the bound for its frame, that are not input: the frame takes 3 tokens.
 _REQUEST_BYTES = len('{"messages":[],"max_tokens":}') + 60
 _STREAM_BYTES = len('"stream":true,"stream_options":{"include_usage":true},')
 
@@ -38,20 +38,20 @@ class TokenCounts:
     """Counts and bounds tokens for models."""
 
     def __init__(self, default_encoding: str = BYTES, *, folder: Path | None = None) -> None:
-        """Set up counting.
+        """Create it; encodings are loaded when they are needed.
 
         Args:
-            default_encoding: for models that the table does not know: an encoding's name, or "bytes".
-            folder: where tables are kept that all processes of this machine share.
+            default_encoding: for models that model_encodings.py does not have: an encoding's name, or "bytes".
+            folder: where the tables are stored that all processes of this machine share.
         """
         self._default = default_encoding
         self._folder = folder
         self._by_model: dict[str, Encoding | None] = {}
-        # By the hash of the text, which nobody can foresee: a conversation comes again with each of its turns.
+        # A conversation is sent again with each of its turns. By the hash of the text, which is random in each process.
         self._spared: dict[Encoding, dict[int, int]] = {}
 
     def load(self, models: Iterable[str]) -> None:
-        """Load the encodings of these models before requests arrive: the first time ever, it takes 0.15 s."""
+        """Load the encodings of these models before requests arrive. Without a stored table, each takes 0.15 s."""
         for model in models:
             self.find_encoding(model)
 
@@ -64,30 +64,31 @@ class TokenCounts:
             return encoding
 
     def counter(self, models: Iterable[str]) -> Count:
-        """Return a counter that is valid for each of these models. It may work for long, and gives others their turn."""
+        """Return a counter that is valid for all of these models. It may take long, and lets other greenlets run."""
         encodings = {self.find_encoding(model) for model in models}
-        effort = Effort(_TRIM_EFFORT)
+        work = WorkBudget(_TRIM_WORK)
 
         def count(text: str) -> int:
-            return max(count_bytes(text) if each is None else each.count(text, effort) for each in encodings)
+            return max(count_bytes(text) if each is None else each.count(text, work) for each in encodings)
 
         return count
 
-    def count_spared(self, body: Mapping[str, Any], model: str, effort: Effort | None = None) -> int:
-        """Return by how much the tokens of a chat's body are surely fewer than the bytes of its JSON.
+    def count_spared(self, body: Mapping[str, Any], model: str, work: WorkBudget | None = None) -> int:
+        """Return how many bytes of a chat body's JSON are certainly not tokens.
 
-        Only its messages' texts and reasoning, and their frame, are looked at: how tools and schemas are written into the prompt is not
-        documented.
+        Only the texts and reasoning of messages, and their frame, are considered: it is not documented how tools and
+            schemas
+        are written into the prompt.
 
         Args:
-            body: the request's.
-            model: that may serve it.
-            effort: for all texts together; None for that of one request.
+            body: the body of the request.
+            model: a model that may serve it.
+            work: the budget for all texts; None means a new one of the size for one request.
         """
         messages = body.get("messages")
         if not messages or (encoding := self.find_encoding(model)) is None:
             return 0
-        effort = effort or Effort(_BOUND_EFFORT)
+        work = work or WorkBudget(_BOUND_WORK)
         known = self._spared.setdefault(encoding, {})
         spared = _REQUEST_BYTES + (_STREAM_BYTES if "stream_options" in body else 0)
         for message in messages:
@@ -98,7 +99,7 @@ class TokenCounts:
             texts = (content,) if type(content) is str else _find_texts(content)
             for text in texts:
                 of_text = known.get(hash(text))
-                spared += _count_spared_bytes(text, encoding, effort, known) if of_text is None else of_text
+                spared += _count_spared_bytes(text, encoding, work, known) if of_text is None else of_text
         return spared
 
     def _load(self, name: str) -> Encoding | None:
@@ -115,11 +116,11 @@ def _find_texts(content: Sequence[Mapping[str, Any]] | None) -> list[str]:
     return [part["text"] for part in content or () if part.get("type") == "text"]
 
 
-def _count_spared_bytes(text: str, encoding: Encoding, effort: Effort, known: dict[int, int]) -> int:
-    """Return how many of a text's bytes are surely not tokens, and remember it. JSON has the same bytes, or more."""
-    tokens = math.ceil(encoding.count(text, effort) * _MARGIN)
+def _count_spared_bytes(text: str, encoding: Encoding, work: WorkBudget, known: dict[int, int]) -> int:
+    """Return how many bytes of a text are certainly not tokens, and cache it. Its JSON has at least these bytes."""
+    tokens = math.ceil(encoding.count(text, work) * _MARGIN)
     spared = max(0, count_bytes(text) - tokens)
-    if effort.bytes_left > 0:
+    if work.bytes_left > 0:
         if len(known) >= _MAX_TEXTS:
             known.clear()
         known[hash(text)] = spared
@@ -127,4 +128,4 @@ def _count_spared_bytes(text: str, encoding: Encoding, effort: Effort, known: di
 
 
 BY_NAME = TokenCounts()
-"""Counts for models whose names tell their encoding."""
+"""Counts tokens of models whose encoding is known by their names; of all others by bytes."""

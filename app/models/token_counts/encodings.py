@@ -1,4 +1,4 @@
-"""Encodings: how OpenAI's models cut a text into tokens."""
+"""Count the tokens of texts by OpenAI's encodings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from app.models.token_counts.vocabulary import Vocabulary, load_vocabulary
 from app.runtime.turns import give_turn
 
-# The encodings' own patterns, of the pieces that no token crosses.
+# The patterns of the encodings: they split a text into pieces, and no token crosses the border of a piece.
 # Source: tiktoken_ext/openai_public.py
 PATTERNS = {
     "cl100k_base": (
@@ -23,7 +23,7 @@ PATTERNS = {
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
-# What their classes are in ASCII. So most texts are cut by `re`, twice as fast as by `regex`.
+# The same character classes for ASCII texts. So `re` can split most texts, twice as fast as `regex`.
 _IN_ASCII = (
     (r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", "A-Z"),
     (r"\p{Ll}\p{Lm}\p{Lo}\p{M}", "a-z"),
@@ -32,20 +32,20 @@ _IN_ASCII = (
     (r"\p{L}", "[A-Za-z]"),
     (r"\p{N}", "[0-9]"),
 )
-# Encoding a piece takes time that grows with the square of its length.
+# The time to encode a piece grows with the square of its length.
 _MAX_PIECE_BYTES = 200
 _BLOCK_CHARS = 16_000
-# Every encoding cuts between a letter or digit and one of these. So the counts of both sides add up.
+# Every encoding splits between a letter or digit and one of these characters. So the counts of both sides add up.
 _CUT = r"(?<=[^\W_])(?=[\s.,:;!?(){}\[\]…。、，：；！？）」』])"
 _BLOCK = re.compile(rf".{{1,{_BLOCK_CHARS}}}(?:{_CUT}|\Z)", re.DOTALL)
 _NEXT_CUT = re.compile(_CUT)
 _NO_RANK = 1 << 24
-# How much is remembered in each worker: at most 4 MB.
+# The sizes of the caches in each worker: together at most 4 MB.
 _MAX_PIECES, _MAX_PAIRS, _MAX_TEXTS = 10_000, 20_000, 4_000
 
 
-class Effort:
-    """How much new work may be done for a request: the bytes of pieces that were not encoded lately."""
+class WorkBudget:
+    """Bounds the work for a request: the bytes of pieces that are not cached and may still be encoded."""
 
     __slots__ = ("bytes_left",)
 
@@ -54,7 +54,7 @@ class Effort:
 
 
 class Encoding:
-    """Counts tokens as one of OpenAI's encodings makes them, in C for all words that it has met lately."""
+    """Counts tokens by one of OpenAI's encodings. Cached words are counted in C."""
 
     def __init__(self, pattern: str, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -65,28 +65,28 @@ class Encoding:
         self._cut_ascii: Callable[[str], list[str]] = re.compile(ascii_pattern, re.ASCII).findall
         self._pieces: dict[str, int] = {}
         self._pairs: dict[bytes, int] = {}
-        # By the hash of the text, which nobody can foresee.
+        # By the hash of the text, which is random in each process, so that callers cannot provoke collisions.
         self._texts: dict[int, int] = {}
 
-    def count(self, text: str, effort: Effort) -> int:
-        """Return the number of a text's tokens. What the effort does not suffice for counts its bytes."""
+    def count(self, text: str, work: WorkBudget) -> int:
+        """Return the number of a text's tokens. Pieces beyond the work budget count as many tokens as bytes."""
         key = hash(text)
         known = self._texts.get(key)
         if known is not None:
             return known
-        tokens = self._count_block(text, effort) if len(text) <= _BLOCK_CHARS else self._count_long(text, effort)
-        if effort.bytes_left > 0:
+        tokens = self._count_block(text, work) if len(text) <= _BLOCK_CHARS else self._count_long(text, work)
+        if work.bytes_left > 0:
             if len(self._texts) >= _MAX_TEXTS:
                 self._texts = {}
             self._texts[key] = tokens
         return tokens
 
-    def _count_long(self, text: str, effort: Effort) -> int:
-        """Count a text in blocks of some milliseconds each. One of over 16,000 characters without a space counts its bytes."""
+    def _count_long(self, text: str, work: WorkBudget) -> int:
+        """Count a text in blocks of some milliseconds each. Over 16,000 characters without a cut count their bytes."""
         tokens, start = 0, 0
         while start < len(text):
             if block := _BLOCK.match(text, start):
-                tokens += self._count_block(block[0], effort)
+                tokens += self._count_block(block[0], work)
                 start = block.end()
             else:
                 cut = _NEXT_CUT.search(text, start + _BLOCK_CHARS)
@@ -96,7 +96,7 @@ class Encoding:
             give_turn()
         return tokens
 
-    def _count_block(self, text: str, effort: Effort) -> int:
+    def _count_block(self, text: str, work: WorkBudget) -> int:
         pieces = self._cut_ascii(text) if text.isascii() else self._cut(text)
         known = self._pieces
         with suppress(KeyError):
@@ -107,8 +107,8 @@ class Encoding:
             if tokens is None:
                 tokens = count_bytes(piece)
                 if tokens > 1:
-                    effort.bytes_left -= tokens
-                if effort.bytes_left > 0:
+                    work.bytes_left -= tokens
+                if work.bytes_left > 0:
                     tokens = known[piece] = self._count_piece(piece)
             counts[piece] = tokens
         if len(known) > _MAX_PIECES:
@@ -116,13 +116,13 @@ class Encoding:
         return sum(map(counts.__getitem__, pieces))
 
     def _cut(self, text: str) -> list[str]:
-        import regex  # type: ignore[import-untyped] # of 3 MB, which a site in English never needs
+        import regex  # type: ignore[import-untyped] # here, as it takes 3 MB and English sites never need it
 
         pieces: list[str] = regex.compile(self._pattern).findall(text)
         return pieces
 
     def _count_piece(self, text: str) -> int:
-        """Return a piece's tokens: one if it is in the vocabulary, else as many as are left when no two can be merged."""
+        """Return the number of a piece's tokens, by byte pair encoding: merge pairs until none is in the vocabulary."""
         piece = text.encode("utf-8", "surrogatepass")
         if self._vocabulary.find_rank(piece) is not None:
             return 1
@@ -150,7 +150,7 @@ class Encoding:
 
 
 def count_bytes(text: str) -> int:
-    """Return the length in bytes, an upper bound: no token is shorter than one byte."""
+    """Return the length in bytes, an upper bound of the tokens: no token is shorter than one byte."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -158,7 +158,7 @@ _loaded: dict[str, Encoding] = {}
 
 
 def load_encoding(name: str, folder: Path | None = None) -> Encoding:
-    """Load one of PATTERNS, once a process, as load_vocabulary() does."""
+    """Return the encoding of one of PATTERNS. It is loaded once a process, with the errors of load_vocabulary()."""
     encoding = _loaded.get(name)
     if encoding is None:
         encoding = _loaded[name] = Encoding(PATTERNS[name], load_vocabulary(name, folder))

@@ -16,28 +16,29 @@ import orjson
 from app.media.documents import PdfUrl, max_file_tokens, typical_file_tokens
 from app.media.images import max_image_tokens, max_page_tokens, read_size, typical_image_tokens
 from app.models.token_counts.counting import BY_NAME, TokenCounts
-from app.models.token_counts.encodings import Effort
+from app.models.token_counts.encodings import WorkBudget
 from app.models.token_counts.usage import Usage
 
-# Added to each request for the upstream's own framing, on top of the bytes of its JSON.
+# Added to each request for the upstream's framing, in addition to the bytes of its JSON.
 _FRAME_TOKENS = 64
-# About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
-# in Base64, makes short tokens.
+# An approximation of the encodings for ASCII: words of up to eight letters, three digits, two signs. Mixed case, as in
+# Base64, makes short tokens.
 _ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
 
-# How fast a model may write what cannot be seen. OpenAI sells its fastest one at "more than 1,000" tokens a second.
-# Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/
+# The maximum rate of tokens that do not arrive. OpenAI advertises "more than 1,000" tokens a second for its fastest
+# model. Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/
 _MAX_TOKENS_PER_S = 2_000
-# A model writes its reasoning about as fast as its text. Once that could be seen for a second, this is the bound.
+# A model writes its reasoning about as fast as its text. After a second of text, this multiple of its rate is the
+# bound.
 _MAX_TIMES_SEEN_PACE = 4
 _SEEN_PACE_AFTER_S = 1.0
 NOTICES_CLOSE_S = 0.05
-"""How long an upstream goes on writing after the connection was closed."""
+"""How long an upstream continues to generate after the connection was closed."""
 _PIECE_BYTES = 65_536
 UNREAD_FIELDS = ("safety_identifier", "prompt_cache_key", "prompt_cache_options", "store")
-"""Fields of a request that the model does not get to read."""
+"""Fields of a request that are not part of the model's input."""
 _UNREAD = frozenset(UNREAD_FIELDS)
-# A table for bytes.translate(): white space is " ", all else "x".
+# A table for bytes.translate(): white space becomes " ", any other byte "x".
 _AS_WORDS = bytes(ord(" ") if chr(byte).isspace() and byte < 128 else ord("x") for byte in range(256))
 
 
@@ -46,7 +47,7 @@ class ImageInput:
     """An image in a message.
 
     Attributes:
-        size: in pixels; None if unknown from its URL.
+        size: width and height in pixels; None if the URL does not contain the image.
     """
 
     url: str
@@ -85,7 +86,7 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     media: list[MediaInput] = []
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
-        # In most conversations no message has parts, which takes no call for each to find out.
+        # In most conversations no message has parts. This check needs no call for each message.
         if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
             continue
         for part in message["content"]:
@@ -102,37 +103,38 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a body that can decide the answer."""
+    """Return a body without the fields that are not part of the model's input."""
     return {name: value for name, value in body.items() if name not in UNREAD_FIELDS}
 
 
 def count_unread_bytes(body: Mapping[str, Any]) -> int:
-    """Return how many bytes of a body's JSON are fields that the model does not get to read."""
+    """Return how many bytes of a body's JSON are fields that are not part of the model's input."""
     if _UNREAD.isdisjoint(body):
         return 0
     return len(orjson.dumps({name: body[name] for name in UNREAD_FIELDS if name in body})) - 1
 
 
 def bound_input(
-    body: Mapping[str, Any], model: str, counts: TokenCounts = BY_NAME, effort: Effort | None = None
+    body: Mapping[str, Any], model: str, counts: TokenCounts = BY_NAME, work: WorkBudget | None = None
 ) -> int:
     """Return an upper bound of the input tokens of a chat or embeddings request.
 
     Args:
-        body: without the model.
-        model: that may serve it.
-        counts: of texts.
-        effort: for the texts of several requests; None for that of one.
+        body: the body without the model.
+        model: a model that may serve it.
+        counts: counts the tokens of texts.
+        work: the work budget for several requests; None means a new one for this request.
     """
     bound = bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_media(body), model)
-    return bound - counts.count_spared(body, model, effort)
+    return bound - counts.count_spared(body, model, work)
 
 
 def bound_input_bytes(json_bytes: int, media: Sequence[MediaInput], model: str) -> int:
     """Return an upper bound of the input tokens, for every encoding, from the length of the body's JSON.
 
-    No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
-    the maximum for its size and detail instead of the bytes of its URL, a file that for its pages and their text.
+    No token is shorter than a byte, so the bytes of the JSON, including tools and schemas, bound its tokens. Instead
+    of the bytes of its URL, an image counts the maximum for its size and detail, and a file that for its pages and
+    their text.
     """
     tokens = json_bytes + _FRAME_TOKENS
     for one in media:
@@ -140,8 +142,8 @@ def bound_input_bytes(json_bytes: int, media: Sequence[MediaInput], model: str) 
     return tokens
 
 
-def least_tokens(text: bytes) -> int:
-    """Return fewer tokens than a text has: one for each of its words, as none is longer than a word and the space before it."""
+def min_tokens(text: bytes) -> int:
+    """Return a lower bound of a text's tokens: one for each word, as no token is longer than a word and a space."""
     pieces = (text[at : at + _PIECE_BYTES] for at in range(0, len(text), _PIECE_BYTES))
     return sum(piece.translate(_AS_WORDS).count(b"x ") for piece in pieces)
 
@@ -161,15 +163,15 @@ def estimate_input(body: Mapping[str, Any]) -> int:
 
 
 def estimate_text(text: str) -> int:
-    """Return an estimate of a text's tokens: words and signs, at least one for four letters.
+    """Return an estimate of a text's tokens: words and signs, at least one token for four characters.
 
-    Scripts other than Latin are overestimated.
+    Texts in other scripts than Latin are overestimated.
     """
     return math.ceil(weigh_text(text))
 
 
 def weigh_text(text: str) -> float:
-    """Return the estimate in parts of a token, to add up the pieces of a text: rounded, " word" would count as two."""
+    """Return the estimate as a fraction, to add up the pieces of a text: rounded, " word" would count as two."""
     if text.isascii():
         return max(len(_ASCII_TOKEN.findall(text)), len(text) / 4)
     ascii_part = text.encode("ascii", "ignore").decode()
@@ -184,10 +186,10 @@ def estimate_usage(
     """Return an estimated usage of an answer that ended before the upstream reported one.
 
     Args:
-        body: the request.
-        received: the estimated tokens of what came, including tool calls and reasoning.
-        unseen: the most tokens that were written beside them.
-        ceiling: the maximum of output tokens, if any.
+        body: the body of the request.
+        received: the estimated tokens that arrived, including tool calls and reasoning.
+        unseen: the maximum number of tokens that were generated and did not arrive.
+        ceiling: the maximum number of output tokens, if any.
     """
     completion = math.ceil(received) + unseen
     if ceiling is not None:
@@ -196,16 +198,16 @@ def estimate_usage(
 
 
 def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_at: float, received: float) -> int:
-    """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
+    """Return the maximum number of a streamed answer's tokens that did not arrive: reasoning, and text in transit.
 
-    They are as many as the time allows in which nothing could be seen.
+    It is the time in which nothing arrived, multiplied by a maximum rate. Times are seconds of a monotonic clock.
 
     Args:
-        sent_at: when the request was sent, in seconds of a monotonic clock, as are the next three.
+        sent_at: when the request was sent.
         first_at: when the first text arrived, if any did.
         last_at: when the last text arrived.
         ended_at: when the connection was closed.
-        received: the tokens that arrived.
+        received: the number of tokens that arrived.
     """
     ended_at += NOTICES_CLOSE_S
     if first_at is None:

@@ -1,4 +1,4 @@
-"""Bound the tokens of reasoning that is handed back, encrypted, to the model that wrote it."""
+"""Bound the tokens of encrypted reasoning that is sent back to the model that wrote it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from app.models.token_counts.usage import Usage
 
 REASONING_ITEMS = "reasoning_items"
-"""The key of an assistant message that has what the model reasoned, all in one answer."""
+"""The key of an assistant message that holds the reasoning of the whole answer."""
 _TOKENS = "tokens"
-# Held for more than was told: how reasoning is written into the prompt is not documented.
+# The bound is higher than the reported tokens, as it is not documented how reasoning is written into the prompt.
 _MARGIN = 1.2
 
 
 def note_tokens(entries: Sequence[dict[str, Any]], usage: Usage | None) -> None:
-    """Note how many tokens of an answer were reasoning, if it tells."""
+    """Store the number of reasoning tokens of an answer with its reasoning, if the usage reports it."""
     if entries and usage is not None and usage.reasoning_tokens:
         entries[0][_TOKENS] = usage.reasoning_tokens
 
 
 def count_spared_reasoning(entries: Sequence[Mapping[str, Any]]) -> int:
-    """Return by how much the tokens of reasoning are surely fewer than its bytes: those that the model told, if it did.
+    """Return how many bytes of reasoning are certainly not tokens, by the reported number of tokens.
 
-    What is around the encrypted text counts by its bytes.
+    Return 0 if the model did not report it. The JSON around the encrypted text counts by its bytes.
     """
     tokens = entries[0].get(_TOKENS) if entries else None
     if type(tokens) is not int:

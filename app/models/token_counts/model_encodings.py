@@ -1,12 +1,12 @@
-"""Which encoding a model uses, by its name."""
+"""Find the encoding of a model by its name."""
 
 from __future__ import annotations
 
 import re
 
-# Sources: tiktoken/model.py; for gpt-6 it is inferred: every model of OpenAI since gpt-4o uses this encoding.
-# Servers of many makers' models put the maker's name before the model's: openai/gpt-oss-120b.
-# o200k_harmony, of gpt-oss, has the same tokens and other special ones.
+# Source: tiktoken/model.py. For gpt-6 it is inferred, as every OpenAI model since gpt-4o uses this encoding.
+# Servers with models of several vendors put the vendor's name before the model's: openai/gpt-oss-120b.
+# o200k_harmony, the encoding of gpt-oss, has the same tokens, and other special ones.
 _BY_NAME = (
     (
         re.compile(r"(?:openai/)?(?:ft:)?(?:chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9])(?![0-9a-z])"),
@@ -17,5 +17,5 @@ _BY_NAME = (
 
 
 def find_encoding_name(model: str) -> str | None:
-    """Return the name of a model's encoding; None if the name is of no model of OpenAI."""
+    """Return the name of a model's encoding; None if it is not the name of an OpenAI model."""
     return next((encoding for names, encoding in _BY_NAME if names.match(model)), None)

@@ -1,4 +1,4 @@
-"""Files that are made once and mapped by all processes of a machine, which so have them in memory once."""
+"""Share files between all processes of a machine: they are written once and mapped, so they are in memory once."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 
-def map_kept(path: Path, sha256: str) -> mmap | None:
-    """Map a file; None if it is not there, or not the one with this hash."""
+def map_file(path: Path, sha256: str) -> mmap | None:
+    """Map a file; None if it does not exist, or has another hash."""
     with suppress(OSError), path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
             return mmap(file.fileno(), 0, access=ACCESS_READ)
     return None
 
 
-def keep(path: Path, content: bytes, sha256: str) -> mmap | None:
-    """Map a file, written unless another process has done so meanwhile; None if it cannot be written."""
-    if (kept := map_kept(path, sha256)) is not None:
-        return kept
+def write_and_map(path: Path, content: bytes, sha256: str) -> mmap | None:
+    """Write a file, unless another process has written it meanwhile, and map it; None if it cannot be written."""
+    if (mapped := map_file(path, sha256)) is not None:
+        return mapped
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(content)
-            # Whoever has mapped a former file keeps that.
+            # Processes that have mapped the previous file still have that.
             Path(unfinished).replace(path)
         except OSError:
             Path(unfinished).unlink()
             raise
-    return map_kept(path, sha256)
+    return map_file(path, sha256)

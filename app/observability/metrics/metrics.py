@@ -1,4 +1,4 @@
-"""Metrics: what happens in this process is reported to it, and it tells the figures of all workers."""
+"""Collect the metrics of this process, and render those of all workers."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Metrics:
-    """The figures of `/metrics`."""
+    """The metrics of `/metrics`."""
 
     def __init__(self, config: Config, build_version: str, files: WorkerFiles | None = None) -> None:
-        """Count in the memory of this process, or in files that all workers read."""
+        """Create them. They are counted in `files`, which all workers read; without, in this process's memory."""
         self._registry = CollectorRegistry()
         self._files = files
         models = {model for offered in config.models.offered.values() for model in offered}
@@ -40,22 +40,22 @@ class Metrics:
         self._sources: Sources | None = None
 
     def connect(self, sources: Sources) -> None:
-        """Set what is read at a scrape, and what is looked at once a second."""
+        """Set the services that are read at a scrape, or sampled once a second."""
         self._readings, self._sources = Readings(sources), sources
 
     def start(self) -> None:
-        """Start to look at this process once a second."""
+        """Start sampling this process once a second."""
         self.counters.workers.set(1)
         self._sampler = Sampler(self._sample)
         self._sampler.start()
 
     def close(self) -> None:
-        """Stop that."""
+        """Stop sampling."""
         if self._sampler is not None:
             self._sampler.close()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the figures in the format that a scraper accepts, and its content type."""
+        """Return the metrics in a format that the scraper accepts, and the content type."""
         if self._files is None:
             self._sample()
         encode, content_type = choose_encoder(accept)
@@ -67,7 +67,12 @@ class Metrics:
             return list(self._registry.collect())
         try:
             return run_blocking(self._files.read)
-        except (OSError, ValueError, RuntimeError, struct.error) as error:  # gone, or not ours
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            struct.error,
+        ) as error:  # files are missing, or have another format
             log.error("metrics.files_unusable", extra={"reason": type(error).__name__})
             return []
 
@@ -85,7 +90,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class _Families:
-    """What an encoder takes for a registry."""
+    """Metric families with the interface of a registry, for the encoder."""
 
     families: Iterable[Metric]
 
@@ -94,7 +99,7 @@ class _Families:
 
 
 def open_metrics(config: Config, root: Path) -> Metrics | None:
-    """Return the metrics of this process; None if it cannot write its files, as the disk is full or read-only."""
+    """Return the metrics of this process; None if its files cannot be written, as on a full or read-only disk."""
     build_version = find_version(Path(__file__).parents[3])
     if not values.ValueClass._multiprocess:
         return Metrics(config, build_version)
@@ -103,7 +108,8 @@ def open_metrics(config: Config, root: Path) -> Metrics | None:
         files.allocate()
     except OSError as error:
         log.error(
-            "metrics.off", extra={"reason": type(error).__name__, "hint": "make room in STATE_DIR, and restart"}
+            "metrics.off",
+            extra={"reason": type(error).__name__, "hint": "free some space in STATE_DIR, and restart"},
         )
         return None
     return Metrics(config, build_version, files)

@@ -1,4 +1,4 @@
-"""Read from the stores what only they know, at a scrape. It takes bounded time, and a store that is away fails nothing."""
+"""Read gauges from the stores at a scrape. It takes bounded time, also if a store is unavailable."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from app.runtime.side_process import SideProcessPool
 from app.storage.database.database import Contended, Database, DatabaseUnavailable
 from app.storage.shared_state import SharedState
 
-_PATIENCE_S = 4.0
-"""How long a scrape waits for the stores. Each of them has a shorter time limit."""
+_TIMEOUT_S = 4.0
+"""How long a scrape waits for all stores. Each of them has a shorter time limit."""
 
 _NOTHING = Backlog(target="", waiting=0, failed=0, given_up=0, oldest_at=None)
 _CIRCUIT_STATES = ("closed", "half_open", "open", "open_for_one_caller")
@@ -35,17 +35,17 @@ _throttle = LogThrottle()
 
 
 class SharedBudgets(Protocol):
-    """The budgets in dollars of the accounts that several users share."""
+    """The budgets in dollars of accounts that several users share."""
 
     def has_shared_budgets(self) -> bool:
-        """Return whether there is any."""
+        """Return whether there are such budgets."""
 
     def find_shared_budget(self, account: str) -> int | None:
-        """Return that of an account, in micro-dollars; None if it has none."""
+        """Return the budget of an account in micro-dollars; None if it has none."""
 
 
 class Sources(Protocol):
-    """What is read: the services of a process."""
+    """The services of a process that metrics are read from."""
 
     @property
     def config(self) -> Config:
@@ -85,62 +85,62 @@ class Sources(Protocol):
 
 
 @dataclass(slots=True)
-class _Look:
-    """What one look has found so far."""
+class _Reading:
+    """The results of one reading so far."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     families: list[Metric] = field(default_factory=list)
 
 
 class Readings:
-    """Looks at the stores in a thread of its own, one look at a time."""
+    """Reads the stores in a background thread, one reading at a time."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._lock = threading.Lock()
-        self._look = _Look()
+        self._reading = _Reading()
         self._thread: threading.Thread | None = None
 
     def collect(self) -> list[Metric]:
-        """Return what a look has found within its time. A store that has not answered by then is not up."""
+        """Return what was read within the time limit. A store that has not answered by then counts as not up."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._look = _Look()
-                self._thread = threading.Thread(target=self._run, args=(self._look,), daemon=True)
+                self._reading = _Reading()
+                self._thread = threading.Thread(target=self._run, args=(self._reading,), daemon=True)
                 self._thread.start()
-            thread, look = self._thread, self._look
-        thread.join(_PATIENCE_S)
+            thread, reading = self._thread, self._reading
+        thread.join(_TIMEOUT_S)
         up = _gauge("store_up", "Whether a store answers", "store")
         seconds = _gauge("store_latency_seconds", "How long a store took to answer", "store")
         for store in ("database", "shared_state"):
-            up.add_metric([store], float(store in look.seconds))
-            if store in look.seconds:
-                seconds.add_metric([store], look.seconds[store])
+            up.add_metric([store], float(store in reading.seconds))
+            if store in reading.seconds:
+                seconds.add_metric([store], reading.seconds[store])
         limit = _gauge("streams_limit", "Maximum of concurrent streams")
         limit.add_metric([], self._sources.config.max_concurrent_streams)
-        return [up, seconds, limit, *look.families]
+        return [up, seconds, limit, *reading.families]
 
-    def _run(self, look: _Look) -> None:
+    def _run(self, reading: _Reading) -> None:
         sources = self._sources
-        self._try(lambda: look.families.append(self._read_journal()))
-        if self._check(look, "shared_state", sources.shared_state.check):
-            self._try(lambda: look.families.append(self._read_circuits()))
-        if self._check(look, "database", sources.database.check):
-            self._try(lambda: look.families.append(self._read_holds()))
-            self._try(lambda: look.families.extend(self._read_backlogs()))
+        self._try(lambda: reading.families.append(self._read_journal()))
+        if self._check(reading, "shared_state", sources.shared_state.check):
+            self._try(lambda: reading.families.append(self._read_circuits()))
+        if self._check(reading, "database", sources.database.check):
+            self._try(lambda: reading.families.append(self._read_holds()))
+            self._try(lambda: reading.families.extend(self._read_backlogs()))
             if sources.limits.has_shared_budgets():
-                self._try(lambda: look.families.extend(self._read_budgets()))
+                self._try(lambda: reading.families.extend(self._read_budgets()))
 
-    def _check(self, look: _Look, store: str, check: Callable[[], None]) -> bool:
+    def _check(self, reading: _Reading, store: str, check: Callable[[], None]) -> bool:
         started = time.perf_counter()
 
         def check_store() -> None:
-            with suppress(Contended):  # others are busy with it, so it answers
+            with suppress(Contended):  # others are using it, so it is up
                 check()
-            look.seconds[store] = time.perf_counter() - started
+            reading.seconds[store] = time.perf_counter() - started
 
         self._try(check_store)
-        return store in look.seconds
+        return store in reading.seconds
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
@@ -171,12 +171,12 @@ class Readings:
         return family
 
     def _read_backlogs(self) -> list[Metric]:
-        waiting = _gauge("outbox_waiting", "Entries that a system is still to be told of", "target")
-        failed = _gauge("outbox_failed", "Entries that wait as the last attempt failed", "target")
-        given_up = _gauge("outbox_given_up", "Entries that a system does not take", "target")
-        oldest = _gauge("outbox_oldest_seconds", "For how long the oldest that waits is settled", "target")
+        waiting = _gauge("outbox_waiting", "Entries that are not delivered to a system yet", "target")
+        failed = _gauge("outbox_failed", "Waiting entries whose last attempt failed", "target")
+        given_up = _gauge("outbox_given_up", "Entries that are not sent again", "target")
+        oldest = _gauge("outbox_oldest_seconds", "Time since the oldest waiting entry was settled", "target")
         found = {backlog.target: backlog for backlog in count_backlogs(self._sources.database)}
-        for target in sorted({*self._sources.ledger.told, *found}):
+        for target in sorted({*self._sources.ledger.outbox_targets, *found}):
             backlog = found.get(target, _NOTHING)
             waiting.add_metric([target], backlog.waiting)
             failed.add_metric([target], backlog.failed)

@@ -1,4 +1,4 @@
-"""Look at this process once a second, for gauges that nobody reports."""
+"""Sample this process once a second, for gauges whose changes are not reported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-_EVERY_S = 1.0
+_INTERVAL_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Sampler:
         self._stop.set()
 
     def _run(self) -> None:
-        while not self._stop.wait(_EVERY_S):
+        while not self._stop.wait(_INTERVAL_S):
             try:
                 self._sample()
             except Exception:

@@ -1,8 +1,8 @@
-"""The files in which the workers count: prometheus-client's multiprocess mode, without its two weaknesses.
+"""Manage the files in which workers count: prometheus-client's multiprocess mode, without two of its weaknesses.
 
-It adds up the files of all workers, the dead ones included, and so has one more of them after each restart: here those
-of dead workers are merged into one. And its files have holes, so that a full disk would kill the worker that writes
-to one by SIGBUS: here they are written whole before the worker counts anything.
+prometheus-client sums the files of all workers, including dead ones, so each restart adds files. Here the files of dead
+workers are merged into one. Its files are sparse, so on a full disk a write kills the worker by SIGBUS. Here the
+files are fully written before the worker counts anything.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 _KINDS = ("counter", "histogram", "gauge_livesum")
 _BYTES = 1 << 20
-# private API: what prometheus-client's own collector is made of; none of it has types.
+# private API: the parts of prometheus-client's own collector; they have no types.
 _sum_up: Any = MultiProcessCollector.merge
 _open_file: Any = MmapedDict
 _read_values: Any = MmapedDict.read_all_values_from_file
 _DEAD = 0
-"""In the place of the process in a file's name: all that have ended."""
+"""Stands for all ended processes, in place of the process id in a file's name."""
 
 
 class WorkerFiles:
@@ -36,17 +36,17 @@ class WorkerFiles:
         self._directory = directory
 
     def allocate(self) -> None:
-        """Make the files of this process. Raises OSError if the disk is full."""
+        """Create the files of this process. Raises OSError if the disk is full."""
         for kind in _KINDS:
             path = self._name(kind, os.getpid())
             if not path.exists():
                 _write_zeros(path)
 
     def read(self) -> list[Metric]:
-        """Return the sums of all workers: counters of all that ever ran, gauges of those that run."""
+        """Return the sums over workers: counters of all since the server started, gauges of the running ones."""
         with self._lock():
             self._merge_dead()
-            # One that is being made is empty for a moment.
+            # A file that is being created is empty for a moment.
             files = [str(path) for path in self._directory.glob("*.db") if path.stat().st_size]
             return list(_sum_up(files))
 
@@ -61,7 +61,7 @@ class WorkerFiles:
                 try:
                     self._merge(self._name(kind, _DEAD), paths)
                 except OSError:
-                    continue  # the disk is full: they are read as they are
+                    continue  # the disk is full: they are read without being merged
             for path in paths:
                 path.unlink()
 
@@ -84,14 +84,14 @@ class WorkerFiles:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Keep other scrapes out, as they would count a worker twice that is being merged."""
+        """Exclude other scrapes: during a merge, they would count a worker twice."""
         with (self._directory / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
 def _write_zeros(path: Path) -> None:
-    """Write a whole file, or none."""
+    """Write a file of zeros; if it cannot be completed, remove it."""
     try:
         path.write_bytes(bytes(_BYTES))
     except OSError:

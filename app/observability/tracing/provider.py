@@ -1,4 +1,4 @@
-"""Tracing: makes the spans of this process and sends them, by OTLP over HTTP, from a thread of its own."""
+"""Create the spans of this process, and export them by OTLP over HTTP in a background thread."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from app.runtime.log_throttle import LogThrottle
 log = logging.getLogger(__name__)
 
 SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
-"""The version of the semantic conventions whose names the attributes have."""
+"""The version of the semantic conventions that the names of the attributes follow."""
 
 _MAX_QUEUED = 2048
-"""So many spans wait for the collector; more are dropped, and no request waits."""
+"""The maximum number of spans that wait for export. Further ones are dropped, so that no request waits."""
 
 _TIMEOUT_S = 5.0
 _CLOSE_S = 2.0
-"""For so long a process that stops waits for the collector: as long as that is away, each batch takes its timeout."""
+"""How long a stopping process waits for the export. Without a collector, each batch would take its timeout."""
 
 
 class Tracing:
     """The traces of a process."""
 
     def __init__(self, settings: TracingSettings, version: str) -> None:
-        """Open it. Sampling is up to the variables OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG.
+        """Create it. The variables OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG set the sampling.
 
         Args:
-            settings: where the spans go.
-            version: of this server.
+            settings: where spans are sent to, and the attributes of all of them.
+            version: the version of this server.
         """
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the exporter below says what is lost
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the exporter below logs lost spans
         exporter = _Exporter(
             endpoint=f"{settings.endpoint.rstrip('/')}/v1/traces",
             headers=dict(settings.headers) or None,
@@ -54,22 +54,22 @@ class Tracing:
         self._upstream = _describe_upstream(settings)
 
     def begin(self, caller: Traceparent | None) -> RequestTrace:
-        """Begin the spans of a request, below its caller's if that has sent one."""
+        """Begin the spans of a request, as children of the caller's span if it has sent a traceparent."""
         return RequestTrace(self._tracer, self._upstream, caller)
 
     def flush(self) -> None:
-        """Send what waits, now."""
+        """Export all waiting spans now."""
         self._provider.force_flush()
 
     def close(self) -> None:
-        """Send what waits, and stop; give up what the collector does not take in time."""
+        """Export the waiting spans, and stop; drop those that the collector does not accept in time."""
         stop = threading.Thread(target=self._provider.shutdown, daemon=True)
         stop.start()
         stop.join(_CLOSE_S)
 
 
 class _Exporter(OTLPSpanExporter):
-    """Says once a minute that spans were lost, instead of with each batch."""
+    """Logs lost spans once a minute, instead of once a batch."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -77,7 +77,7 @@ class _Exporter(OTLPSpanExporter):
         self._lost = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. What is not taken is lost."""
+        """Send spans. If the collector does not accept them, they are lost."""
         result = super().export(spans)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)

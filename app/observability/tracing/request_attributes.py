@@ -1,11 +1,11 @@
-"""What a span says of the request to a model: its parameters by the conventions' names, never any of its content."""
+"""Describe the request to a model for its span: parameters by the names of the conventions, never any content."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# By the names of both endpoints.
+# The parameters of both endpoints.
 _NUMBERS = {
     "max_tokens": "gen_ai.request.max_tokens",
     "max_completion_tokens": "gen_ai.request.max_tokens",
@@ -20,7 +20,7 @@ _NUMBERS = {
 
 
 def describe_request(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a request's body."""
+    """Return the span attributes of a request's body."""
     found = {name: body[field] for field, name in _NUMBERS.items() if isinstance(body.get(field), int | float)}
     text = body.get("text")
     output = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)

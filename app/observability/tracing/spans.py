@@ -1,4 +1,4 @@
-"""A span for each request, and below it one for each attempt with a model and each run of a tool. None has any content."""
+"""Create a span for each request, with a child span for each attempt and tool run. None has any content."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class _AttemptSpan:
 
 
 class RequestTrace:
-    """The spans of a request. They end together, when its answer has ended: only then all is known of them."""
+    """The spans of a request. They end together when its answer has ended, as their attributes are known only then."""
 
     def __init__(self, tracer: Tracer, upstream: dict[str, Any], caller: Traceparent | None) -> None:
         """Begin the span of the request.
 
         Args:
-            tracer: makes the spans.
-            upstream: attributes that all attempts have.
-            caller: of the request, if its client takes part in a trace.
+            tracer: creates the spans.
+            upstream: the attributes that all attempts have.
+            caller: the traceparent that the client has sent, if any.
         """
         self._tracer = tracer
         self._upstream = upstream
@@ -57,12 +57,12 @@ class RequestTrace:
     def watch_attempt(
         self, operation: str, watch: Callable[[Attempt], None] | None = None, body: Mapping[str, Any] | None = None
     ) -> Callable[[Attempt], None]:
-        """Return what is to be told of an attempt's steps, in the place of `watch`: it begins and ends a span.
+        """Return a function that wraps `watch`: called at each step of an attempt, it begins and ends the span.
 
         Args:
-            operation: of the call.
-            watch: who else is to be told.
-            body: of the request to the upstream, of which the span has some parameters.
+            operation: the operation of the call.
+            watch: is called too, if it is not None.
+            body: the body of the upstream request; the span has some of its parameters.
         """
         current: _AttemptSpan | None = None
 
@@ -77,10 +77,12 @@ class RequestTrace:
 
         return note
 
-    def _begin(self, operation: str, attempt: Attempt, asked: dict[str, Any]) -> _AttemptSpan:
+    def _begin(self, operation: str, attempt: Attempt, params: dict[str, Any]) -> _AttemptSpan:
         name = operation if operation in _OTHER_OPERATIONS else _CHAT
         span = self._tracer.start_span(f"{name} {attempt.model}", context=self._context, kind=SpanKind.CLIENT)
-        _set(span, self._upstream | asked | {"gen_ai.operation.name": name, "gen_ai.request.model": attempt.model})
+        _set(
+            span, self._upstream | params | {"gen_ai.operation.name": name, "gen_ai.request.model": attempt.model}
+        )
         own = span.get_span_context()
         is_sampled = own.trace_flags.sampled
         attempt.traceparent = str(Traceparent(f"{own.trace_id:032x}", f"{own.span_id:016x}", is_sampled))
@@ -89,7 +91,7 @@ class RequestTrace:
         return begun
 
     def begin_request(self, method: str, template: str) -> Callable[[UpstreamError | None], None]:
-        """Begin the span of a request to the upstream that asks no model. Return what ends it, with its error if any."""
+        """Begin the span of an upstream request without a model. Return a function that ends it, given its error."""
         span = self._tracer.start_span(f"{method} {template}", context=self._context, kind=SpanKind.CLIENT)
         _set(span, self._upstream | {"http.request.method": method, "url.template": template})
 
@@ -104,11 +106,11 @@ class RequestTrace:
         return end
 
     def add_tool_run(self, name: str, ms: float, error: str | None) -> None:
-        """Add the span of a server tool that has run until now.
+        """Add the span of a server tool that has just ended.
 
         Args:
-            name: of the tool, which is the site's own.
-            ms: how long it ran.
+            name: the name of the tool.
+            ms: how long it ran, in milliseconds.
             error: the kind of the error that it ended with, if any.
         """
         now = time.time_ns()
@@ -132,10 +134,10 @@ class RequestTrace:
         """End all spans.
 
         Args:
-            attributes: of the request, by the conventions' names; those that are None are left out.
-            status: of HTTP.
-            code: of the error, or empty.
-            finish_reason: of the last answer.
+            attributes: attributes of the request, by the names of the conventions; those that are None are left out.
+            status: the HTTP status.
+            code: the code of the error, or empty.
+            finish_reason: the finish reason of the last answer.
         """
         answer = next((each for each in reversed(self._attempts) if each.is_answer), None)
         for each in self._attempts:
@@ -155,7 +157,7 @@ def _end_attempt(ended: _AttemptSpan, finish_reason: str | None) -> None:
     if attempt.failure is not None or attempt.ended_at is not None:
         error = str(code or status or "_OTHER")
     elif not attempt.is_complete:
-        error = "abandoned"  # by its client
+        error = "abandoned"  # its client has disconnected
     _set(
         span,
         {
@@ -177,7 +179,7 @@ def _set(span: Span, attributes: dict[str, Any]) -> None:
 
 
 def _make_context(caller: Traceparent | None) -> Context:
-    """Return the context of a caller's span, or an empty one: never that of the thread, which others use too."""
+    """Return the context of a caller's span, else an empty one. Not the thread's, which other requests use too."""
     if caller is None:
         return Context()
     flags = TraceFlags(TraceFlags.SAMPLED if caller.is_sampled else TraceFlags.DEFAULT)

@@ -1,11 +1,11 @@
-"""The header traceparent of W3C Trace Context: which trace a request belongs to."""
+"""Parse the header traceparent of W3C Trace Context: the trace that a request belongs to."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Of a later version more may follow; ff is none.
+# Later versions may have further fields. Version ff is invalid.
 _read = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-[!-~]{0,200})?"
@@ -15,12 +15,12 @@ _SAMPLED = 1
 
 @dataclass(frozen=True, slots=True)
 class Traceparent:
-    """Where in which trace a request is.
+    """The trace and the parent span of a request.
 
     Attributes:
         trace_id: 32 hexadecimal digits.
-        span_id: 16, of the caller's span.
-        is_sampled: whether the caller records it.
+        span_id: 16 hexadecimal digits, of the caller's span.
+        is_sampled: whether the caller records the trace.
     """
 
     trace_id: str
@@ -32,7 +32,7 @@ class Traceparent:
 
 
 def parse_traceparent(text: str | None) -> Traceparent | None:
-    """Return what a header says; None if there is none, or if it is not valid."""
+    """Parse a header; return None if it is missing or not valid."""
     found = _read(text) if text else None
     if found is None or (found["version"] == "00" and found["more"]):
         return None

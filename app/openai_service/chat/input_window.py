@@ -17,7 +17,7 @@ from app.models.token_counts import (
     find_window,
 )
 from app.models.token_counts.encodings import count_bytes
-from app.models.token_counts.estimates import bound_input, least_tokens
+from app.models.token_counts.estimates import bound_input, min_tokens
 from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
@@ -83,7 +83,7 @@ class InputWindow:
 def _check_words(text: bytes, model: str) -> None:
     """Raise InputTooLong if a model certainly refuses a text, so that no hold is placed for it."""
     window = find_window(model)
-    if window is not None and len(text) > window and least_tokens(text) > window:
+    if window is not None and len(text) > window and min_tokens(text) > window:
         raise InputTooLong
 
 

@@ -1,4 +1,4 @@
-"""Log an event with its fields, in few calls: for lines that are written with each request."""
+"""Log an event with its fields in few calls, for lines that each request writes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _BLANK = vars(logging.makeLogRecord({}))
 
 
 class _EventRecord(logging.LogRecord):
-    """A record without what LogRecord's own constructor finds out of its place, thread and process."""
+    """A record without the source line, thread and process that LogRecord's constructor collects."""
 
     def __init__(self, name: str, event: str, fields: dict[str, Any]) -> None:
         created = time.time()
-        # Also as attributes, for handlers that others may add.
+        # Also as attributes, for handlers that a site may add.
         self.__dict__.update(_BLANK, **fields)
         self.name = name
         self.msg = event
@@ -25,5 +25,5 @@ class _EventRecord(logging.LogRecord):
 
 
 def log_event(logger: logging.Logger, event: str, fields: dict[str, Any]) -> None:
-    """Log an event as INFO; the caller has asked whether that level is on. Fields that are None are left out."""
+    """Log an event as INFO. The caller must have checked that the level is enabled. Fields of None are left out."""
     logger.handle(_EventRecord(logger.name, event, fields))

@@ -1,4 +1,4 @@
-"""The formats of a line: `time level event key=value …`, or the same as a JSON object."""
+"""Format log lines: `time level event key=value …`, or the same as a JSON object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"'))
 _is_plain = re.compile(rf"[!#-~]{{1,{_MAX_PLAIN_CHARS}}}").fullmatch
 _is_event = re.compile(r"[a-z_]+(?:\.[a-z_]+)*").fullmatch
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "fields"}
-# Of syslog, as systemd's journal reads them at the start of a line.
+# Syslog priorities, which systemd's journal reads at the start of a line.
 _PRIORITIES = {"CRITICAL": "<2>", "ERROR": "<3>", "WARNING": "<4>", "INFO": "<6>", "DEBUG": "<7>"}
 
 
@@ -44,7 +44,7 @@ class LineFormatter(logging.Formatter):
         return self._priorities.get(record.levelname, "<5>") + line if self._priorities else line
 
     def _write(self, at: str, level: str, event: str, fields: dict[str, Any]) -> str:
-        """Return a line; values with spaces or quotes are quoted."""
+        """Return a line. Values with spaces or quotes are quoted."""
         pairs = [f"{name}={value}" for name, value in fields.items()]
         text = " ".join(pairs)
         if not _are_plain(text, pairs):
@@ -53,13 +53,13 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(LineFormatter):
-    """Formats lines as JSON objects, with `time`, `level` and `event` in front of the event's fields."""
+    """Formats lines as JSON objects, with `time`, `level` and `event` before the event's fields."""
 
     def _write(self, at: str, level: str, event: str, fields: dict[str, Any]) -> str:
         entry = {"time": at, "level": level, "event": event, **fields}
         try:
             line = orjson.dumps(entry).decode()
-        except TypeError:  # a value of another type, or half of a letter
+        except TypeError:  # a value that JSON does not have, or a lone surrogate
             line = "\n"
         if not line.isprintable() or len(line) > _MAX_CHARS:
             entry = {name: value if type(value) in _NUMBERS else _cut(value) for name, value in entry.items()}
@@ -68,9 +68,9 @@ class JsonFormatter(LineFormatter):
 
 
 def read_event(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
-    """Return the name of what a record tells, and its fields. Those that are None are left out.
+    """Return the event name of a record, and its fields; fields of None are left out.
 
-    What other packages say is no event but a text: the package is its name, and the text a field.
+    Lines of other packages are texts, not events: then the name is that of the package, and the text is a field.
     """
     fields = record.__dict__.get("fields")
     if fields is not None:
@@ -83,13 +83,13 @@ def read_event(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
         fields = {"message": " ".join(event.split())} | fields
         event = record.name.partition(".")[0]
     if record.exc_info and record.exc_info[0] is not None:
-        # Its class and its place only: an exception's text can contain a prompt or a key.
+        # Only its class and its place, as an exception's text can contain a prompt or a key.
         fields |= {"exception": record.exc_info[0].__name__, "trace": describe_place(record.exc_info[2])}
     return event, fields
 
 
 def describe_place(trace: TracebackType | None) -> str:
-    """Return where an exception was raised, the innermost place first, in one line."""
+    """Return the traceback of an exception in one line, the innermost frame first."""
     frames = traceback.extract_tb(trace)
     return " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-_MAX_FRAMES:]))
 
@@ -100,9 +100,10 @@ def _format_second(at: int) -> str:
 
 
 def _are_plain(text: str, pairs: list[str]) -> bool:
-    """Return whether all pairs may be written as they are, as those of most lines may.
+    """Return whether all pairs may be written without quotes, as in most lines.
 
-    The same as _is_plain() of each value, in a few steps of C for all of them: a pattern takes several times as long.
+    It is equivalent to _is_plain() for each value, with a few calls in C for all of them: the pattern takes several
+    times as long.
     """
     return (
         text.isascii()
@@ -121,7 +122,7 @@ def _format_value(value: object) -> object:
 
 
 def _cut(value: object) -> str:
-    """Return a value as one line of printable characters, so that none can forge a line."""
+    """Return a value as one line of printable characters, so that no value can forge a log line."""
     text = str(value)[:_MAX_CHARS]
     if text.isprintable():
         return text

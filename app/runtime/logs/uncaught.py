@@ -1,4 +1,4 @@
-"""Have what nobody catches in a server written like everything else: exceptions, warnings, other packages' lines."""
+"""Log uncaught exceptions, warnings and other packages' lines of a server in the format of all other lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def log_uncaught() -> None:
-    """Log what Python, its threads and gevent would write to standard error as it is, over several lines."""
+    """Log what Python, its threads and gevent would otherwise print to standard error over several lines."""
     logging.getLogger().handlers[:] = logging.getLogger("app").handlers
     logging.captureWarnings(True)
     sys.excepthook = _note

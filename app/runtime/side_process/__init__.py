@@ -1,12 +1,12 @@
-"""Run what cannot be bounded in time or memory in processes of its own, which have limits and may be killed.
+"""Run work that cannot be bounded in time or memory in separate processes, which have limits and can be killed.
 
-A process serves one function, of any module of `app`. It is started when there is work, and ends by itself soon after.
+A process serves one function of any module of `app`. It is started when there is work, and exits after an idle minute.
 
-- `pool`: `SideProcessPool`, a few processes for one function, and a fair queue before them.
-- `turns`: whose turn it is, if several wait.
-- `process`: `SideProcess`, one process seen from here: start it, give it a job, kill it.
-- `child`: the program that runs in it.
-- `messages`: the format in which both talk.
+- `pool`: `SideProcessPool`, a few processes for one function, with a fair queue.
+- `turns`: the queue, which decides whose turn it is.
+- `process`: `SideProcess`, the worker's side: start a process, send it a job, kill it.
+- `child`: the program that runs in the process.
+- `messages`: the format of the messages between both.
 """
 
 from app.runtime.side_process.pool import SideProcessPool

@@ -1,6 +1,6 @@
-"""The program of a side process: run one function for each job that arrives, until the worker is gone.
+"""Run one function for each job that arrives, until the worker has exited: the program of a side process.
 
-It is given no environment, no file but its connection to the worker, and limits of the kernel.
+It has no environment, no open file except its connection to the worker, and limits set in the kernel.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ OUT_OF_MEMORY = 70
 """The exit status after a job that needed more memory than is allowed."""
 
 IDLE_S = 60.0
-"""How long a process without work waits for some, before it ends and its memory is free."""
+"""How long a process waits for a job before it exits."""
 
-# Libraries leak, and memory that was freed may stay with the process.
+# Libraries leak memory, and a process may not return freed memory to the system.
 _MAX_JOBS = 200
-_MAX_KEPT_BYTES = 96 * 1024 * 1024
+_MAX_RESIDENT_BYTES = 96 * 1024 * 1024
 
 
 def main(connection: socket.socket, target: str, memory_bytes: int, cpu_s: int) -> None:
     """Serve a function until there is no more work.
 
     Args:
-        connection: to the worker.
+        connection: the connection to the worker.
         target: `package.module:function`. The function takes and returns fields and data.
-        memory_bytes: address space of this process.
-        cpu_s: processor time of one job.
+        memory_bytes: the maximum address space of this process.
+        cpu_s: the maximum processor time of one job.
     """
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a listening socket of gunicorn, for instance, is inherited
     _lower_priority()
     module, _, name = target.partition(":")
     run = getattr(importlib.import_module(module), name)
-    with suppress(ValueError):  # macOS knows no such limit
+    with suppress(ValueError):  # macOS does not have this limit
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what a visitor sent
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain what a visitor has sent
     with suppress(ConnectionError, TimeoutError):
         _serve(connection, run, cpu_s)
 
 
 def _lower_priority() -> None:
-    """Leave the processor to the workers, and be the first to be killed if the machine runs out of memory."""
+    """Lower the priority below that of the workers, and be killed first if the machine runs out of memory."""
     os.nice(5)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
@@ -65,11 +65,11 @@ def _serve(connection: socket.socket, run: Callable[..., tuple[dict[str, object]
         fields_length, data_length = HEAD.unpack(_receive(connection, HEAD.size))
         connection.settimeout(None)
         fields, data = decode_fields(_receive(connection, fields_length)), _receive(connection, data_length)
-        # The kernel ends the process at the soft limit, which may be raised again.
+        # The kernel kills the process at the soft limit, which can be raised for each job.
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + cpu_s, hard))
         fields, data = run(fields, data)
         jobs += 1
-        is_last = jobs >= _MAX_JOBS or _count_kept_bytes() > _MAX_KEPT_BYTES
+        is_last = jobs >= _MAX_JOBS or _count_resident_bytes() > _MAX_RESIDENT_BYTES
         connection.sendall(encode_head({"is_last": is_last, "answer": fields}, data))
         connection.sendall(data)
         del data
@@ -87,8 +87,8 @@ def _receive(connection: socket.socket, length: int) -> bytes:
     return bytes(data)
 
 
-def _count_kept_bytes() -> int:
-    """Return the resident memory of this process; 0 if the system does not tell."""
+def _count_resident_bytes() -> int:
+    """Return the resident memory of this process; 0 if it is unknown, as without /proc."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:
@@ -97,7 +97,7 @@ def _count_kept_bytes() -> int:
 
 
 if __name__ == "__main__":
-    # In place of app/__init__.py, which imports the whole application.
+    # Replaces app/__init__.py, which imports the whole application.
     sys.modules["app"] = package = types.ModuleType("app")
     package.__path__ = [str(Path(__file__).parents[2])]
     to_worker = socket.socket(fileno=0)
@@ -106,5 +106,6 @@ if __name__ == "__main__":
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
     finally:
-        # Only the end of this process closes the connection: the worker would kill it, and never see its status.
+        # The connection is closed by the exit only: if it closed earlier, the worker would kill this process, and not
+        # get its exit status.
         to_worker.detach()

@@ -1,6 +1,6 @@
-"""The format in which a worker and its side process talk: the lengths of both parts, fields as JSON, then bytes.
+"""Encode messages between a worker and its side process: the lengths of both parts, fields as JSON, then bytes.
 
-Not pickle: who has taken over the side process by a hostile file must not get into the worker.
+It is not pickle: if a hostile file takes over the side process, it must not get into the worker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HEAD = struct.Struct("!II")
 
 
 def encode_head(fields: Fields, data: bytes | memoryview) -> bytes:
-    """Return what precedes the data: the lengths, and the fields."""
+    """Return the part of a message before the data: the lengths, and the fields."""
     text = json.dumps(fields).encode()
     return HEAD.pack(len(text), len(data)) + text
 

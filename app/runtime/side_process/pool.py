@@ -1,4 +1,4 @@
-"""A few side processes for one function, started when there is work."""
+"""Run jobs in a pool of side processes, which are started when there is work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.runtime.side_process.turns import Claim, Turns
 
 
 class SideProcessPool:
-    """Runs jobs of one function in processes that are kept for the next job, for a minute."""
+    """Runs jobs of one function in processes that wait a minute for the next job."""
 
     def __init__(
         self,
@@ -19,27 +19,27 @@ class SideProcessPool:
         max_waiting: int = 32,
         max_wait_s: float = 20.0,
     ) -> None:
-        """Start nothing yet.
+        """Create an empty pool; no process is started yet.
 
         Args:
             target: `package.module:function`; see `app/runtime/side_process/child.py`.
-            limits: what each process may use.
-            size: how many processes run at most.
-            max_waiting: how many jobs wait at most; more are refused.
-            max_wait_s: how long a job waits at most for its start.
+            limits: the limits of each process.
+            size: the maximum number of processes.
+            max_waiting: the maximum number of waiting jobs; further ones are refused.
+            max_wait_s: how long a job may wait for its start.
         """
         self._target, self._limits = target, limits
         self._turns = Turns(size, max_waiting=max_waiting, max_wait_s=max_wait_s)
         self._idle: list[SideProcess] = []
 
     def run(self, fields: Fields, data: bytes | memoryview, claim: Claim) -> tuple[Fields, bytearray]:
-        """Return what the function returns for these fields and data.
+        """Call the function with fields and data in a side process, and return its result.
 
         Raises:
-            PoolBusy: it could not start, or not end, in time; or too many wait.
-            JobKilled: it exceeded a limit, or crashed.
+            PoolBusy: the job could not start or end in time, or too many jobs wait.
+            JobKilled: the job exceeded a limit, or crashed its process.
             RuntimeError: the function raised an exception, or could not be imported.
-            Exception: what the claim's check raised.
+            Exception: the claim's check raised it.
         """
         with self._turns.take(claim):
             process = self._take_process()
@@ -49,11 +49,11 @@ class SideProcessPool:
             return answer
 
     def count_jobs(self) -> tuple[int, int]:
-        """Return how many jobs run, and how many wait for their start."""
+        """Return the number of running jobs, and that of waiting ones."""
         return self._turns.count()
 
     def close(self) -> None:
-        """End the idle processes. Those that work end with the worker."""
+        """Kill the idle processes. Busy ones end with the worker."""
         while self._idle:
             self._idle.pop().end()
 

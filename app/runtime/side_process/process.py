@@ -1,4 +1,4 @@
-"""One side process, seen from the worker: start it, give it a job, and kill it."""
+"""Start a side process, send it jobs, and kill it: the worker's side."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _PROGRAM = Path(__file__).with_name("child.py")
 _PIECE_BYTES = 256 * 1024
-# Well before it ends by itself, so that no job is sent to a process that is about to.
+# Well below IDLE_S, so that no job is sent to a process that is about to exit.
 _MAX_IDLE_S = IDLE_S - 5.0
 
 
@@ -42,14 +42,14 @@ class ProcessLimits:
 
 
 class SideProcess:
-    """A process that serves one function. It ends when its worker does, however that ends."""
+    """A process that serves one function. It ends when its worker does, even if that is killed."""
 
     def __init__(self, target: str, limits: ProcessLimits) -> None:
         """Start the process.
 
         Args:
             target: `package.module:function`; see `app/runtime/side_process/child.py`.
-            limits: what the function may use.
+            limits: the limits of the process.
         """
         self._target = target
         self._connection, theirs = socket.socketpair()
@@ -57,39 +57,39 @@ class SideProcess:
         self._idle_since = time.monotonic()
         self.is_usable = True
         with theirs:
-            # Not `subprocess`, which forks under gevent: that takes longer the larger the worker is.
+            # Not `subprocess`: under gevent it forks, which takes longer the larger the worker is.
             self._pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-P", "-s", str(_PROGRAM), target, str(limits.memory_bytes), str(limits.cpu_s)],
                 {
                     "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-                },  # nothing else: no secret of this worker
+                },  # nothing else, so no secret of this worker
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                 ],
-                setpgroup=0,  # Ctrl-C in a terminal is for the server, which then ends this process
+                setpgroup=0,  # Ctrl-C in a terminal signals the server only, which then ends this process
                 setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXCPU],
                 setsigmask=[],
             )
 
     def is_waiting(self) -> bool:
-        """Return whether the process can be given a job."""
+        """Return whether the process is ready for a job."""
         if not self.is_usable or time.monotonic() - self._idle_since > _MAX_IDLE_S:
             return False
         with suppress(ChildProcessError):
-            # WNOWAIT: the number of a process that has ended stays its own until end().
+            # WNOWAIT: the id of an ended process is not reused before end().
             return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         return False
 
     def run(self, fields: Fields, data: bytes | memoryview, claim: Claim) -> tuple[Fields, bytearray]:
-        """Return what the function returns for these fields and data.
+        """Call the function with fields and data, and return its result. After any error, the process is killed.
 
         Raises:
-            JobKilled: it exceeded a limit, or crashed. The process is gone.
-            PoolBusy: it was not ready at the deadline. The process is gone.
-            RuntimeError: the function raised an exception, or could not be imported. The process is gone.
-            Exception: what the claim's check raised. The process is gone.
+            JobKilled: the job exceeded a limit, or crashed the process.
+            PoolBusy: there was no result at the deadline.
+            RuntimeError: the function raised an exception, or could not be imported.
+            Exception: the claim's check raised it.
         """
         try:
             self._send(encode_head(fields, data), claim)
@@ -108,11 +108,12 @@ class SideProcess:
         return answer["answer"], received
 
     def end(self) -> int | None:
-        """Kill the process, and return how it ended: a negative signal, or its status; None if unknown."""
+        """Kill the process. Return its exit status, or the negative number of its signal; None if unknown."""
         self.is_usable = False
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
-        # The kernel closes its end once its memory is free, which takes a while. Until then others go on here.
+        # The kernel closes the process's end once its memory is freed, which takes a while. Other greenlets run
+        # meanwhile.
         with suppress(OSError):
             while self._connection.recv(_PIECE_BYTES):
                 pass
@@ -125,7 +126,7 @@ class SideProcess:
         log.warning("side_process.ended", extra={"target": self._target, "status": status})
         if status is None or status < 0 or status == OUT_OF_MEMORY:
             return JobKilled()
-        return RuntimeError("a side process has failed; its error is in the log")
+        return RuntimeError("a side process failed; its error is in the log")
 
     def _send(self, data: bytes | memoryview, claim: Claim) -> None:
         with memoryview(data) as view:
@@ -149,7 +150,7 @@ class SideProcess:
 
     @staticmethod
     def _wait(step: Callable[[], int], claim: Claim) -> int:
-        """Return what a step on the connection returns, and look after the caller while it waits."""
+        """Run a step on the connection and return its result. While it waits, check the claim every tick."""
         while True:
             try:
                 return step()

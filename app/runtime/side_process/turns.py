@@ -1,4 +1,4 @@
-"""Decide whose turn it is: a bounded queue in which nobody can take all places or all processes."""
+"""Decide whose turn it is, by a bounded queue in which no owner can take all places or all processes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 TICK_S = 0.5
-"""How often a job's caller is asked whether it still waits."""
+"""How often it is checked whether a job's caller still waits."""
 
 
 class PoolBusy(Exception):
-    """There was no turn in time, or the queue is full."""
+    """The job got no turn in time, or the queue is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who wants a turn, and for how long they wait.
+    """A request for a turn.
 
     Attributes:
-        owner: who may not take all: a user, or an address.
-        until: the deadline of waiting and working, in time.monotonic() seconds.
-        check: called now and then; it raises what ends the wait, such as that the client has disconnected.
+        owner: the user or address that the turn counts for.
+        until: the deadline for waiting and working, in time.monotonic() seconds.
+        check: called every tick; it raises an error to end the wait, such as when the client has disconnected.
     """
 
     owner: str
@@ -39,15 +39,15 @@ class _Ticket:
 
 
 class Turns:
-    """A number of turns at the same time. The last free one is never given to an owner who has one already."""
+    """A limited number of concurrent turns. An owner that has a turn never gets the last free one."""
 
     def __init__(self, count: int, *, max_waiting: int, max_wait_s: float) -> None:
-        """Make a queue.
+        """Create an empty queue.
 
         Args:
-            count: how many have their turn at the same time.
-            max_waiting: how many wait; of one owner a quarter of it.
-            max_wait_s: how long one waits.
+            count: the maximum number of concurrent turns.
+            max_waiting: the maximum number of waiting jobs; for one owner, a quarter of it.
+            max_wait_s: how long a job may wait.
         """
         self._count, self._max_waiting, self._max_wait_s = count, max_waiting, max_wait_s
         self._max_waiting_each = max(1, max_waiting // 4)
@@ -57,11 +57,11 @@ class Turns:
 
     @contextmanager
     def take(self, claim: Claim) -> Iterator[None]:
-        """Wait for a turn, and have it during the block.
+        """Wait for a turn, and hold it during the block.
 
         Raises:
-            PoolBusy: too many wait, or it took too long.
-            Exception: what the claim's check raised.
+            PoolBusy: too many jobs wait, or the wait took too long.
+            Exception: the claim's check raised it.
         """
         ticket = _Ticket(claim.owner)
         self._join(ticket)
@@ -72,7 +72,7 @@ class Turns:
             self._leave(ticket)
 
     def count(self) -> tuple[int, int]:
-        """Return how many have their turn, and how many wait."""
+        """Return the number of running jobs, and that of waiting ones."""
         with self._lock:
             return self._running.total(), len(self._waiting)
 
@@ -95,14 +95,14 @@ class Turns:
         with self._lock:
             if ticket.is_called.is_set():
                 self._running[ticket.owner] -= 1
-                self._running += Counter()  # forgets those that have none
+                self._running += Counter()  # removes owners without turns
             else:
                 self._waiting.remove(ticket)
             self._call_next()
 
     def _call_next(self) -> None:
         while self._waiting and (free := self._count - self._running.total()):
-            # Of those with the fewest turns now, who came first.
+            # The first in the queue among the owners with the fewest turns.
             ticket = min(self._waiting, key=lambda waiting: self._running[waiting.owner])
             if free == 1 and self._count > 1 and self._running[ticket.owner]:
                 return

@@ -1,19 +1,19 @@
 """The SQL database of keys, ledger and batches: transactions with a time limit, on SQLite or PostgreSQL.
 
 database.py          Database: transactions, outages, forks
-connections/         open connections, and what stores run statements with
-outages.py           tells outages from bugs
+connections/         the connection pool, and Connection, which runs the statements of stores
+outages.py           distinguishes outages from bugs
 driver.py            Driver: what Database needs from each kind of database, as a protocol
 sqlite_driver.py     SqliteDriver: a file, for all processes of this machine
-file_owners.py       tells whose a file is that may not be written
+file_owners.py       finds the owner of a file that the server cannot write
 postgres_driver.py   PostgresDriver: a server, for several machines
 metadata.py          the MetaData of all tables
-migrate.py           brings the tables up to date
-inspection.py        says which revision the tables have, and whether the data is whole
-backup.py            copies a database to a file, and puts it back
-sqlite_copies.py     does so with a SQLite file
-postgres_dumps.py    does so with PostgreSQL's own programs
-copy_files.py        writes a copy beside its place until it is whole
-dated_copies.py      names copies by their time, and keeps so many of them
-migrations/          the migrations, and what runs them with Alembic
+migrate.py           migrates the tables to the newest revision
+inspection.py        reads the revision of the tables, and checks the data for damage
+backup.py            backs up a database to a file, and restores it
+sqlite_copies.py     backs up and restores a SQLite file
+postgres_dumps.py    backs up and restores with pg_dump and pg_restore
+copy_files.py        writes a copy to a temporary file until it is complete
+dated_copies.py      names backups by their time, and deletes the oldest
+migrations/          the migrations, and the code that runs them with Alembic
 """

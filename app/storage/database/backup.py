@@ -1,4 +1,4 @@
-"""Copy a database to a file while servers use it, and put such a file back."""
+"""Back up a database to a file while servers use it, and restore such a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.storage.database.sqlite_driver import SqliteDriver
 
 
 def back_up(database: Database, target: Path) -> str:
-    """Copy a database to a new file, as of one moment. Return the revision of its tables.
+    """Copy a consistent snapshot of a database to a new file. Return the revision of its tables.
 
     Raises:
-        CopyRefused: the file exists, or the copy is not whole.
+        CopyRefused: the file exists, or the copy is incomplete.
         OSError: the file cannot be written.
     """
     driver = database.driver
@@ -25,19 +25,19 @@ def back_up(database: Database, target: Path) -> str:
 
 
 def restore(database: Database, source: Path, *, is_damaged: bool = False) -> Path | None:
-    """Put a copy in the place of the database. Return where the one that was there is now, if it was a file.
+    """Replace the database with a copy. Return the new path of the old database, if it was a file.
 
     Args:
-        database: nobody may use it.
-        source: a file of back_up().
-        is_damaged: the database that is there cannot be opened.
+        database: it must not be in use.
+        source: a file that back_up() has written.
+        is_damaged: whether the current database cannot be opened.
 
     Raises:
-        CopyRefused: a server uses the database, or the copy is not whole, or of a newer version of the tables.
+        CopyRefused: a server uses the database, or the copy is damaged, or its tables have a newer revision.
         OSError: a file cannot be read or written.
     """
     if not source.is_file():
-        raise CopyRefused(f"{source} is no file.")
+        raise CopyRefused(f"{source} is not a file.")
     driver = database.driver
     if isinstance(driver, SqliteDriver):
         _check_revision(sqlite_copies.read_revision(source))
@@ -59,6 +59,6 @@ def _check_revision(revision: str) -> None:
     newest = find_newest_revision()
     if revision > newest:
         raise CopyRefused(
-            f"The copy has tables of revision {revision}, this version knows those up to {newest}: install the"
-            " version that made it."
+            f"The tables of the copy have revision {revision}, and this version supports at most {newest}: install the"
+            " version that made the copy."
         )

@@ -1,4 +1,4 @@
-"""Write a copy beside its place, and put it there only when it is whole."""
+"""Write a copy to a temporary file beside its target, and move it there when it is complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class CopyRefused(Exception):
-    """A copy was not made or not put back. The message is a sentence for the operator."""
+    """A copy was not made or not restored. The message is a sentence for the operator."""
 
 
 @contextmanager
@@ -18,23 +18,23 @@ def new_file(target: Path) -> Iterator[Path]:
     """Yield an empty file, readable by this user only, that becomes `target` if the block succeeds.
 
     Raises:
-        CopyRefused: `target` exists, then or by now.
+        CopyRefused: `target` exists, before the block or after it.
     """
     with partial_file(target) as partial:
         if target.exists():
-            raise CopyRefused(f"{target} exists, and is not overwritten.")
+            raise CopyRefused(f"{target} exists, and is not overwritten: choose another name.")
         yield partial
         sync(partial)
         try:
-            os.link(partial, target)  # a rename would replace what another process has put there meanwhile
+            os.link(partial, target)  # a rename would replace a file that another process has created meanwhile
         except FileExistsError:
-            raise CopyRefused(f"{target} exists, and is not overwritten.") from None
+            raise CopyRefused(f"{target} exists, and is not overwritten: choose another name.") from None
     sync(target.parent)
 
 
 @contextmanager
 def partial_file(target: Path) -> Iterator[Path]:
-    """Yield an empty file beside `target`, readable by this user only, that is removed after the block."""
+    """Yield an empty file beside `target`, readable by this user only. It is removed after the block."""
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -44,7 +44,7 @@ def partial_file(target: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or what a folder lists, is on disk."""
+    """Wait until a file, or the entries of a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

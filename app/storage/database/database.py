@@ -21,18 +21,18 @@ from app.storage.database.sqlite_driver import SqliteDriver
 __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
 
 TIMEOUT_S = 1.8
-"""How long a transaction may take. It should contain nothing but statements."""
+"""The time limit of a transaction. A transaction should do nothing but run statements."""
 
 
 def open_database(url: str, root: Path) -> Database:
-    """Return the database of a URL; it connects on first use.
+    """Return the database of a URL. It connects on first use.
 
     Args:
         url: sqlite:///relative/path, sqlite:////absolute/path or postgresql://…
-        root: where relative paths begin.
+        root: the folder that relative paths are resolved against.
 
     Raises:
-        ValueError: the URL is not one of these. No message quotes it, as it may hold a password.
+        ValueError: the URL has another form. The message does not quote it, as it may contain a password.
     """
     try:
         parsed = parse_url(url)
@@ -56,14 +56,14 @@ class Database:
         self._pid = process.pid
         self._parent_objects: list[Any] = []
         self._needs_migration = True
-        self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
+        self._writer: Connection | None = None  # reused, if the driver has one writer: see _connect_once()
         self._writer_setup: tuple[str, ...] = ()
 
     def transaction(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
         """Return a transaction that writes: committed after the block, rolled back if the block raises.
 
         Raises:
-            DatabaseUnavailable: the block's statements took longer than `within_s`, TIMEOUT_S if None, or failed.
+            DatabaseUnavailable: the statements took longer than `within_s` (TIMEOUT_S if None), or the database failed.
         """
         return self._transaction(within_s, partial(self.driver.begin, writes=True), writes=True)
 
@@ -107,7 +107,7 @@ class Database:
         return count
 
     def set_up_writers(self, statements: Sequence[str]) -> None:
-        """Set statements that each new writing connection runs first, if the driver has one writer."""
+        """Set the statements that each new writing connection runs first, if the driver has one writer."""
         self._writer_setup = tuple(statements)
         self._close_writer()
 
@@ -116,10 +116,10 @@ class Database:
         return text.replace("?", self.driver.placeholder)
 
     def migrate(self) -> None:
-        """Bring the tables up to date; cheap if they are already.
+        """Migrate the tables to the newest revision. This is cheap if they have it already.
 
         Raises:
-            DatabaseUnavailable: it failed. The next transaction tries it again.
+            DatabaseUnavailable: the migration failed. The next transaction tries it again.
         """
         self._needs_migration = True
         self._reset_after_fork()
@@ -136,20 +136,20 @@ class Database:
 
     def check(self) -> None:
         """Raise DatabaseUnavailable unless the database accepts writes now."""
-        # A real write: SQLite begins a transaction on a file that it opened read-only, and a full disk reads well.
+        # A real write: SQLite also begins a write transaction on a file opened read-only, and on a full disk.
         self.execute("UPDATE alembic_version SET version_num = version_num", ())
 
-    def look(self) -> None:
-        """Begin to write, to notice whether the database is available. Raises DatabaseUnavailable."""
+    def probe(self) -> None:
+        """Begin a write that changes nothing, to detect an outage or its end. Raises DatabaseUnavailable."""
         self.execute("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0", ())
 
     @property
     def is_steady(self) -> bool:
-        """Whether all processes have had the time to write what they could not in the last outage."""
+        """Whether all processes have had time to catch up on writes since the last outage."""
         return self._guard.is_steady
 
     def checkpoint(self) -> None:
-        """Sync and shorten the write-ahead log; to be called about once a second.
+        """Sync and shorten the write-ahead log. Call it about once a second.
 
         Raises:
             DatabaseUnavailable: the database failed.
@@ -191,7 +191,7 @@ class Database:
         self._guard.record_success(writes=writes)
 
     def _enter(self, *, writes: bool = True) -> bool:
-        """Return whether this caller tests a database that was unavailable. Raises DatabaseUnavailable."""
+        """Return whether this call is the trial of an unavailable database. Raises DatabaseUnavailable."""
         if self._pid != process.pid:
             self._reset_after_fork()
         is_trial = self._guard.enter(writes=writes)
@@ -200,7 +200,7 @@ class Database:
         return is_trial
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool, writes: bool = True) -> None:
-        """Report an outage to the guard and raise DatabaseUnavailable, if the error is one."""
+        """If the error is an outage, report it to the guard and raise DatabaseUnavailable."""
         unavailable = to_unavailable(self.driver, error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
@@ -224,7 +224,7 @@ class Database:
             return self._connect_once(prepare, deadline, writes=writes)
 
     def _connect_once(self, prepare: Callable[[Any], None], deadline: float, *, writes: bool) -> Connection:
-        # To check each statement's connection out and in costs more than to keep the writer's.
+        # The writer's connection stays checked out: checking it out and in for each statement would cost time.
         writer = self._writer if writes else None
         connection = writer or Connection(self.driver.pool.take(), self.driver.placeholder)
         try:
@@ -245,17 +245,19 @@ class Database:
     def _close_writer(self) -> None:
         if self._writer is None:
             return
-        # In its turn: another thread may use it. What it then still uses is closed when it is given back.
+        # It takes the writer's turn, as another thread may use the connection. If it gets no turn in time, the
+        # connection is closed when it is given back.
         with suppress(Contended), self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=True):
             writer, self._writer = self._writer, None
-            if writer is not None:  # its last user has not closed it meanwhile
+            if writer is not None:  # None: its last user has closed it meanwhile
                 self.driver.pool.discard(writer.raw)
 
     def _abandon(self, connection: Connection, error: BaseException) -> None:
-        """Roll back; close the connection if that fails, or if the database was not available to it.
+        """Roll back. Close the connection if that fails, or if the database was unavailable to it.
 
-        What made it so can be of this connection alone: SQLite opened the file when it could only be read, or the
-        server at the other end is a replica by now.
+        The reason can lie in this connection alone: SQLite opened the file while it was read-only, or the server has
+            become
+        a replica.
         """
         unavailable = to_unavailable(self.driver, error)
         with suppress(Exception):
@@ -275,7 +277,7 @@ class Database:
             raise
 
     def _reset_after_fork(self) -> None:
-        """Forget the parent's connections after a fork, without closing them: that could damage its file."""
+        """Drop the parent's connections after a fork without closing them: that could damage the database file."""
         if self._pid != process.pid:
             self._parent_objects += self.driver.pool.forget()
             self._writer = None

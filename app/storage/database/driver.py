@@ -10,7 +10,7 @@ from app.storage.database.connections.pool import Pool
 
 
 class Driver(Protocol):
-    """One kind of database. `raw` is a DBAPI connection; a deadline is a time of `clock.ticks()`."""
+    """A kind of database. `raw` is a DBAPI connection. Deadlines are times of `clock.ticks()`."""
 
     name: str
     """Its name in logs."""
@@ -19,7 +19,7 @@ class Driver(Protocol):
     has_one_writer: bool
     """Whether acquire_turn() admits one writer at a time."""
     readers_pass_writers: bool
-    """Whether transactions that read go on while one that writes holds its lock."""
+    """Whether read transactions can run while a write transaction holds its lock."""
     pool: Pool
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
@@ -29,16 +29,16 @@ class Driver(Protocol):
         """Begin a transaction that fails if it outlasts the deadline."""
 
     def begin_single(self, raw: Any, deadline: float) -> None:
-        """Prepare for one statement that reads and fails if it outlasts the deadline."""
+        """Prepare for one reading statement, which fails if it outlasts the deadline."""
 
     def prepare(self, raw: Any, deadline: float) -> None:
-        """Prepare a connection for execute(); raise if it is dead or its file was moved."""
+        """Prepare a connection for execute(). Raise if it is dead or its file was moved."""
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
         """Run one statement before the deadline. Return how many rows it changed or found.
 
         Raises:
-            DatabaseUnavailable: it was not run, as the database was busy.
+            DatabaseUnavailable: the database stayed busy, and the statement was not run.
         """
 
     def commit(self, raw: Any, deadline: float) -> None:
@@ -48,7 +48,7 @@ class Driver(Protocol):
         """Return the reason and whether the database is available; None if the error is not an outage."""
 
     def advise(self, reason: str) -> str | None:
-        """Return what is wrong in plain words and what the operator can do; None if the reason says no more."""
+        """Return a sentence for the operator: what is wrong and what to do; None if there is none for the reason."""
 
     def begin_migration(self, raw: Any) -> None:
         """Begin a transaction that excludes all other migrations, without the usual time limits."""
@@ -57,7 +57,7 @@ class Driver(Protocol):
         """Create the database's file, if it has one and it is missing."""
 
     def checkpoint(self) -> None:
-        """Sync and shorten the write-ahead log, if there is one; may take a while."""
+        """Sync and shorten the write-ahead log, if there is one. This may take a while."""
 
     def close(self) -> None:
         """Close all connections."""

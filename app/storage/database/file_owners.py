@@ -1,4 +1,4 @@
-"""Tell whose a file is that the server's user may not write: one that root made, as a rule."""
+"""Find the owner of a file that the server's user cannot write: usually root, who has created it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def find_foreign_file(path: Path) -> str | None:
-    """Return which of a ledger's files belongs to another user and may not be written, in words; None if none does."""
+    """Return a sentence about a file of the ledger that another user owns and this one cannot write; None if none."""
     user = os.geteuid()
     for each in (path.parent, path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
-        with suppress(OSError):  # it does not exist, or nothing in its folder can be seen
+        with suppress(OSError):  # it does not exist, or its folder cannot be read
             owner = each.stat().st_uid
             if owner != user and not _may_write(each):
                 return f"{each.name} belongs to {_name(owner)}, and the server runs as {_name(user)}"

@@ -1,4 +1,4 @@
-"""Say which revision a database's tables have, and whether its data is whole, without changing anything."""
+"""Read the revision of a database's tables and check its data for damage, without changing anything."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from app.storage.database.sqlite_driver import SqliteDriver
 
 _CONNECT_S = 2.0
 
-# What an account holds is what its pending entries hold. An account of a budget that was never held has no row.
-_HELD_BY_NOBODY = """
+# An account's hold must be the sum of those of its pending entries. So without pending entries, no account may hold
+# any.
+_ORPHANED_HOLDS = """
 SELECT count(*) FROM accounts
 WHERE (held_micro_usd <> 0 OR held_tokens <> 0) AND NOT EXISTS (SELECT 1 FROM entries WHERE state = 'pending')
 """
 
-_ASK_POSTGRES = """
+_READ_LIMITS = """
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
     extract(epoch FROM clock_timestamp())
 """
@@ -32,14 +33,14 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What was found.
+    """The state of a database.
 
     Attributes:
         kind: sqlite or postgresql.
-        revision: of the tables; empty if there are none.
-        newest: that this version knows.
-        pending: the migrations that an upgrade runs.
-        faults: what is wrong with the data.
+        revision: the revision of the tables; empty if there are none.
+        newest: the newest revision that this version knows.
+        pending: the migrations that an upgrade would run.
+        faults: sentences that say what is wrong with the data.
     """
 
     kind: str
@@ -50,12 +51,12 @@ class Inspection:
 
     @property
     def is_newer(self) -> bool:
-        """Whether the tables are of a newer version."""
+        """Whether the tables have a newer revision than this version knows."""
         return self.revision > self.newest
 
 
 def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
-    """Return what is found; without `deep`, the revision only. Raises DatabaseUnavailable."""
+    """Return the state of a database. Without `deep`, the data is not checked. Raises DatabaseUnavailable."""
     driver = database.driver
     if isinstance(driver, SqliteDriver) and not driver.path.exists():
         return _make(driver.name, "", ())
@@ -66,38 +67,42 @@ def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
         if deep and isinstance(driver, SqliteDriver):
             faults += find_damage(raw)
         if deep and revision and not faults:
-            (held,) = raw.execute(_HELD_BY_NOBODY).fetchone()
+            (held,) = raw.execute(_ORPHANED_HOLDS).fetchone()
             faults += [f"{held} accounts hold what no entry holds"] if held else []
     return _make(driver.name, revision, tuple(faults))
 
 
 def try_to_write(database: Database, found: Inspection) -> None:
-    """Write without changing anything; as a migration does, if one is pending. Raises DatabaseUnavailable."""
+    """Test that the database can be written, or migrated if a migration is pending; all is rolled back.
+
+    Raises:
+        DatabaseUnavailable: it cannot.
+    """
     driver = database.driver
     with _connection(driver) as (raw, deadline):
         driver.prepare(raw, deadline)
         if found.pending:
-            raw.execute("BEGIN")  # not that of the driver, which would ask PostgreSQL to write where it only reads
+            raw.execute("BEGIN")  # not driver.begin(), which would set READ WRITE on a read-only PostgreSQL
             raw.execute("CREATE TABLE gatehouse_doctor (number INTEGER)")
         else:
             driver.execute(raw, "UPDATE alembic_version SET version_num = version_num", (), deadline)
 
 
-def ask_postgres(database: Database) -> tuple[int, float]:
-    """Return how many connections PostgreSQL has for others than its administrators, and how far our clock is ahead.
+def read_postgres_limits(database: Database) -> tuple[int, float]:
+    """Return how many connections PostgreSQL allows without those for superusers, and how many s our clock is ahead.
 
     Raises:
-        DatabaseUnavailable: it does not answer.
+        DatabaseUnavailable: the database does not answer.
     """
     with _connection(database.driver) as (raw, deadline):
         database.driver.begin(raw, deadline, writes=False)
-        connections, now = raw.execute(_ASK_POSTGRES).fetchone()
+        connections, now = raw.execute(_READ_LIMITS).fetchone()
         return int(connections), time.time() - float(now)
 
 
 @contextmanager
 def _connection(driver: Driver) -> Iterator[tuple[Any, float]]:
-    """Open one, and roll back what is done in it. Those of Database bring the tables up to date, which is not a look."""
+    """Yield a connection and its deadline, and roll back at the end. Unlike Database, do not migrate the tables."""
     try:
         with driver.pool.lend() as raw:
             try:

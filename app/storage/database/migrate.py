@@ -14,7 +14,7 @@ from app.storage.database.driver import Driver
 
 SCRIPTS = Path(__file__).parent / "migrations"
 NEW_SQLITE = SCRIPTS / "new_sqlite.sql"
-"""What all migrations together make of an empty file; a test compares the two."""
+"""The schema that all migrations together create in an empty file. A test compares the two."""
 
 _READ_S = 1.8
 _FIND_TABLE = {
@@ -26,7 +26,7 @@ log = logging.getLogger("app.ledger")
 
 
 def find_newest_revision() -> str:
-    """Return the revision that the code expects, from the file names: loading the files would take time."""
+    """Return the newest revision that this version knows, by the file names: loading the files would take time."""
     return list_migrations()[-1].partition("_")[0]
 
 
@@ -36,7 +36,7 @@ def list_migrations() -> list[str]:
 
 
 def migrate(driver: Driver) -> None:
-    """Bring the tables up to date. Newer tables stay: a newer version may be rolled back just now."""
+    """Migrate the tables to the newest revision. Newer tables are not changed: an upgrade may be in rollback."""
     newest = find_newest_revision()
     with driver.pool.lend() as raw:
         driver.begin(raw, clock.ticks() + _READ_S, writes=False)
@@ -51,12 +51,12 @@ def migrate(driver: Driver) -> None:
                 make()
                 log.info("ledger.migrated", extra={"from": found or "nothing", "to": newest})
             raw.execute("COMMIT")
-    if was_faster:  # another process, perhaps of an older version
+    if was_faster:  # another process has migrated, perhaps one of an older version
         migrate(driver)
 
 
 def read_revision(driver: Driver, raw: Any) -> str:
-    """Return the revision of the tables, "" if there are none. Revisions are numbers of the same length."""
+    """Return the revision of the tables; "" if there are none. Revisions are numbers of the same length."""
     if raw.execute(_FIND_TABLE[driver.name]).fetchone() is None:
         return ""
     row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -65,7 +65,7 @@ def read_revision(driver: Driver, raw: Any) -> str:
 
 @contextmanager
 def _prepare(driver: Driver, raw: Any, found: str) -> Iterator[Callable[[], None]]:
-    """Yield what brings the tables up to date, within a transaction that is yet to begin."""
+    """Yield the function that migrates the tables. The caller begins the transaction and then calls it."""
     if not found and driver.name == "sqlite":
         yield partial(_create, raw)
         return

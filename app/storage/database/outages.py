@@ -1,4 +1,4 @@
-"""Tell outages of a database from bugs, and log them."""
+"""Distinguish outages of a database from bugs, and log the outages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("app.ledger")
 
 
 class DatabaseGuard(StoreGuard):
-    """A StoreGuard that lets readers go on while another process only keeps writers out."""
+    """A StoreGuard that still admits readers while another process only blocks the writers."""
 
     def __init__(self, driver: Driver) -> None:
         """Assume that the database is available."""
@@ -32,13 +32,13 @@ class DatabaseGuard(StoreGuard):
             super().recheck(is_trial)
 
     def record_success(self, *, writes: bool = True) -> None:
-        """Mark the database available; a reader's success says nothing of a lock that keeps writers out."""
+        """Mark the database available. While only writers are blocked, a reader's success is ignored."""
         if self.is_unavailable and (writes or not self._is_locked):
             self._is_locked = False
             super().record_success()
 
     def record_failure(self, reason: str, advice: str | None = None, *, writes: bool = True) -> None:
-        """Mark the database unavailable, to writers alone if it is locked."""
+        """Mark the database unavailable; if it is locked, for writers only."""
         self._is_locked = writes and self._readers_pass_writers and reason.startswith("SQLITE_BUSY")
         super().record_failure(reason, advice)
 
@@ -47,8 +47,8 @@ def to_unavailable(driver: Driver, error: BaseException) -> DatabaseUnavailable 
     """Return the outage that an error means; None if it is not one."""
     if isinstance(error, DatabaseUnavailable):
         return error
-    fault = driver.classify_error(error)
-    if fault is None:
+    classified = driver.classify_error(error)
+    if classified is None:
         return None
-    reason, is_available = fault
+    reason, is_available = classified
     return Contended(reason) if is_available else DatabaseUnavailable(reason, advice=driver.advise(reason))

@@ -1,4 +1,4 @@
-"""PostgreSQL for several machines, with a deadline for every wait."""
+"""Use PostgreSQL, for several machines, with a deadline for every wait."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _CONTENDED = {"55P03", "57014", "40P01", "40001"}
 
 # By SQLSTATE.
 _ADVICE = {
-    "25006": "PostgreSQL only reads (a replica, or default_transaction_read_only): let DATABASE_URL lead to the primary",
+    "25006": "PostgreSQL is read-only (a replica, or default_transaction_read_only): set DATABASE_URL to the primary",
     "28P01": "PostgreSQL refuses the password: check DATABASE_URL",
-    "42501": "PostgreSQL does not let the user of DATABASE_URL write: make it the owner of the database and its tables",
+    "42501": "the user of DATABASE_URL may not write in PostgreSQL: make it the owner of the database and its tables",
     "28000": "PostgreSQL refuses the user of DATABASE_URL: check its name, and pg_hba.conf",
-    "no_encryption": "PostgreSQL wants TLS, or has no entry for this user in pg_hba.conf: add ?sslmode=require to DATABASE_URL",
-    "no_tls": "PostgreSQL has no TLS, which sslmode in DATABASE_URL asks for: turn it on there (ssl = on)",
-    "untrusted": "the certificate of PostgreSQL is not accepted: check sslrootcert in DATABASE_URL, and that the host there has the name of the certificate",
-    "not_postgresql": "something else than PostgreSQL answers there: check the host and port in DATABASE_URL",
+    "no_encryption": "PostgreSQL requires TLS, or has no entry for this user in pg_hba.conf: add ?sslmode=require to DATABASE_URL",
+    "no_tls": "PostgreSQL does not offer TLS, which sslmode in DATABASE_URL requires: turn it on in PostgreSQL (ssl = on)",
+    "untrusted": "the certificate of PostgreSQL is not accepted: check sslrootcert in DATABASE_URL, and that its host matches the name in the certificate",
+    "not_postgresql": "the server at this address is not PostgreSQL: check the host and port in DATABASE_URL",
     "wrong_option": "an option of DATABASE_URL has a value that PostgreSQL's client does not know, such as sslmode: correct it",
     "3D000": "PostgreSQL has no such database: check DATABASE_URL",
-    "53100": "the disk of PostgreSQL is full: make room",
+    "53100": "the disk of PostgreSQL is full: free some space",
     "53300": "PostgreSQL has too many connections: raise max_connections, or start fewer workers",
     "OperationalError": "PostgreSQL cannot be reached: check that it runs, and DATABASE_URL",
 }
 
-# libpq gives no SQLSTATE for a connection that is refused, only the server's text.
+# For a refused connection, libpq gives no SQLSTATE, only the server's text.
 _REFUSALS = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
@@ -66,7 +66,7 @@ _REFUSALS = {
     "remaining connection slots": "53300",
 }
 
-# The deadlines of the transaction and of connecting; the pool and psycopg do not pass them on.
+# The deadlines of the transaction and of connecting, which the pool and psycopg do not pass on.
 _deadlines = threading.local()
 
 
@@ -82,12 +82,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval=interval, timeout=timeout)
         except psycopg.errors._WaitTimeout as error:
-            self.pgconn.finish()  # a late answer would be taken for the next statement's
+            self.pgconn.finish()  # else a late response would be read as that of the next statement
             raise psycopg.OperationalError("timeout") from error
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Any]:
-        # connect_timeout is two seconds at least. This generator is resumed every tenth of a second.
+        # libpq's connect_timeout is at least two seconds. psycopg resumes this generator every tenth of a second.
         deadline: float = _deadlines.connect
         steps = super()._connect_gen(conninfo)
         try:
@@ -104,7 +104,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 class PostgresDriver:
-    """Writes at READ COMMITTED; reads from one snapshot (REPEATABLE READ)."""
+    """Transactions on a server: READ COMMITTED to write, REPEATABLE READ (one snapshot) to read."""
 
     name = "postgresql"
     has_one_writer = False
@@ -127,7 +127,7 @@ class PostgresDriver:
 
     @contextmanager
     def acquire_turn(self, deadline: float, *, writes: bool) -> Iterator[None]:  # noqa: ARG002
-        """Wait for one of as many slots as the pool has connections: the pool's own queue has no deadline."""
+        """Wait for a slot. There are as many as connections in the pool, whose own queue has no deadline."""
         if not self._slots.acquire(timeout=max(0.0, deadline - clock.ticks())):
             raise Contended("contended")
         before = getattr(_deadlines, "transaction", math.inf)
@@ -148,14 +148,14 @@ class PostgresDriver:
             raw.execute(f"SET LOCAL statement_timeout = {int(left_s * 1000)}")
 
     def begin_single(self, raw: Any, deadline: float) -> None:
-        """Prepare the connection: a statement alone is a transaction, and sees one snapshot."""
+        """Prepare the connection. A single statement is a transaction of its own, with one snapshot."""
         self.prepare(raw, deadline)
 
     def prepare(self, raw: Any, deadline: float) -> None:
         """Set the deadline, and raise if the server has closed the connection."""
         raw.deadline = deadline
-        # Before a statement is sent, another connection can be tried. The first call reads the server's last
-        # message, the second the end of the stream. Neither waits.
+        # Check before a statement is sent, while another connection can still be tried. The first call reads the
+        # server's last message, the second the end of the stream. Neither waits.
         raw.pgconn.consume_input()
         raw.pgconn.consume_input()
 
@@ -171,12 +171,12 @@ class PostgresDriver:
             raw.execute("COMMIT")
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
-        """Return SQLSTATE, and whether the server is available; None if the error is not an outage."""
+        """Return the SQLSTATE or another reason, and whether the server is available; None if it is not an outage."""
         outages = (
             psycopg.OperationalError,
             psycopg.InterfaceError,
             psycopg.InternalError,
-            psycopg.errors.InsufficientPrivilege,  # the operator's fault, as a wrong password is
+            psycopg.errors.InsufficientPrivilege,  # a mistake in the setup, like a wrong password
         )
         if not isinstance(error, outages):
             return None
@@ -185,7 +185,7 @@ class PostgresDriver:
         return error.sqlstate or _find_refusal(str(error)) or type(error).__name__, False
 
     def advise(self, reason: str) -> str | None:
-        """Return what is wrong with the server, and what to do."""
+        """Return what is wrong with the server and what to do; None if the reason is unknown."""
         return _ADVICE.get(reason)
 
     def begin_migration(self, raw: Any) -> None:
@@ -200,16 +200,16 @@ class PostgresDriver:
         """Do nothing: the administrator creates the database."""
 
     def checkpoint(self) -> None:
-        """Do nothing: the server does it."""
+        """Do nothing: the server makes its own checkpoints."""
 
     def close(self) -> None:
         """Close the pool's connections."""
         self.pool.dispose()
 
     def describe_access(self) -> dict[str, str]:
-        """Return the variables by which PostgreSQL's own programs reach this database as this process does."""
+        """Return the environment variables with which pg_dump, psql and so on reach this database."""
         options = self._get_options()
-        # libpq's defaults are those of the environment.
+        # The defaults of libpq include the values of its environment variables.
         known = ((each.keyword.decode(), each.envvar, each.val) for each in psycopg.pq.Conninfo.get_defaults())
         values = (
             (variable, options.get(name, None if default is None else default.decode()))

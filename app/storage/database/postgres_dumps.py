@@ -1,4 +1,4 @@
-"""Copy a PostgreSQL database with PostgreSQL's own programs, and put a copy back."""
+"""Back up a PostgreSQL database with pg_dump, and restore it with pg_restore."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def read_revision(access: Mapping[str, str], source: Path) -> str:
     text = _run(access, "pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(source))
     rows = text.partition("FROM stdin;\n")[2].splitlines()
     if not rows or not rows[0].isdigit():
-        raise CopyRefused(f"{source} has no tables of a ledger.")
+        raise CopyRefused(f"{source} does not have the tables of a ledger.")
     return rows[0]
 
 
 def restore(access: Mapping[str, str], source: Path) -> None:
-    """Replace a database's tables by those of a dump, in one transaction. Raises CopyRefused."""
+    """Replace a database's tables with those of a dump, in one transaction. Raises CopyRefused."""
     others = _run(access, "psql", "--no-psqlrc", "--tuples-only", "--no-align", f"--command={_OTHERS}").strip()
     if others != "0":
         raise CopyRefused("A server or another command uses the database: stop it first.")
@@ -49,12 +49,12 @@ def restore(access: Mapping[str, str], source: Path) -> None:
 
 
 def _run(access: Mapping[str, str], program: str, *arguments: str) -> str:
-    """Return what a program prints. It has the password from its environment: its arguments are seen by all users."""
+    """Run a program and return its output. It gets the password in its environment, as all users can see arguments."""
     path = shutil.which(program)
     if path is None:
         raise CopyRefused(
             f"{program} is not installed. Install PostgreSQL's client programs (postgresql-client), of the server's"
-            " version or a newer one, here or where the backup is to be made: pg_dump --format=custom"
+            " version or a newer one. Or make the backup on another machine: pg_dump --format=custom"
             " --file=FILE DATABASE."
         )
     done = subprocess.run(  # noqa: S603
@@ -68,5 +68,5 @@ def _run(access: Mapping[str, str], program: str, *arguments: str) -> str:
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        raise CopyRefused(f"{program} has failed: {lines[-1]}")
+        raise CopyRefused(f"{program} failed: {lines[-1]}")
     return done.stdout

@@ -1,6 +1,7 @@
-"""Copy a SQLite file while servers write to it, with the SQLite that they use, and put a copy back.
+"""Back up a SQLite file while servers write to it, and restore it.
 
-Another SQLite, such as that of a `sqlite3` program, may have the bug of checkpoints that sqlite.has_safe_wal() knows.
+It uses the same SQLite library as the servers. Another one, such as that of the `sqlite3` program, may have the
+checkpoint bug that sqlite.has_safe_wal() checks for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from app.runtime import clock, sqlite
 from app.storage.database.copy_files import CopyRefused, new_file, partial_file, sync
 
-# Of a mebibyte, as a rule; the pause leaves the disk to the servers.
+# A mebibyte with the usual page size. The pause leaves the disk to the servers.
 _STEP_PAGES = 256
 _PAUSE_S = 0.002
 _OK = 0  # SQLITE_OK
@@ -23,7 +24,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def back_up(path: Path, target: Path) -> str:
-    """Copy a file to a new one, as of one moment. Return the revision of its tables. Raises CopyRefused, OSError."""
+    """Copy a snapshot of a file to a new one. Return the revision of its tables. Raises CopyRefused, OSError."""
     if not path.exists():
         raise CopyRefused(f"There is no ledger at {path}.")
     try:
@@ -35,20 +36,24 @@ def back_up(path: Path, target: Path) -> str:
 
 
 def read_revision(path: Path) -> str:
-    """Return the revision of a whole copy's tables. Raises CopyRefused."""
+    """Return the revision of the tables of a copy, after checking it for damage. Raises CopyRefused."""
     try:
         return check(path)
     except sqlite.dbapi.Error as error:
-        raise CopyRefused(f"{path} is no copy of a ledger ({sqlite.get_error_name(error)}).") from None
+        raise CopyRefused(f"{path} is not a copy of a ledger ({sqlite.get_error_name(error)}).") from None
 
 
 def restore(path: Path, source: Path, *, is_damaged: bool) -> Path | None:
-    """Put a whole copy in a file's place. Return where that file is now. Raises CopyRefused, OSError.
+    """Replace the ledger with a copy, after checking that for damage. Return the new path of the old ledger.
 
     Args:
-        path: of the ledger.
+        path: the path of the ledger.
         source: the copy.
-        is_damaged: the ledger cannot be opened, so that nothing can tell whether a server uses it.
+        is_damaged: whether the ledger cannot be opened. Then it is not checked whether a server uses it.
+
+    Raises:
+        CopyRefused: a server uses the ledger, or the copy is damaged.
+        OSError: a file cannot be read or written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with partial_file(path) as partial:
@@ -73,8 +78,8 @@ def check(path: Path) -> str:
     """Return the revision of a file's tables.
 
     Raises:
-        CopyRefused: the file is damaged, or no ledger.
-        Error: SQLite's; the file cannot be read at all.
+        CopyRefused: the file is damaged, or not a ledger.
+        sqlite.dbapi.Error: the file cannot be read at all.
     """
     with closing(sqlite.connect(path)) as raw:
         faults = find_damage(raw)
@@ -85,11 +90,11 @@ def check(path: Path) -> str:
                 "SELECT version_num FROM alembic_version, (SELECT count(*) FROM entries)"
             ).fetchone()
             return str(revision)
-    raise CopyRefused(f"{path} has no tables of a ledger.")
+    raise CopyRefused(f"{path} does not have the tables of a ledger.")
 
 
 def find_damage(raw: Any) -> list[str]:
-    """Return what SQLite's own check of a whole file finds."""
+    """Return the errors that SQLite's integrity check finds."""
     return [text for (text,) in raw.execute("PRAGMA integrity_check(20)") if text != "ok"]
 
 
@@ -97,7 +102,7 @@ def _copy(source: Path, target: Path) -> None:
     with closing(sqlite.connect(source)) as raw, closing(sqlite.connect(target)) as copy:
         is_ahead = raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         if is_ahead:
-            # One snapshot: writers go on, and do not make the copy begin again.
+            # With a snapshot, writes of other processes do not make the copy begin again.
             raw.execute("BEGIN")
             raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
         raw.backup(copy, pages=_STEP_PAGES, progress=_Steps(), sleep=0.01)
@@ -105,9 +110,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 class _Steps:
-    """Pauses after each step of a copy, and ends one that begins again and again.
+    """Pauses after each step of a copy, and ends a copy that begins again too often.
 
-    That happens without a snapshot, where the library is not safe for WAL mode.
+    A copy begins again when it has no snapshot, as the library is not safe for WAL mode, and the file is written.
     """
 
     def __init__(self) -> None:
@@ -121,14 +126,14 @@ class _Steps:
             self._left = left
         if self._restarts > _MAX_RESTARTS:
             raise CopyRefused(
-                "The ledger is written to all the time, and this SQLite cannot copy it then: install pysqlite3, or"
-                " stop the server."
+                "This SQLite library cannot copy the ledger while it is written so often: install pysqlite3, or stop"
+                " the server."
             )
         time.sleep(_PAUSE_S)
 
 
 def _open_alone(path: Path) -> Any:
-    """Open a file that nobody else has open, and keep others out. Raises CopyRefused."""
+    """Open a file exclusively. Raises CopyRefused if another process has it open."""
     raw = sqlite.connect(path)
     try:
         raw.execute("PRAGMA journal_mode = DELETE")  # moves the log into the file; fails if others have it open
@@ -138,7 +143,7 @@ def _open_alone(path: Path) -> Any:
         if sqlite.is_busy(error):
             raise CopyRefused("A server or another command uses the ledger: stop it first.") from None
         raise CopyRefused(
-            f"The ledger that is there cannot be opened ({sqlite.get_error_name(error)}): stop the server, and say"
+            f"The current ledger cannot be opened ({sqlite.get_error_name(error)}): stop the server, and add"
             " --damaged."
         ) from None
     return raw
@@ -146,7 +151,7 @@ def _open_alone(path: Path) -> Any:
 
 def _move_aside(path: Path, aside: Path, replacement: Path) -> None:
     os.link(path, aside)
-    for suffix in _BESIDE:  # of a damaged file; SQLite would take its log for the new one's
+    for suffix in _BESIDE:  # a damaged file has these; SQLite would read its log as that of the new file
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     replacement.rename(path)
@@ -154,7 +159,7 @@ def _move_aside(path: Path, aside: Path, replacement: Path) -> None:
 
 
 def _give_to_owner(copy: Path, path: Path) -> None:
-    """Give a copy to the user who has the ledger: root restores it, as a rule, and the server is another user."""
+    """Make the owner of the ledger that of the copy: usually root restores it, and the server runs as another user."""
     owner = (path if path.exists() else path.parent).stat()
     if os.geteuid() == 0:
         os.chown(copy, owner.st_uid, owner.st_gid)

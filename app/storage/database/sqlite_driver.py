@@ -1,4 +1,4 @@
-"""SQLite for several processes of one machine, in WAL mode, without blocking a worker's greenlets."""
+"""Use SQLite, for several processes of one machine, in WAL mode and without blocking a worker's greenlets."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from app.storage.database.connections.pool import Pool
 from app.storage.database.file_owners import find_foreign_file
 
 _MIGRATION_S = 60.0
-# For readers; the writer's connection stays open.
+# For readers. The writer's connection is never given back.
 _POOL_SIZE = 8
 _POOL_TIMEOUT_S = 1.0
-# Pages of the write-ahead log at which a commit does the checkpoint itself; checkpoint() normally comes first.
+# Size of the write-ahead log in pages at which a commit makes the checkpoint. Normally checkpoint() makes it earlier.
 _AUTOCHECKPOINT_PAGES = 16_000
-# Pages at which checkpoint() makes writers wait until the log can restart.
+# Size in pages at which checkpoint() blocks writers until the log can restart.
 _MAX_LOG_PAGES = 8_000
 
-_MISSING = "the ledger's file is missing: put it back, or restart to begin an empty one without keys and with unspent budgets"
+_MISSING = "the ledger's file is missing: restore it, or restart to create an empty one without keys and with unspent budgets"
 _READ_ONLY = "SQLITE_READONLY"
 _ADVICE = {
     _READ_ONLY: "the ledger's file or folder cannot be written: check its owner, its mode and the mount",
     "PermissionError": "the ledger's file or folder cannot be opened: check its owner and mode",
     "SQLITE_CANTOPEN": "the ledger's file, or its -wal or -shm beside it, cannot be opened: check their owner and mode",
-    "FileNotFoundError": "the folder of the ledger's file does not exist and cannot be made: check DATABASE_URL",
+    "FileNotFoundError": "the folder of the ledger's file does not exist and cannot be created: check DATABASE_URL",
     "FileExistsError": "the folder of the ledger's file is a file: check DATABASE_URL",
     "NotADirectoryError": "the folder of the ledger's file is a file: check DATABASE_URL",
     "IsADirectoryError": "the ledger's file is a folder: check DATABASE_URL",
-    "SQLITE_FULL": "the disk of the ledger is full: make room",
+    "SQLITE_FULL": "the disk of the ledger is full: free some space",
     "SQLITE_CORRUPT": "the ledger's file is damaged: stop the server and restore a copy",
-    "SQLITE_NOTADB": "the ledger's file is no SQLite database: stop the server and restore a copy",
+    "SQLITE_NOTADB": "the ledger's file is not a SQLite database: stop the server and restore a copy",
     "SQLITE_ERROR": "the ledger's file has lost its tables: stop the server and restore a copy",
 }
-_OF_OWNERS = (_READ_ONLY, "PermissionError", "SQLITE_CANTOPEN")
+_OWNER_REASONS = (_READ_ONLY, "PermissionError", "SQLITE_CANTOPEN")
 
 
 class SqliteDriver:
     """Transactions on a file: in WAL mode if the SQLite library is safe for it, else in rollback mode.
 
-    In WAL mode a commit is written at once and synced by the next checkpoint(), at most a second later. A killed
-    process loses nothing; a power failure may lose the last second. Syncing each commit would block all greenlets
-    of a worker for 1 to 3 ms, and allow 300 requests a second in all.
+    In WAL mode a commit is written at once, and synced by the next checkpoint(), at most a second later. If a process
+    is killed, nothing is lost; a power failure may lose the last second. Syncing each commit would block all
+    greenlets of a worker for 1 to 3 ms, and limit all workers together to 300 requests a second.
     """
 
     name = "sqlite"
@@ -65,22 +65,22 @@ class SqliteDriver:
         self.pool = Pool(self._connect, _POOL_SIZE, _POOL_TIMEOUT_S)
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
-        """Wait for the lock of this process's writer: SQLite has no queue, writers would poll the file."""
+        """Wait for the lock of this process's writer. SQLite has no queue: without it, writers would poll the file."""
         return _Turn(self._lock, deadline) if writes else nullcontext()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        """Begin a transaction with its lock, waiting while the file is busy."""
+        """Begin a transaction and take its lock, waiting while the file is busy."""
         self._check_file(raw)
         if writes:
             self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
         else:
             raw.execute("BEGIN")
-            # A reader takes its lock with its first statement, and may find the file busy.
+            # A reader takes its lock with its first statement, which may find the file busy.
             self._run_step(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
 
     def begin_single(self, raw: Any, deadline: float) -> None:
-        """Begin a transaction: in it the file is not busy, whatever the statement is."""
+        """Begin a read transaction: once it has begun, no statement in it finds the file busy."""
         self.begin(raw, deadline, writes=False)
 
     def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
@@ -93,7 +93,7 @@ class SqliteDriver:
         return int(self._run_step(lambda: raw.execute(sql, values), raw, deadline).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
-        """Commit the transaction; in rollback mode that waits for readers."""
+        """Commit the transaction. In rollback mode this waits for readers."""
         self._run_step(lambda: raw.execute("COMMIT"), raw, deadline)
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
@@ -105,15 +105,15 @@ class SqliteDriver:
         code = getattr(error, "sqlite_errorcode", None)
         if code == self._dbapi.SQLITE_ERROR and "no such" not in str(error):
             return None  # a bug in one of our statements
-        # SQLite has a code for each way in which a file can be, say, read-only: SQLITE_READONLY_DBMOVED.
+        # Without the details of SQLite's extended codes, such as SQLITE_READONLY_DBMOVED.
         return "_".join(sqlite.get_error_name(error).split("_")[:2]), False
 
     def advise(self, reason: str) -> str | None:
-        """Return what is wrong with the file, and what to do."""
+        """Return what is wrong with the file and what to do; None if the reason is unknown."""
         if reason == "SQLITE_CANTOPEN" and not self.path.exists():
             return _MISSING
         advice = _ADVICE.get(reason)
-        if reason in _OF_OWNERS and (found := find_foreign_file(self.path)):
+        if reason in _OWNER_REASONS and (found := find_foreign_file(self.path)):
             return f"{advice} ({found})"
         return advice
 
@@ -155,7 +155,7 @@ class SqliteDriver:
     def _connect(self) -> Any:
         if sqlite.is_read_only(self.path):
             raise DatabaseUnavailable(_READ_ONLY, advice=self.advise(_READ_ONLY))
-        inode = self._watch.mark_opened()  # first: a file that takes its place meanwhile is then noticed
+        inode = self._watch.mark_opened()  # before it is opened, so that a file replaced meanwhile is detected
         raw = sqlite.connect(self.path)
         try:
             raw.inode = inode
@@ -170,7 +170,7 @@ class SqliteDriver:
         return raw
 
     def _check_file(self, raw: Any) -> None:
-        """Raise if the file of a connection was moved: no other process would see what is written to it."""
+        """Raise if the file of a connection was moved: other processes would not see what is written to it."""
         if raw.inode != self._watch.inode or self._watch.has_moved():
             self._close_checkpointer()
             raise self._dbapi.OperationalError("the file was moved")
@@ -200,7 +200,7 @@ class SqliteDriver:
                         raise Contended("contended") from error
                     raise DatabaseUnavailable(sqlite.get_error_name(error)) from error
             time.sleep(min(left_s, pause_s))
-        raise AssertionError("pauses never end")
+        raise AssertionError("busy_pauses() never ends")
 
     def _read_data_version(self, raw: Any) -> object:
         """Return a number that changes with each commit of another connection; None if the file is busy."""
@@ -211,7 +211,7 @@ class SqliteDriver:
 
 
 class _Turn:
-    """The writer's lock with a deadline. A class, as a generator would cost more than the lock."""
+    """The writer's lock, acquired with a deadline. It is a class, as a generator would cost more than the lock."""
 
     def __init__(self, lock: threading.Lock, deadline: float) -> None:
         self._lock = lock

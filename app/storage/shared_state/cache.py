@@ -10,19 +10,19 @@ from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
 from app.storage.shared_state.store import Store, make_guard
 
-# A vector is about 30 kB: so many are read in a few milliseconds, which block the other greenlets.
+# A vector has about 30 kB. Reading this many takes a few milliseconds, which block the other greenlets.
 _MAX_KEYS_AT_ONCE = 32
 
 
 class SharedCache:
-    """Values by key, in a store. While it is unavailable, nothing is found and nothing is cached."""
+    """Cached values by key, in a store. While it is unavailable, nothing is found and nothing is cached."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._guard = PerProcess[StoreGuard](lambda: make_guard(store))
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the cached values, by key; keys without one are left out."""
+        """Return the cached values, by key. Keys without a value are missing in the result."""
         found: dict[str, bytes] = {}
         for at in range(0, len(keys), _MAX_KEYS_AT_ONCE):
             read = partial(self._store.read_many, keys[at : at + _MAX_KEYS_AT_ONCE])

@@ -1,4 +1,4 @@
-"""Coalesce concurrent calls of one process about the same key, so that they share a round trip."""
+"""Coalesce concurrent calls of one process for the same key, so that they share a round trip."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Result = TypeVar("Result")
 
 
 class Coalescer(Generic[Argument, Result]):
-    """Makes one call at a time for each key: with the leader's argument and those of the callers that came before it began.
+    """Makes one call at a time for each key. The leader's call includes all callers that arrived before it began.
 
-    Later callers wait; then the first of them leads the next call. Under gevent, a leader first lets the greenlets come
-    that are ready in this turn of the loop. So no result is older than its caller's
-    request, and a caller waits for at most two round trips, however many callers there are. If the store is
-    unavailable, all waiting callers get that error. The loop itself, which cannot wait, makes a call of its own.
+    Later callers wait, and the first of them leads the next call. So no result is older than its caller's request,
+    and a caller waits for at most two round trips, however many callers there are. If the store is unavailable, all
+    waiting callers get that error. Under gevent, a leader first runs the other greenlets that are ready in this turn
+    of the loop, so that they can join its call. The event loop itself cannot wait, so it makes a separate call.
     """
 
     def __init__(self, call_all: Callable[[str, list[Argument]], Sequence[Result]]) -> None:
-        """Make no call yet.
+        """Create it; no call is made yet.
 
         Args:
             call_all: takes a key and the callers' arguments, and returns their results in the same order.
@@ -35,13 +35,13 @@ class Coalescer(Generic[Argument, Result]):
         self._gathers = is_cooperative()
         self._lock = threading.Lock()  # not held during a call
         self._waiting: dict[str, list[_PendingCall[Argument, Result]]] = {}
-        """By key of a running call: the callers that came since it began."""
+        """By the key of a running call: the callers that arrived since it began."""
 
     def call(self, key: str, argument: Argument) -> Result:
-        """Return the result for an argument, from a call of its own or shared with others.
+        """Return the result for an argument, from a call that may be shared with other callers.
 
         Raises:
-            DatabaseUnavailable: the store is unavailable, or the call before takes longer than QUEUE_TIMEOUT_S.
+            DatabaseUnavailable: the store is unavailable, or the running call takes longer than QUEUE_TIMEOUT_S.
         """
         with self._lock:
             waiting = self._waiting.get(key)
@@ -58,10 +58,10 @@ class Coalescer(Generic[Argument, Result]):
         return self._lead(key, argument, self._gather(key) if self._gathers and others_are_ready() else [])
 
     def _gather(self, key: str) -> list[_PendingCall[Argument, Result]]:
-        """Let the others that are ready come as far as this caller, and return those that call for the same key."""
+        """Run the other greenlets that are ready, and return those of them that have called for the same key."""
         try:
             time.sleep(0)
-        except BaseException:  # as when gevent kills a greenlet
+        except BaseException:  # such as GreenletExit, when gevent kills a greenlet
             self._hand_over(key, [])
             raise
         return self._take_followers(key)
@@ -75,20 +75,20 @@ class Coalescer(Generic[Argument, Result]):
         """Wait for the leader's result, or lead the next call."""
         try:
             pending.woken.acquire(timeout=QUEUE_TIMEOUT_S)
-        except BaseException:  # as when gevent kills a greenlet
+        except BaseException:  # such as GreenletExit, when gevent kills a greenlet
             if not self._abandon(key, pending):
                 self._hand_over(key, [])
             raise
         if pending.results:
             return pending.results[0]
         if pending.error is not None:
-            raise DatabaseUnavailable(str(pending.error))  # a new one, as each collects a traceback
+            raise DatabaseUnavailable(str(pending.error))  # a new exception, as each collects a traceback
         if self._abandon(key, pending):
             raise DatabaseUnavailable("overloaded")
         return self._lead(key, pending.argument, self._take_followers(key))
 
     def _lead(self, key: str, argument: Argument, followers: list[_PendingCall[Argument, Result]]) -> Result:
-        """Make the call for this caller and its followers, and hand out the results."""
+        """Make the call for this caller and its followers, and give each its result."""
         arguments = [argument]
         if followers:
             arguments += [follower.argument for follower in followers]
@@ -101,7 +101,7 @@ class Coalescer(Generic[Argument, Result]):
                 follower.error = error
                 follower.woken.release()
             raise
-        except BaseException:  # it may concern this caller's argument only
+        except BaseException:  # this caller's argument alone may be the reason
             self._hand_over(key, followers)
             raise
         if followers:
@@ -125,7 +125,7 @@ class Coalescer(Generic[Argument, Result]):
         leader.woken.release()
 
     def _abandon(self, key: str, pending: _PendingCall[Argument, Result]) -> bool:
-        """Stop waiting and drop a late result. Return False if the caller leads the next call instead."""
+        """Mark a caller as no longer waiting. Return False if it has become the leader of the next call instead."""
         with self._lock:
             if pending.is_leader:
                 return False

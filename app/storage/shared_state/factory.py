@@ -1,4 +1,4 @@
-"""Open the store that the settings choose."""
+"""Open the configured store: Redis, or a SQLite file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.storage.shared_state.store import Store
 
 
 def open_state(*, directory: Path, redis_url: str) -> SharedState:
-    """Return state in Redis if there is a URL, else in a file; it connects on first use.
+    """Return state in Redis if there is a URL, else in a file. It connects on first use.
 
     Args:
-        directory: the folder of the file, created if missing. Not used with Redis.
+        directory: the folder of the file, created if missing. Unused with Redis.
         redis_url: REDIS_URL; empty without Redis.
 
     Raises:
-        ValueError: the URL is not one of Redis.
+        ValueError: the URL is not a Redis URL.
     """
     return ResilientState(_open_store(directory / "state.sqlite3", redis_url))
 

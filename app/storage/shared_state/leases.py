@@ -14,7 +14,7 @@ from app.storage.shared_state.interface import LeaseRefused
 from app.storage.shared_state.store import Store
 
 RENEW_S = 2.0
-"""How often the store gets the counts."""
+"""How often the counts are written to the store."""
 
 _ALL = "leases"
 
@@ -22,8 +22,8 @@ _ALL = "leases"
 class Leases:
     """The leases of one process.
 
-    Each write sends the whole count of a name, so a store that was unavailable or lost its data is correct again
-    after the next write. While the store is unavailable, the limit applies to this process alone.
+    Each write sends the whole count of a name. So after the next write, a store that was unavailable or has lost its
+    data is correct again. While the store is unavailable, the limit applies to each process separately.
     """
 
     def __init__(self, store: Store, guard: StoreGuard) -> None:
@@ -32,7 +32,7 @@ class Leases:
         self._process = uuid.uuid4().hex
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
-        # The coalescer also sends the counts one after the other, so the last one written is the newest.
+        # The coalescer also writes the counts one after the other, so the last one written is the newest.
         self._requests: Coalescer[_Request, str | None] = Coalescer(self._execute_all)
         self._renew_at = 0.0
 
@@ -44,7 +44,7 @@ class Leases:
         except DatabaseUnavailable:
             self._withdraw(request)
             refused = self._take_alone(limits)
-        except BaseException:  # as when gevent kills the greenlet
+        except BaseException:  # such as GreenletExit, when gevent kills the greenlet
             self._withdraw(request)
             raise
         if refused is not None:
@@ -52,7 +52,7 @@ class Leases:
         return HeldLease(self, limits)
 
     def count(self, name: str) -> int:
-        """Return how many leases of a name all processes hold; this one alone while the store is unavailable."""
+        """Return how many leases of a name all processes hold; while the store is unavailable, this process only."""
         try:
             return self._guard.call(lambda: self._store.count_leases(name))
         except DatabaseUnavailable:
@@ -77,15 +77,15 @@ class Leases:
 
     def _report(self, names: Collection[str]) -> None:
         request = _Request({}, names)
-        # If this fails, the next report of the names corrects the counts, or the old ones expire.
+        # If this fails, the next report of these names corrects the counts, or the old counts expire.
         with suppress(DatabaseUnavailable):
             self._guard.call(lambda: self._requests.call(_ALL, request))
 
     def _execute_all(self, _key: str, requests: list[_Request]) -> list[str | None]:
-        """Take the leases that are wanted, as far as there are some, and report the new counts.
+        """Take the requested leases within the limits, and report the new counts.
 
         Returns:
-            for each request the name of which all leases are taken; None if it succeeded.
+            for each request None if it succeeded, else the name of which all leases are taken.
         """
         wanted = [request for request in requests if request.limits]
         refused: list[str | None] = []
@@ -97,7 +97,7 @@ class Leases:
             with self._lock:
                 withdrawn = [request for request in taken if not self._count_taken(request)]
             for request in taken:
-                to_report.difference_update(request.limits)  # it is written
+                to_report.difference_update(request.limits)  # take_leases() has written these counts
             for request in withdrawn:
                 to_report.update(request.limits)
         if to_report:
@@ -106,21 +106,21 @@ class Leases:
         return [next(answers) if request.limits else None for request in requests]
 
     def _count_taken(self, request: _Request) -> bool:
-        """Count the leases that a caller has got; under the lock. Return False if it does not want them any more."""
+        """Count the leases of a request, under the lock. Return False if the request was withdrawn."""
         if not request.is_withdrawn:
             request.is_taken = True
             self._add(request.limits, 1)
         return request.is_taken
 
     def _withdraw(self, request: _Request) -> None:
-        """Forget a request whose caller got no answer: what it has taken, or what it would take later."""
+        """Withdraw a request whose caller got no result: its leases are released, or not taken later."""
         with self._lock:
             request.is_withdrawn = True
             if request.is_taken:
                 self._add(request.limits, -1)
 
     def _take_alone(self, limits: Mapping[str, int]) -> str | None:
-        """Take leases without the store, or return the name of which this process holds all."""
+        """Take leases without the store. Return None, or the first name of which this process holds all."""
         with self._lock:
             for name, limit in limits.items():
                 if self._held.get(name, 0) >= limit:
@@ -129,7 +129,7 @@ class Leases:
         return None
 
     def _add(self, names: Collection[str], leases: int) -> None:
-        """Count leases of each name; under the lock."""
+        """Add to the count of each name, under the lock."""
         for name in names:
             held = self._held.pop(name, 0) + leases
             if held:
@@ -137,11 +137,11 @@ class Leases:
 
 
 class _Request:
-    """What a caller wants: a lease of each name that has a limit, or to have the counts of names reported.
+    """A caller's request: to take a lease of each name in `limits`, or to report the counts of the names in `reported`.
 
     Attributes:
         is_taken: whether its leases are counted.
-        is_withdrawn: whether its caller waits no longer, so that they are not to be.
+        is_withdrawn: whether its caller no longer waits, so that its leases must not be counted.
     """
 
     def __init__(self, limits: Mapping[str, int], reported: Collection[str]) -> None:
@@ -152,7 +152,7 @@ class _Request:
 
 
 class HeldLease:
-    """A lease of each of some names, which this process holds in the store."""
+    """A lease of one or more names, which this process holds in the store."""
 
     def __init__(self, leases: Leases, names: Collection[str]) -> None:
         self._leases: Leases | None = leases

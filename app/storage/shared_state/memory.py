@@ -1,4 +1,4 @@
-"""Hold state in memory, for one process: for tests, and as the fallback for an unavailable store."""
+"""Store state in this process's memory: for tests, and as the fallback for an unavailable store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIN_SWEEP_SIZE = 1000
 
 
 class MemoryState:
-    """SharedState in a dictionary. Methods as described there."""
+    """SharedState in a dictionary. The methods are documented there."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,16 +22,16 @@ class MemoryState:
         self._held: Counter[str] = Counter()
 
     def read(self, key: str) -> bytes | None:
-        """Return a key's value, if any."""
+        """Return a key's value; None if it has none or has expired."""
         value, expires_at = self._entries.get(key, (None, 0.0))
         return value if clock.ticks() < expires_at else None
 
     def read_recent(self, key: str) -> bytes | None:
-        """Return a key's value, if any."""
+        """Return a key's value; None if it has none or has expired."""
         return self.read(key)
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
-        """Replace a value atomically by `change(value)`, and return the new one."""
+        """Replace a value atomically with `change(value)`, and return the new one."""
         while True:
             old = self.read(key)
             new = change(old)
@@ -43,7 +43,7 @@ class MemoryState:
                     return new
 
     def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
-        """Replace some of several values atomically by those that `change(values)` returns."""
+        """Replace the values of several keys atomically with those that `change(values)` returns."""
         while True:
             old = {key: self.read(key) for key in ttls_s}
             new = change(old)
@@ -64,11 +64,11 @@ class MemoryState:
         return MemoryLease(self, names)
 
     def count_leases(self, name: str) -> int:
-        """Return how many leases of a name are taken."""
+        """Return the number of leases of a name that are taken."""
         return self._held.get(name, 0)
 
     def check(self) -> None:
-        """Do nothing: memory answers."""
+        """Do nothing: memory is always available."""
 
     def close(self) -> None:
         """Do nothing: there are no connections."""

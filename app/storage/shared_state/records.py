@@ -1,4 +1,4 @@
-"""Records that all workers share, and that must be known for certain."""
+"""Share records among all workers, without a fallback: for decisions that need the true value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SharedRecords:
         return self._call(partial(self._store.read_many, keys))
 
     def replace(self, key: str, old: bytes | None, new: bytes | None, *, ttl_s: float) -> bool:
-        """Set a key for `ttl_s` seconds if its value is `old`; return whether it was. None is no value."""
+        """Set a key to `new` for `ttl_s` seconds if its value is `old`; return whether it was. None means no value."""
         return self._call(partial(self._store.compare_and_swap, key, old, new, ttl_s))
 
     def write(self, key: str, value: bytes, *, ttl_s: float) -> None:
@@ -37,7 +37,7 @@ class SharedRecords:
         self._call(partial(self._store.put, key, value, ttl_s))
 
     def write_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
-        """Set keys, each to a value for so many seconds, all at once."""
+        """Set several keys atomically, each to a value and its lifetime in seconds."""
         self._call(partial(self._store.put_many, values))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Connect to Redis with timeouts that do not blame Redis for delays of this process."""
+"""Connect to Redis, with timeouts that do not count delays of this process as outages of Redis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.storage.shared_state.store import TIMEOUT_S
 
 
 def make_connection_pool(url: str) -> redis.ConnectionPool:
-    """Return a pool of connections, opened when needed. Raises ValueError if the URL is not one of Redis."""
+    """Return a pool of connections, opened when needed. Raises ValueError if it is not a Redis URL."""
     pool = redis.ConnectionPool.from_url(
         url,
         socket_timeout=TIMEOUT_S,
@@ -30,12 +30,12 @@ def make_connection_pool(url: str) -> redis.ConnectionPool:
 class _RecheckingConnection(AbstractConnection):
     """Checks the socket once more before it reports a timeout.
 
-    gevent handles the ready sockets in portions, the first of 64. In a burst, a response that has arrived can be
-    in a later portion, and its timeout fire first.
+    gevent handles ready sockets in chunks, the first of 64. In a burst, a response that has arrived can be in a later
+    chunk, and its timeout fires first.
     """
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """Return a response; disconnect on any error but one that Redis sent."""
+        """Return a response; disconnect on any error except one that Redis sent."""
         read: Any = super().read_response
         options["disconnect_on_error"] = False
         try:
@@ -45,7 +45,7 @@ class _RecheckingConnection(AbstractConnection):
                 if not self._parser.can_read(0):
                     raise
                 return read(*args, **options)
-        except redis.ResponseError:  # Redis's answer: the connection is fine
+        except redis.ResponseError:  # sent by Redis: the connection works
             raise
         except BaseException:
             self.disconnect()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _PREFIX = "gatehouse:"
 _MAX_CONNECTIONS = 32
 
-# Values are sent with a "=" before them, so that "" can stand for no value.
+# Values are sent with a prefix "=", so that "" can mean no value.
 _COMPARE_AND_SWAP = """
 local current = redis.call('GET', KEYS[1])
 if (current and '=' .. current or '') ~= ARGV[1] then return 0 end
@@ -30,7 +30,7 @@ end
 return 1
 """
 
-# For each key three arguments: its old value, its new one, and how long that lasts.
+# For each key three arguments: its expected value, its new value, and the lifetime of that in milliseconds.
 _SWAP_MANY = """
 for key = 1, #KEYS do
     local current = redis.call('GET', KEYS[key])
@@ -40,7 +40,7 @@ for key = 1, #KEYS do redis.call('SET', KEYS[key], ARGV[3 * key - 1], 'PX', ARGV
 return 1
 """
 
-# One hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
+# One hash for each name: process -> "count expiry", the expiry in milliseconds of the Redis server's clock.
 _LEASES = f"""
 local process, lease = ARGV[1], {LEASE_S * 1000:.0f}
 local time = redis.call('TIME')
@@ -66,7 +66,7 @@ local function count_others(key)
     return held
 end
 """
-# Answers for each caller with the position of the key of which all leases are taken, or 0.
+# Returns for each caller the position of the key of which all leases are taken, or 0.
 _TAKE_LEASES = f"""{_LEASES}
 local held, wanted = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
 local taken, refused, changed = {{}}, {{}}, {{}}
@@ -95,7 +95,7 @@ for key, held in ipairs(cjson.decode(ARGV[2])) do write(KEYS[key], held) end
 
 
 class RedisStore:
-    """A Store in Redis; methods as described there. TIMEOUT_S does not limit the DNS lookup for a connection."""
+    """A Store in Redis. The methods are documented there. TIMEOUT_S does not limit the DNS lookup for a connection."""
 
     kind = "redis"
 
@@ -103,14 +103,14 @@ class RedisStore:
         """Prepare to connect on first use.
 
         Raises:
-            ValueError: the URL is not one of Redis.
+            ValueError: the URL is not a Redis URL.
         """
         self._url = url
         self._client = _Client(url)
         self._free = threading.Semaphore(_MAX_CONNECTIONS)
 
     def read(self, key: str) -> bytes | None:
-        """Return a key's value, if any."""
+        """Return a key's value; None if it has none."""
         value: bytes | None = self._run(lambda client: client.redis.get(_build_value_key(key)))
         return value
 
@@ -120,7 +120,7 @@ class RedisStore:
         return bool(self._run(lambda client: client.compare_and_swap([_build_value_key(key)], arguments)))
 
     def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
-        """Set several keys' values if all are the old ones."""
+        """Set several keys' values if all have their expected ones."""
         arguments: list[bytes | int] = []
         for old, new, ttl_s in swaps.values():
             arguments += (_tag(old), new, _to_milliseconds(ttl_s))
@@ -149,7 +149,7 @@ class RedisStore:
     def take_leases(
         self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
     ) -> list[str | None]:
-        """Take leases, and return for each of `wanted` the name that refused it."""
+        """Take leases for several callers. Return for each None, or the name of which all are taken."""
         names = list(held)
         numbers = {name: number for number, name in enumerate(names, 1)}
         limits = [[(numbers[name], limit) for name, limit in each.items()] for each in wanted]
@@ -158,11 +158,11 @@ class RedisStore:
         return [names[number - 1] if number else None for number in refused]
 
     def count_leases(self, name: str) -> int:
-        """Return how many leases all processes hold."""
+        """Return the number of leases of a name that all processes hold."""
         return int(self._run(lambda client: client.count_leases([_build_lease_key(name)], [""])))
 
     def set_leases(self, process: str, held: Mapping[str, int]) -> None:
-        """Write how many leases of some names a process holds."""
+        """Set the number of leases of each name that a process holds."""
         arguments: list[str | bytes] = [process, orjson.dumps([*held.values()])]
         self._run(lambda client: client.set_leases([*map(_build_lease_key, held)], arguments))
 
@@ -173,7 +173,7 @@ class RedisStore:
     def _run(self, command: Callable[[_Client], T]) -> T:
         """Run a command with one of the connections. Raises DatabaseUnavailable."""
         client = self._client
-        # Not redis-py's blocking pool: a hundred waiters that time out at once block a worker for 50 ms.
+        # Not redis-py's blocking pool: there, a hundred waiters that time out together block a worker for 50 ms.
         if not self._free.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
         try:
@@ -181,7 +181,7 @@ class RedisStore:
                 raise DatabaseUnavailable("away")
             return command(client)
         except (redis.RedisError, OSError) as error:
-            # The pool's other connections are probably dead too, or lead to a server that is a replica now.
+            # The pool's other connections are probably dead too, or lead to a server that has become a replica.
             if self._client is client:
                 self._client = _Client(self._url)
             raise DatabaseUnavailable(type(error).__name__, advice=_find_advice(error)) from error

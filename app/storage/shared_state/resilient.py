@@ -18,14 +18,14 @@ _MAX_COPIES = 1000
 
 
 class ResilientState:
-    """SharedState over a store; methods as described there."""
+    """SharedState over a store. The methods are documented there."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._own = PerProcess(lambda: _ProcessState(store))
 
     def read(self, key: str) -> bytes | None:
-        """Return a key's value, if any."""
+        """Return a key's value; None if it has none or has expired."""
         own = self._own.get()
         try:
             return own.guard.call(lambda: own.reads.call(key, None))
@@ -33,7 +33,7 @@ class ResilientState:
             return own.fallback.read(key)
 
     def read_recent(self, key: str) -> bytes | None:
-        """Return a key's value, if any, from a copy that is at most RECENT_S seconds old."""
+        """Return a key's value from a copy that is at most RECENT_S seconds old; None if it has none."""
         copies = self._own.get().copies
         at = clock.ticks()
         copy = copies.get(key)
@@ -41,14 +41,14 @@ class ResilientState:
             return copy.value
         if len(copies) >= _MAX_COPIES:
             copies.clear()
-        # It is there before it is read, so that update() drops it if the value changes meanwhile.
+        # The copy is stored before the value is read, so that update() drops it if the value changes meanwhile.
         copy = copies[key] = _Copy(at)
         copy.value = self.read(key)
         copy.is_read = True
         return copy.value
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
-        """Replace a value atomically by `change(value)`, and return the new one."""
+        """Replace a value atomically with `change(value)`, and return the new one."""
         own = self._own.get()
         try:
             return own.guard.call(lambda: own.updates.update(key, change, ttl_s))
@@ -58,7 +58,7 @@ class ResilientState:
             own.copies.pop(key, None)
 
     def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
-        """Replace some of several values atomically by those that `change(values)` returns."""
+        """Replace the values of several keys atomically with those that `change(values)` returns."""
         own = self._own.get()
         try:
             own.guard.call(lambda: own.updates.update_many(ttls_s, change))
@@ -73,7 +73,7 @@ class ResilientState:
         return self._own.get().leases.take(limits)
 
     def count_leases(self, name: str) -> int:
-        """Return how many leases of a name are taken."""
+        """Return the number of leases of a name that are taken."""
         return self._own.get().leases.count(name)
 
     def check(self) -> None:
@@ -86,7 +86,7 @@ class ResilientState:
 
 
 class _ProcessState:
-    """What each process has of its own: the guard, the coalescers, copies of values, its leases and the fallback."""
+    """The state that each process has separately: guard, coalescers, copies of values, leases and the fallback."""
 
     def __init__(self, store: Store) -> None:
         self.guard = make_guard(store)
@@ -96,12 +96,12 @@ class _ProcessState:
         self.updates = Updates(store)
         self.copies: dict[str, _Copy] = {}
         self.leases = Leases(store, self.guard)
-        # Its values survive the outage until they expire, so they count in the next one.
+        # Its values live until they expire, also after the outage, so they still count in the next one.
         self.fallback = MemoryState()
 
 
 class _Copy:
-    """The value of a key, of which nothing is known yet until `is_read`, and when reading it began."""
+    """A copy of a key's value, and when reading it began. The value is not set until `is_read`."""
 
     def __init__(self, begun_at: float) -> None:
         self.begun_at = begun_at

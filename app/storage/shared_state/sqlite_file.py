@@ -13,7 +13,7 @@ from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
 from app.storage.shared_state.store import QUEUE_TIMEOUT_S, pace_retries
 
-# SQLITE_ERROR: the file has other tables than ours.
+# SQLITE_ERROR: the file does not have our tables.
 _BROKEN = {sqlite.dbapi.SQLITE_CORRUPT, sqlite.dbapi.SQLITE_NOTADB, sqlite.dbapi.SQLITE_ERROR}
 
 log = logging.getLogger("app.shared_state")
@@ -23,7 +23,7 @@ class SqliteFile:
     """Runs single statements in autocommit mode, on one connection for each process, with short waits."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        """Prepare to open the file, with the first statement.
+        """Prepare to open the file; the first statement opens it.
 
         Args:
             path: the file, created if missing.
@@ -101,14 +101,14 @@ class SqliteFile:
         """Remove the broken file, unless another process has replaced it since it was opened."""
         if not own.watch.is_same():
             return
-        # The file itself last: a journal that outlived it would be replayed into the next file.
+        # The file itself is removed last: a journal that outlived it would be replayed into the next file.
         for suffix in ("-journal", "-wal", "-shm", ""):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
         log.warning("state.remade", extra={"store": "sqlite", "reason": reason})
 
 
 class _Connection:
-    """This process's connection, if it is open, and its lock: acquire() it before anything else, and release() it."""
+    """This process's connection, if it is open, with its lock: acquire() before each use, and release() after it."""
 
     def __init__(self, path: Path) -> None:
         self.opened: Any = None
@@ -117,7 +117,7 @@ class _Connection:
         self.release = self._lock.release
 
     def acquire(self) -> None:
-        """Wait for those who came before. Raises DatabaseUnavailable."""
+        """Wait for the lock. Raises DatabaseUnavailable."""
         if not self._lock.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
 

@@ -16,8 +16,8 @@ from app.storage.shared_state.store import CLOCK_SLACK_S, LEASE_S, Swap
 
 _CLEANUP_S = 1.0
 
-# `entries` has row ids: without, whoever looks for a key reads the large values that are on the way to it.
-# `leases` has no index by expiry, which each change would write as well: its rows are few.
+# `entries` has row ids: without them, the search for a key would read the large values on its way through the tree.
+# `leases` has no index by expiry: its rows are few, and each change would have to write the index too.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, ttl_s REAL NOT NULL, expires_at REAL NOT NULL
@@ -61,7 +61,7 @@ WHERE name IN (SELECT value FROM json_each(:names)) AND process <> :process AND 
 _OVERWRITE_LEASES = """
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-# A count of 0 is past at once, so that _DELETE_EXPIRED_LEASES finds it. A DELETE would be a second transaction.
+# A count of 0 expires at once, so that _DELETE_EXPIRED_LEASES deletes it. A DELETE here would be a second transaction.
 _SET_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at)
 SELECT key, :process, value, CASE value WHEN 0 THEN :now ELSE :now + {LEASE_S} END FROM json_each(:held) WHERE true
@@ -100,7 +100,7 @@ def _build_swap_many(count: int) -> str:
 
 @cache
 def _build_take_leases(names: int) -> str:
-    """Return what writes the counts of names if each is lower than may be, with what others hold."""
+    """Return the statement that writes the increased counts of names, if all are below their limits."""
     is_free = " AND ".join(
         f"""(
             SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name{place} AND process <> :process
@@ -117,7 +117,7 @@ def _build_take_leases(names: int) -> str:
 
 
 class SqliteStore:
-    """A Store in one file, readable by this user only; methods as described there."""
+    """A Store in one file, readable by this user only. The methods are documented there."""
 
     kind = "sqlite"
 
@@ -126,7 +126,7 @@ class SqliteStore:
         self._delete_expired_at = 0.0
 
     def read(self, key: str) -> bytes | None:
-        """Return a key's value, if any."""
+        """Return a key's value; None if it has none or has expired."""
         rows = self._file.query(_READ, {"key": key, "now": clock.now()})
         return rows[0][0] if rows else None
 
@@ -138,7 +138,7 @@ class SqliteStore:
         return self._file.change(sql, values) == 1
 
     def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
-        """Set several keys' values in one statement if all are the old ones."""
+        """Set several keys' values in one statement, if all have their expected ones."""
         self._delete_expired()
         bound: dict[str, object] = {"now": clock.now()}
         for place, (key, (old, new, ttl_s)) in enumerate(swaps.items()):
@@ -166,16 +166,16 @@ class SqliteStore:
     def take_leases(
         self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
     ) -> list[str | None]:
-        """Take leases, and return for each of `wanted` the name that refused it."""
+        """Take leases for several callers. Return for each None, or the name of which all are taken."""
         held = dict(held)
         return [self._take_lease(process, held, limits) for limits in wanted]
 
     def count_leases(self, name: str) -> int:
-        """Return how many leases all processes hold."""
+        """Return the number of leases of a name that all processes hold."""
         return int(self._file.query(_COUNT_LEASES, {"name": name, "now": clock.now()})[0][0])
 
     def set_leases(self, process: str, held: Mapping[str, int]) -> None:
-        """Write how many leases of some names a process holds."""
+        """Set the number of leases of each name that a process holds."""
         self._delete_expired()
         self._file.change(
             _SET_LEASES, {"process": process, "held": orjson.dumps(held).decode(), "now": clock.now()}
@@ -192,7 +192,7 @@ class SqliteStore:
             own = held[name]
             values |= {f"name{place}": name, f"held{place}": own, f"free{place}": limit - own}
         while not self._file.change(_build_take_leases(len(limits)), values):
-            # Not RETURNING, which needs SQLite 3.35. If others have given some back meanwhile, they may be taken.
+            # A second query, as RETURNING needs SQLite 3.35. If others have released leases meanwhile, try again.
             names = {"names": orjson.dumps(list(limits)).decode(), "process": process, "now": values["now"]}
             others = dict(self._file.query(_COUNT_OTHERS, names))
             for name, limit in limits.items():

@@ -19,26 +19,26 @@ TIMEOUT_S = 0.25
 LEASE_S = 10.0
 """How long leases last after their process last renewed them.
 
-A stream renews them between two writes; one whose client reads nothing can be blocked for half a minute. If a
-process has no other stream, its leases expire meanwhile, and the limit is exceeded by as many until the next
-renewal. Half a minute here would block the leases of a killed worker for as long.
+A stream renews them between two writes, and a client that reads nothing can block it for half a minute. If the
+process has no other stream, its leases expire meanwhile, and as many leases beyond the limit can be taken until the
+next renewal. With half a minute here, the leases of a killed worker would stay taken for as long.
 """
 
 CLOCK_SLACK_S = 1.0
-"""By how much a clock may be set back before an expiry further ahead than its TTL counts as past."""
+"""Tolerance for a clock that is set back: an expiry further ahead than its TTL plus this counts as past."""
 
 QUEUE_TIMEOUT_S = 5.0
 """How long a caller may wait for other callers of its process, or lose races against other processes.
 
-Only a DNS lookup of Redis takes as long; but in a burst, a process can resume a caller seconds late.
+Only a DNS lookup of Redis takes this long. But in a burst, a process can resume a caller seconds late.
 """
 
-# In a burst a process resumes late; so many retries are made even if the timeout is over by then.
+# In a burst a process resumes callers late, so this number of retries is made even after the timeout.
 _MIN_RETRIES = 20
 
 
 class Swap(NamedTuple):
-    """A value, None for no value, and the one that takes its place for `ttl_s` seconds."""
+    """The expected value of a key, None for no value, and the new one with its lifetime."""
 
     old: bytes | None
     new: bytes
@@ -55,10 +55,10 @@ class Store(Protocol):
         """Return a key's value, None if it has none or has expired."""
 
     def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        """Set a key to `new` for `ttl_s` seconds if it is `old`; return whether it was. None is no value."""
+        """Set a key to `new` for `ttl_s` seconds if its value is `old`; return whether it was. None means no value."""
 
     def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
-        """Set each key to its new value if all have their old ones; return whether they had."""
+        """Set each key to its new value if all of them have their expected values; return whether they had."""
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
@@ -67,22 +67,28 @@ class Store(Protocol):
         """Set a key for `ttl_s` seconds."""
 
     def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
-        """Set keys, each to a value for so many seconds, all at once."""
+        """Set several keys atomically, each to a value and its lifetime in seconds."""
 
     def take_leases(
         self, process: str, held: Mapping[str, int], wanted: Sequence[Mapping[str, int]]
     ) -> list[str | None]:
-        """Take leases for a process that holds so many of each name: for each of `wanted` one of each name.
+        """Take leases for several callers of a process, within the limits over all processes.
 
-        The total over all processes stays within the limit of a name. For each that is refused, the first name of
-        which all are taken is returned, and nothing is written; for the others None.
+        Args:
+            process: id of the process.
+            held: the number of leases of each name that the process holds already.
+            wanted: for each caller, the limit of each name that it wants one lease of.
+
+        Returns:
+            for each caller, None if it has got its leases. Else the first name of which all are taken; then nothing is
+            written for this caller.
         """
 
     def count_leases(self, name: str) -> int:
-        """Return how many leases of a name all processes hold."""
+        """Return the number of leases of a name that all processes hold."""
 
     def set_leases(self, process: str, held: Mapping[str, int]) -> None:
-        """Write how many leases of some names a process holds, for the next LEASE_S seconds."""
+        """Set the number of leases of each name that a process holds, for the next LEASE_S seconds."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,7 +96,8 @@ class Store(Protocol):
 
 def pace_retries(timeout_s: float = TIMEOUT_S, max_pause_s: float = 0.01) -> Iterator[None]:
     """Yield at once for the first try, then after a random, growing pause for each retry, until the timeout."""
-    # The first try is mostly the only one. A generator that was begun would have to be ended with an exception.
+    # Mostly the first try is the only one. With chain(), no generator is started for it, which costs an exception to
+    # end.
     return chain((None,), _pause_before_retries(timeout_s, max_pause_s))
 
 
@@ -105,5 +112,5 @@ def _pause_before_retries(timeout_s: float, max_pause_s: float) -> Iterator[None
 
 
 def make_guard(store: Store) -> StoreGuard:
-    """Create one process's guard of a store."""
+    """Return a new guard of a store, for one process."""
     return StoreGuard(store.kind, log=log, events="state.")

@@ -1,4 +1,4 @@
-"""Change values of a store by compare-and-swap, combining concurrent changes of a key."""
+"""Change values of a store by compare-and-swap, and combine concurrent changes of a key."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from app.storage.shared_state.coalescing import Coalescer
 from app.storage.shared_state.interface import Change, ManyChange
 from app.storage.shared_state.store import QUEUE_TIMEOUT_S, Store, Swap, pace_retries
 
-# Retry soon after a lost race: the pause blocks nothing.
+# Retry soon after a lost race, as nothing blocks the others meanwhile.
 _MAX_PAUSE_S = 0.002
 _MAX_REMEMBERED = 1000
-# Of a few keys each: one statement of SQLite takes no more than 999 values in old versions.
+# Each has a few keys, and in old versions of SQLite a statement takes at most 999 values.
 _MAX_TOGETHER = 32
 _MANY = "many"
 
 
 class Updates:
-    """Changes values of a store. Concurrent changes of a key are applied one after the other and written once.
+    """Changes values of a store. Concurrent changes of a key are applied one after the other, and written once.
 
-    When an upstream fails, hundreds of requests change the breaker's key at once.
+    This matters when an upstream fails: then hundreds of requests change the breaker's key at the same time.
     """
 
     def __init__(self, store: Store) -> None:
@@ -28,7 +28,7 @@ class Updates:
         self._changes: Coalescer[_Change, bytes | Exception | None] = Coalescer(self._apply_all)
         self._many_changes: Coalescer[_ManyChange, Exception | None] = Coalescer(self._apply_many)
         self._last_written: dict[str, _Written] = {}
-        """By key: what this process wrote last."""
+        """By key: the value that this process wrote last."""
 
     def update(self, key: str, change: Change, ttl_s: float) -> bytes | None:
         """Change a value: see SharedState.update. Raises DatabaseUnavailable."""
@@ -52,7 +52,7 @@ class Updates:
     def _apply_all(self, key: str, changes: list[_Change]) -> list[bytes | Exception | None]:
         written = self._last_written.get(key)
         if written is not None and written.is_sole_writer:
-            # The value is probably still the same, which saves reading it. If not, the swap fails.
+            # The value is probably unchanged, so it is not read. If it has changed, the swap fails.
             applied = _Applied(written.value, changes)
             if applied.ttl_s is not None and self._store.compare_and_swap(
                 key, written.value, applied.value, applied.ttl_s
@@ -80,7 +80,8 @@ class Updates:
         written = {key: self._last_written[key] for key in keys if key in self._last_written}
         if len(written) == len(keys) and all(each.is_sole_writer for each in written.values()):
             applied = _AppliedMany({key: each.value for key, each in written.items()}, changes)
-            # What stays as it is the swap does not compare, and somebody may have been refused because of it.
+            # The swap does not compare values that stay the same, and a change may have refused a request because of
+            # one.
             if len(applied.swaps) == len(keys) and self._swap_many(applied, written):
                 return applied.outcomes
         for _ in pace_retries(QUEUE_TIMEOUT_S, _MAX_PAUSE_S):
@@ -105,7 +106,7 @@ class Updates:
 
 
 class _Written(NamedTuple):
-    """A value that was written, and whether no other process had written the key since the write before."""
+    """A value that this process wrote, and whether no other process had written the key since its previous write."""
 
     value: bytes | None
     is_sole_writer: bool
@@ -130,7 +131,7 @@ class _Applied:
 
     Attributes:
         value: the value after all changes.
-        outcomes: for each change the value after it, or the error that it raised, which changes nothing.
+        outcomes: for each change the value after it, or the error that it raised. An error changes nothing.
         ttl_s: the lifetime of the last change with an effect; None if there was none.
     """
 
@@ -153,8 +154,8 @@ class _AppliedMany:
     """The result of applying changes of several values, one after the other.
 
     Attributes:
-        swaps: for each value that is another one now, both.
-        outcomes: for each change None, or the error that it raised, which changes nothing.
+        swaps: for each changed value, the old and the new one.
+        outcomes: for each change None, or the error that it raised. An error changes nothing.
     """
 
     def __init__(self, values: Mapping[str, bytes | None], changes: list[_ManyChange]) -> None:

@@ -101,7 +101,7 @@ class IdempotentRequest:
                 if not is_small:
                     response.headers["Idempotency-Kept"] = "false"
                 answer = CompleteAnswer(response.status_code, select_stored_headers(response), body)
-                answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
+                answers.save(self.owner, self.claim.answer_id, answer, ttl_s=keep_s)
             self.end(has_failed=has_failed)
 
     def end(self, *, has_failed: bool) -> None:

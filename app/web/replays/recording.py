@@ -192,7 +192,7 @@ def record_stream(
     try:
         log = built.answers.create(
             name_current_user(),
-            keep_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
+            ttl_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
             answer_id=idempotent.claim.answer_id if idempotent is not None else "",
             is_numbered=resumption is not None and resumption.is_numbered,
         )

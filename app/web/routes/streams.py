@@ -31,7 +31,7 @@ def resume(stream_id: str) -> Response:
 def resume_chat(chat_id: str) -> Response:
     """Send the latest resumable stream of a conversation from its beginning, if it is still running."""
     answers = services().answers
-    stream_id = answers.look_up(name_current_user(), chat_id)
+    stream_id = answers.find_by_name(name_current_user(), chat_id)
     if stream_id is None:
         return no_content()
     try:
@@ -47,7 +47,7 @@ def stop(stream_id: str) -> Response:
     """Stop a resumable stream."""
     reader, head = services().answers.find(name_current_user(), stream_id)
     if head.is_running:
-        reader.ask_to_stop()
+        reader.request_stop()
     return no_content()
 
 

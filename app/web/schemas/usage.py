@@ -55,7 +55,7 @@ class UsageQuery:
             user=self.user,
             first_day=self.first_day,
             last_day=self.last_day,
-            most=most,
+            max_groups=most,
         )
 
 

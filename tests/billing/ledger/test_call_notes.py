@@ -268,14 +268,14 @@ def test_of_many_kinds_those_are_kept_that_are_known_best(tmp_path):
             notes.end(ENTRY)
         notes.close()
 
-    kept = observed_use.read_kept_use(tmp_path)
+    kept = observed_use.read_saved_use(tmp_path)
     counts = [observed_use._KIND.unpack_from(kept, at)[1] for at in range(0, len(kept), observed_use._KIND.size)]
     assert counts == sorted([1 + number % 40 for number in range(80)], reverse=True)[:56]
 
 
 @pytest.mark.parametrize("kept", [b"", b"x" * 100, b"x" * 10_000])
 def test_a_broken_file_of_what_was_seen_costs_accuracy_only(killed, tmp_path, kept):
-    (tmp_path / observed_use._KEPT_FILE).write_bytes(kept)
+    (tmp_path / observed_use._SAVED_FILE).write_bytes(kept)
 
     assert killed(IN_ONE_PIECE)[1] == 10 + 5 + 4000
 

@@ -79,7 +79,7 @@ def check(database, reports, chance):
                 assert [total.group for total in found] == sorted(expected)
             if where:
                 continue
-            dearest = [total.cost_micro_usd for total in reports.totals(by, **asked, most=3)]
+            dearest = [total.cost_micro_usd for total in reports.totals(by, **asked, max_groups=3)]
             at = SUMS.index("cost_micro_usd")
             assert dearest == sorted((sums[at] for sums in expected.values()), reverse=True)[:3]
 

@@ -205,16 +205,16 @@ def test_the_first_worker_back_leaves_others_the_time_to_settle(
         for one in of_living:
             other.settle(one, DONE)
         with pytest.raises(DatabaseUnavailable):
-            database.look()
+            database.probe()
         clock.move(100)  # longer than the leases
         ticks(100)
         with pytest.raises(DatabaseUnavailable):
-            database.look()
+            database.probe()
 
     rounds = []
-    look = database.look
-    monkeypatch.setattr(database, "look", lambda: (look(), rounds.append(None)))
-    monkeypatch.setattr("app.billing.ledger.background._LOOK_S", 0.0)
+    probe = database.probe
+    monkeypatch.setattr(database, "probe", lambda: (probe(), rounds.append(None)))
+    monkeypatch.setattr("app.billing.ledger.background._CHECK_S", 0.0)
     ledger.start()  # the first worker back
     wait_until(lambda: len(rounds) > 5, "some rounds")
     # PostgreSQL may have taken a settlement that it did not confirm.

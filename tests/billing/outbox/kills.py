@@ -39,7 +39,7 @@ def kill_deliveries(database_url: str, folder: Path, *, times: int, rows_each: i
     """Settle rows, and kill the process that tells of them, so many times; then tell of the rest."""
     database = open_database(database_url, folder)
     database.migrate()
-    ledger = Ledger(database, folder / "journal", told=("webhook",))
+    ledger = Ledger(database, folder / "journal", outbox_targets=("webhook",))
 
     def settle() -> str:
         hold = ledger.hold(_ENTRY, [], micro_usd=1, tokens=1, lease_s=60)

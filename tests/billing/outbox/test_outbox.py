@@ -37,7 +37,7 @@ DONE = Settlement(
 
 @pytest.fixture
 def ledger(database, tmp_path, clock):
-    return Ledger(database, tmp_path / "journal", told=("webhook", "stripe"))
+    return Ledger(database, tmp_path / "journal", outbox_targets=("webhook", "stripe"))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_nothing_is_noted_where_no_system_is_named(database, tmp_path, entry, cl
 def test_a_webhook_is_signed_and_has_the_row(queue, webhook, receiver, call):
     entry_id = call(user="ann", tenant="acme")
 
-    assert deliver(queue, webhook).taken == 1
+    assert deliver(queue, webhook).accepted == 1
 
     headers, body = receiver.headers[entry_id], receiver.bodies[entry_id]
     check_signature(
@@ -130,8 +130,8 @@ def test_a_webhook_is_signed_and_has_the_row(queue, webhook, receiver, call):
 def test_each_is_told_once_and_forgotten(queue, webhook, receiver, call, rows):
     ids = {call() for _ in range(120)}
 
-    assert deliver(queue, webhook).taken == 120
-    assert deliver(queue, webhook).taken == 0
+    assert deliver(queue, webhook).accepted == 120
+    assert deliver(queue, webhook).accepted == 0
 
     assert receiver.heard == dict.fromkeys(ids, 1)
     assert {row["target"] for row in rows("outbox")} == {"stripe"}, "the other system is still to be told"
@@ -154,7 +154,7 @@ def test_what_is_not_taken_is_sent_again_later_and_given_up_at_last(queue, webho
     receiver.answer = lambda _: (200, b"ok")
     assert queue.retry_given_up("stripe") == 0
     assert queue.retry_given_up("webhook") == 1
-    assert deliver(queue, webhook).taken == 1
+    assert deliver(queue, webhook).accepted == 1
 
 
 def test_a_receiver_that_is_gone_is_asked_no_more(queue, webhook, receiver, call):
@@ -171,7 +171,7 @@ def test_one_bad_entry_holds_no_other_up(queue, webhook, receiver, call):
 
     done = deliver(queue, webhook)
 
-    assert (done.taken, done.failed) == (70, 1)
+    assert (done.accepted, done.failed) == (70, 1)
     assert others < set(receiver.heard)
 
 
@@ -192,7 +192,7 @@ def test_a_receiver_that_hangs_ends_the_round(queue, webhook, receiver, call, da
     finally:
         done.set()
 
-    assert (result.taken, result.failed) == (0, 50)
+    assert (result.accepted, result.failed) == (0, 50)
     (stripe, waiting) = count_backlogs(database)
     assert (stripe.target, stripe.waiting, stripe.failed) == ("stripe", 60, 0)
     assert (waiting.target, waiting.waiting, waiting.failed, waiting.given_up) == ("webhook", 60, 50, 0)
@@ -203,9 +203,9 @@ def test_what_a_killed_process_had_taken_is_sent_after_its_lease(queue, webhook,
     entry_id = call()
     assert [due.entry["id"] for due in queue.take("webhook", 10)] == [entry_id]  # and it is killed
 
-    assert deliver(queue, webhook).taken == 0
+    assert deliver(queue, webhook).accepted == 0
     clock.move(LEASE_S)
-    assert deliver(queue, webhook).taken == 1
+    assert deliver(queue, webhook).accepted == 1
 
 
 def test_two_at_once_take_different_entries(queue, database, call):
@@ -220,7 +220,7 @@ def test_two_at_once_take_different_entries(queue, database, call):
 def test_stripe_is_told_what_a_customer_used(queue, stripe, receiver, call):
     entry_id = call()
 
-    assert deliver(queue, stripe).taken == 1
+    assert deliver(queue, stripe).accepted == 1
 
     assert receiver.bodies[entry_id].decode() == (
         f"event_name=tokens&identifier={entry_id}&timestamp={NOON // 1000}"
@@ -235,7 +235,7 @@ def test_stripe_is_not_told_of_those_who_are_not_billed_or_used_nothing(queue, s
     call(Settlement(outcome="complete", source="cached", cost_micro_usd=0))
     own_customer = call(tenant="cus_9")
 
-    assert deliver(queue, stripe).taken == 3
+    assert deliver(queue, stripe).accepted == 3
     assert set(receiver.heard) == {own_customer}
 
 
@@ -259,7 +259,7 @@ def test_an_event_that_stripe_has_already_is_taken(queue, stripe, receiver, call
     body = json.dumps({"error": {"message": "An event already exists with identifier x."}}).encode()
     receiver.answer = lambda _: (400, body)
 
-    assert deliver(queue, stripe).taken == 1
+    assert deliver(queue, stripe).accepted == 1
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])

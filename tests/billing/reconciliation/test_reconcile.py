@@ -140,7 +140,7 @@ def test_a_refused_key_is_told_and_not_shown(make_app, tmp_path, organization):
     result = app.test_cli_runner().invoke(args=["reconcile"])
 
     assert result.exit_code == 1
-    assert "OpenAI refuses OPENAI_ADMIN_KEY (status 401)" in result.output
+    assert "OpenAI refused OPENAI_ADMIN_KEY (status 401)" in result.output
     assert "canary" not in result.output
 
 

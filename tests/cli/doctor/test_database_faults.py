@@ -72,10 +72,10 @@ def look(address: str, tmp_path: Path) -> Callable[..., list[Finding]]:
         ({"name": "absent"}, 'database "absent" does not exist', "has no such database"),
         ({"user": "encrypted", "sslmode": "disable"}, "no pg_hba.conf entry", "?sslmode=require"),
         ({"user": "kept_out"}, "pg_hba.conf rejects connection", "pg_hba.conf"),
-        ({"sslmode": "require"}, "does not support SSL", "has no TLS"),
+        ({"sslmode": "require"}, "does not support SSL", "does not offer TLS"),
         ({"sslmode": "canary"}, "invalid sslmode value", "an option of DATABASE_URL"),
         ({"user": "reader"}, "42501", "make it the owner"),
-        ({"name": "read_only"}, "25006", "lead to the primary"),
+        ({"name": "read_only"}, "25006", "set DATABASE_URL to the primary"),
     ],
 )
 def test_what_keeps_it_from_being_used(look, options, words, hint):
@@ -116,7 +116,7 @@ def test_connections_that_others_have_taken(look, address):
 @pytest.mark.parametrize(
     ("answer", "words", "hint"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "invalid response", "Something else than PostgreSQL answers there"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "invalid response", "The server at this address is not PostgreSQL"),
         (None, "timeout", "cannot be reached"),
     ],
 )

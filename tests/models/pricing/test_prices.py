@@ -191,14 +191,14 @@ def test_a_file_comes_before_the_package(own, prices):
     [
         ("models = 1", "models"),
         ("models.a = 1", "models.a"),
-        ("models.a = {output = 1}", "input price"),
+        ("models.a = {output = 1}", "price `input`"),
         ("models.a = {input = -1}", "input"),
         ("models.a = {input = 'x'}", "input"),
         ("models.a = {input = nan}", "input"),
         ("models.a = {input = true}", "input"),
         ("models.a = {input = 1, out = 2}", "out"),
         ("models.a = {input = 1, tiers = [{input = 2}]}", "above"),
-        ("models.a = {input = 1, tiers = [{above = 5, output = 2}]}", "input price"),
+        ("models.a = {input = 1, tiers = [{above = 5, output = 2}]}", "price `input`"),
         ("not toml", "."),
     ],
 )
@@ -265,7 +265,7 @@ def test_no_batch_costs_more_than_its_bound(prices):
     ("content", "problem"),
     [
         (None, "PRICES_FILE: '.*/prices.toml' cannot be read: No such file or directory"),
-        ('[models."x"]\noutput = 1\n', "PRICES_FILE: models.x: an input price is missing"),
+        ('[models."x"]\noutput = 1\n', "PRICES_FILE: models.x: the price `input` is missing"),
         ("models =", "PRICES_FILE: .+"),
     ],
     ids=["missing", "without a price", "no TOML"],

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.models.token_counts import vocabulary
-from app.models.token_counts.encodings import PATTERNS, Effort, count_bytes, load_encoding
+from app.models.token_counts.encodings import PATTERNS, WorkBudget, count_bytes, load_encoding
 from app.models.token_counts.model_encodings import find_encoding_name
 from app.models.token_counts.vocabulary import HASHES, TABLE_HASHES, load_vocabulary
 from tests.fakes.encodings import count, read_file, real_encoding
@@ -123,15 +123,15 @@ def test_where_no_table_can_be_kept_each_process_has_its_own(tmp_path):
 def test_no_text_has_more_tokens_than_are_counted(name, text):
     real = count(name, text)
 
-    assert real <= load_encoding(name).count(text, Effort(PLENTY)) <= count_bytes(text)
-    assert real <= load_encoding(name).count(text, Effort(50)) <= count_bytes(text)
+    assert real <= load_encoding(name).count(text, WorkBudget(PLENTY)) <= count_bytes(text)
+    assert real <= load_encoding(name).count(text, WorkBudget(50)) <= count_bytes(text)
 
 
 @NAMES
 @thoroughly
 @given(st.lists(st.one_of(words, signs, st.text(max_size=20)), max_size=40).map(" ".join))
 def test_a_count_is_exact(name, text):
-    assert load_encoding(name).count(text, Effort(PLENTY)) == count(name, text)
+    assert load_encoding(name).count(text, WorkBudget(PLENTY)) == count(name, text)
 
 
 @NAMES
@@ -139,7 +139,7 @@ def test_a_long_text_is_counted_exactly_in_blocks(name):
     text = ENGLISH * 3
 
     assert len(text) > 3 * 16_000
-    assert load_encoding(name).count(text, Effort(PLENTY)) == count(name, text)
+    assert load_encoding(name).count(text, WorkBudget(PLENTY)) == count(name, text)
 
 
 @NAMES
@@ -147,7 +147,7 @@ def test_a_long_text_is_counted_exactly_in_blocks(name):
     "text", ["a" * 100_000, "你" * 50_000, " " * 100_000, "^" * 100_000 + " the end.", "\ud800"]
 )
 def test_a_stretch_without_any_stop_is_bounded_by_its_bytes(name, text):
-    assert load_encoding(name).count(text, Effort(PLENTY)) <= count_bytes(text)
+    assert load_encoding(name).count(text, WorkBudget(PLENTY)) <= count_bytes(text)
 
 
 def test_a_text_that_nobody_has_written_takes_no_more_work_than_allowed():
@@ -155,7 +155,7 @@ def test_a_text_that_nobody_has_written_takes_no_more_work_than_allowed():
     encoding = load_encoding("o200k_base")
 
     started = time.process_time()
-    tokens = encoding.count(" ".join(noise[at : at + 30] for at in range(0, len(noise), 30)), Effort(20_000))
+    tokens = encoding.count(" ".join(noise[at : at + 30] for at in range(0, len(noise), 30)), WorkBudget(20_000))
 
     assert time.process_time() - started < 3  # 0.4 s; without a bound, 6 s
     assert tokens > 0.9 * len(noise)
@@ -164,7 +164,7 @@ def test_a_text_that_nobody_has_written_takes_no_more_work_than_allowed():
 def test_what_is_remembered_is_bounded():
     encoding = load_encoding("o200k_base")
     for number in range(60_000):
-        encoding.count(f"nobody{number} wrote{number} this", Effort(100))
+        encoding.count(f"nobody{number} wrote{number} this", WorkBudget(100))
 
     assert len(encoding._pieces) < 11_000
     assert len(encoding._pairs) < 21_000

@@ -132,7 +132,7 @@ def test_it_ends_by_itself_without_work(monkeypatch):
 
 def test_it_is_replaced_after_many_jobs(monkeypatch):
     monkeypatch.setattr(child, "_MAX_JOBS", 2)
-    monkeypatch.setattr(child, "_count_kept_bytes", lambda: 0)  # it would be that of the tests
+    monkeypatch.setattr(child, "_count_resident_bytes", lambda: 0)  # it would be that of the tests
     monkeypatch.setattr(child.resource, "setrlimit", lambda *_: None)  # it would be that of this process
     ours, theirs = socket.socketpair()
     serving = threading.Thread(target=child._serve, args=(theirs, lambda fields, data: (fields, data), 1))

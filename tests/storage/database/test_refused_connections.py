@@ -29,7 +29,7 @@ def with_stranger(postgres_server):
         ("stranger", "postgres", "refuses the password"),
         ("stranger:right", "nowhere", "no such database"),
         ("nobody", "postgres", "refuses the user"),
-        ("stranger:right", "postgres", "does not let the user of DATABASE_URL write"),
+        ("stranger:right", "postgres", "the user of DATABASE_URL may not write"),
     ],
 )
 def test_a_refused_user_is_told_with_what_to_check(with_stranger, tmp_path, user, database, part):

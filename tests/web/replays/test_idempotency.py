@@ -31,7 +31,7 @@ def key():
 
 @pytest.fixture
 def keys(tmp_path):
-    return IdempotencyKeys(SharedRecords(SqliteStore(tmp_path / "answers.sqlite3")), keep_s=60.0)
+    return IdempotencyKeys(SharedRecords(SqliteStore(tmp_path / "answers.sqlite3")), ttl_s=60.0)
 
 
 def test_a_repeated_request_gets_the_same_answer_at_no_cost(records, client, upstream, key):

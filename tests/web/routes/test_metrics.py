@@ -245,7 +245,7 @@ def test_a_store_that_hangs_holds_up_a_scrape_for_a_bounded_time(make_app, monke
         raise DatabaseUnavailable("late")
 
     monkeypatch.setattr(services.database, "check", hang)
-    monkeypatch.setattr("app.observability.metrics.readings._PATIENCE_S", 0.05)
+    monkeypatch.setattr("app.observability.metrics.readings._TIMEOUT_S", 0.05)
     client = app.test_client()
     try:
         found = [scrape(client) for _ in range(3)]

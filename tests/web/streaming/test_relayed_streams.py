@@ -184,7 +184,7 @@ def test_others_find_what_was_relayed_a_second_ago(app, client, wire, clock):
 
 def test_the_relay_wakes_when_it_is_time_to_write_what_was_kept(clock, tmp_path):
     records = open_records(directory=tmp_path, redis_url="")
-    log = AnswerLog(records, "u", "a", keep_s=60, is_numbered=True)
+    log = AnswerLog(records, "u", "a", ttl_s=60, is_numbered=True)
     log.open(200, [])
     log.append(log.number(b"data: 1\n\n"))
     woken = []

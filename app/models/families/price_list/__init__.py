@@ -1,7 +1,7 @@
-"""Know what genai-prices lists for OpenAI's models, without loading it: with all providers that takes 4.4 MiB of each worker.
+"""Read what genai-prices lists for OpenAI's models, without loading all its providers: they take 4.4 MiB a worker.
 
 - `openai.json`: the list, written by `make models`. `reading`: finds a model in it.
-- `writing`: makes the list from the installed genai-prices.
+- `writing`: writes the list from the installed genai-prices.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find a model in the list, and its prices at a time, as genai-prices does."""
+"""Find a model in the list, and its prices at a time, in the same way as genai-prices."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 FILE = Path(__file__).with_name("openai.json")
 PACKAGE = "genai-prices"
 
-# A date as some servers write it behind a model; in the list, it has dashes.
+# The date of a snapshot as some servers write it. In the list, it has dashes.
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 
 class Tier(NamedTuple):
-    """A price from so many input tokens on."""
+    """A price that applies from a number of input tokens on."""
 
     start: int
     price: Decimal
@@ -35,64 +35,64 @@ class TieredPrice(NamedTuple):
 
 
 ModelPrices = Mapping[str, Decimal | TieredPrice]
-"""USD by what is charged, in the words of genai-prices: `input_mtok` is for a million tokens of input."""
+"""Prices in USD by the field names of genai-prices, such as `input_mtok` for a million input tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """What the list has of a model, as in the file."""
+    """The entry of a model, as in the file."""
 
     names: Mapping[str, Any]
     window: int | None
     prices: Sequence[Mapping[str, Any]]
     variants: Sequence[Mapping[str, Any]]
 
-    def get_prices(self, now: datetime, **asked: str) -> ModelPrices:
+    def get_prices(self, now: datetime, **params: str) -> ModelPrices:
         """Return the prices at a time.
 
         Args:
             now: the time.
-            asked: what the request asks for, which can change prices: a `service_tier`, or `processing` in a batch.
+            params: parameters of the request that can change the prices: a `service_tier`, or `processing` in a batch.
         """
         standard = next((each for each in reversed(self.prices) if _has_begun(each, now)), self.prices[0])
         found = dict(standard["usd"])
-        if asked:
-            for variant in reversed(self.variants):  # the first one that has a price goes
-                if _has_begun(variant, now) and variant["when"].items() <= asked.items():
+        if params:
+            for variant in reversed(self.variants):  # of several that match, the first one in the list wins
+                if _has_begun(variant, now) and variant["when"].items() <= params.items():
                     found |= variant["usd"]
         return {name: _read_price(price) for name, price in found.items()}
 
     def has_tier(self, service_tier: str) -> bool:
-        """Return whether a service tier has prices of its own."""
+        """Return whether a service tier has separate prices."""
         return any(variant["when"].get("service_tier") == service_tier for variant in self.variants)
 
 
 @lru_cache(maxsize=1_000)
 def find_listed(model: str) -> ListedModel | None:
-    """Return what the list has of a model of OpenAI's; None if it does not have it."""
+    """Return the entry of an OpenAI model; None if the list does not have it."""
     name = model.lower()
-    for spelled in dict.fromkeys((name, _COMPACT_DATE.sub(_write_dashes, name))):
+    for variant in dict.fromkeys((name, _COMPACT_DATE.sub(_write_dashes, name))):
         for listed in _load():
-            if _matches(listed.names, spelled):
+            if _matches(listed.names, variant):
                 return listed
     return None
 
 
 @cache
 def find_installed_version() -> str:
-    """Return the version of the installed package: to find it takes a millisecond."""
+    """Return the version of the installed package. It is cached, as finding it takes a millisecond."""
     return metadata.version(PACKAGE)
 
 
 @cache
 def _load() -> tuple[ListedModel, ...]:
-    """Load the file; another version of the package than it was made from is read itself."""
-    made = json.loads(FILE.read_text(encoding="utf-8"))
-    if made["version"] != find_installed_version():
+    """Load the file; if it was written from another version of the package than the installed one, read the package."""
+    data = json.loads(FILE.read_text(encoding="utf-8"))
+    if data["version"] != find_installed_version():
         from app.models.families.price_list.writing import list_models
 
-        made = {"models": list(list_models())}
-    return tuple(ListedModel(**model) for model in made["models"])
+        data = {"models": list(list_models())}
+    return tuple(ListedModel(**model) for model in data["models"])
 
 
 def _matches(clause: Mapping[str, Any], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Make the list from the installed genai-prices, for `make models`."""
+"""Write the list from the installed genai-prices, for `make models`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def render_list() -> str:
 
 
 def list_models() -> Iterator[dict[str, Any]]:
-    """Return what is known of each model of OpenAI's."""
+    """Yield the entry of each OpenAI model."""
     (openai,) = (provider for provider in get_snapshot().providers if provider.id == "openai")
     for model in openai.models:
         known = {"names": _describe_clause(model.match), "window": model.context_window}
@@ -31,7 +31,7 @@ def list_models() -> Iterator[dict[str, Any]]:
 
 
 def _describe_times(model: ModelInfo) -> dict[str, Any] | None:
-    """Return the prices of a model; None if some depend on the hour, as none of OpenAI's does yet."""
+    """Return the prices of a model; None if some depend on the time of day. Those of OpenAI do not so far."""
     prices = model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
     variants = model.price_variants or []
     constraints = [*(each.constraint for each in prices), *(each.constraint for each in variants)]

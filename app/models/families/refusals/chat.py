@@ -1,4 +1,4 @@
-"""Refuse what /v1/chat/completions refuses."""
+"""Find the errors that /v1/chat/completions reports for a body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARTS = {
 
 
 def find_refusals(request: Request) -> Iterator[Refusal]:
-    """Yield what is wrong with a body, first what the service finds first."""
+    """Yield the refusals of a body, in the order in which OpenAI checks it."""
     yield from common.find_unknown_parameters(request)
     yield from common.find_values_out_of_bounds(request)
     yield from common.find_wrong_tier(request)
@@ -88,7 +88,7 @@ def _find_wrong_tools(request: Request) -> Iterator[Refusal]:
 
 def _find_wrong_messages(request: Request) -> Iterator[Refusal]:
     waiting: dict[str, None] = {}
-    """The calls whose results have not come, in order."""
+    """The ids of the calls without a result so far, in order."""
     for index, message in request.list_objects("messages"):
         role = message.get("role")
         if role not in _ROLES:

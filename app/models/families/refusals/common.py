@@ -1,4 +1,4 @@
-"""Refuse what no model or no endpoint accepts: unknown parameters, too long values, models that are gone."""
+"""Find errors that do not depend on the endpoint: unknown parameters, too long values, shut-down models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MAX_CHARS = {"prompt_cache_key": 64, "safety_identifier": 128}
 _MIN_TOKENS = {"max_tokens": 1, "max_completion_tokens": 1, "max_output_tokens": 16}
 _DETAILS = ("low", "high", "auto")
 _CACHE_MODES = ("implicit", "explicit")
-_CACHE_LIVES = {"chat": ("30m",), "responses": ("30m", "12h")}
+_CACHE_TTLS = {"chat": ("30m",), "responses": ("30m", "12h")}
 
 
 def find_wrong_detail(detail: object, place: str, family: Family | None) -> Iterator[Refusal]:
-    """Yield a refusal for an image's detail that does not exist, or not for this model."""
+    """Yield a refusal if an image's detail does not exist, or not for this model."""
     takes_original = family is None or family.takes_original_detail
     known = (*_DETAILS, "original") if takes_original else _DETAILS
     if detail is not None and detail not in known:
@@ -46,27 +46,27 @@ def find_unknown_parameters(request: Request) -> Iterator[Refusal]:
 
 def find_values_out_of_bounds(request: Request) -> Iterator[Refusal]:
     """Yield a refusal for each text that is too long and each number that is too small."""
-    for name, most in _MAX_CHARS.items():
+    for name, max_chars in _MAX_CHARS.items():
         value = request.get(name)
-        if isinstance(value, str) and len(value) > most:
+        if isinstance(value, str) and len(value) > max_chars:
             yield Refusal(
-                f"Invalid '{name}': string too long. Expected a string with maximum length {most}, "
+                f"Invalid '{name}': string too long. Expected a string with maximum length {max_chars}, "
                 f"but got a string with length {len(value)} instead.",
                 name,
                 "string_above_max_length",
             )
-    for name, least in _MIN_TOKENS.items():
+    for name, minimum in _MIN_TOKENS.items():
         value = request.get(name)
-        if isinstance(value, int) and value < least:
+        if isinstance(value, int) and value < minimum:
             yield Refusal(
-                f"Invalid '{name}': integer below minimum value. Expected a value >= {least}, but got {value} instead.",
+                f"Invalid '{name}': integer below minimum value. Expected a value >= {minimum}, but got {value} instead.",
                 name,
                 "integer_below_min_value",
             )
 
 
 def find_wrong_tier(request: Request) -> Iterator[Refusal]:
-    """Yield a refusal for a service tier that does not exist, here or for this model."""
+    """Yield a refusal if the service tier does not exist, or not on this endpoint or for this model."""
     table = read_table()["service_tiers"]
     tier = request.get("service_tier")
     if tier is None:
@@ -78,7 +78,7 @@ def find_wrong_tier(request: Request) -> Iterator[Refusal]:
 
 
 def find_wrong_stream_options(request: Request) -> Iterator[Refusal]:
-    """Yield a refusal for options of a stream that is none, and for the usage, which /v1/responses always tells."""
+    """Yield a refusal for stream options without a stream, and for each option that the endpoint does not have."""
     options = request.get("stream_options")
     if options is None:
         return
@@ -93,7 +93,7 @@ def find_wrong_stream_options(request: Request) -> Iterator[Refusal]:
 
 
 def find_gone_model(request: Request) -> Iterator[Refusal]:
-    """Yield a refusal for a model that is not served any more."""
+    """Yield a refusal if the model has been shut down."""
     family = request.family
     if family is None or family.shutdown is None or request.today < family.shutdown:
         return
@@ -106,7 +106,7 @@ def find_gone_model(request: Request) -> Iterator[Refusal]:
 
 def find_wrong_cache_options(request: Request) -> Iterator[Refusal]:
     """Yield a refusal for each prompt-cache option that does not exist, or not for this model."""
-    for name, values in (("mode", _CACHE_MODES), ("ttl", _CACHE_LIVES.get(request.endpoint, ()))):
+    for name, values in (("mode", _CACHE_MODES), ("ttl", _CACHE_TTLS.get(request.endpoint, ()))):
         value = request.get("prompt_cache_options", name)
         if value is not None and value not in values:
             yield refuse_invalid(f"prompt_cache_options.{name}", value, values)

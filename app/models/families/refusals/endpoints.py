@@ -1,4 +1,4 @@
-"""Say what the service answers to a body that it refuses."""
+"""Find the error response of OpenAI to a body that it refuses."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ENDPOINTS: dict[str, tuple[Endpoint, Callable[[Request], Iterator[Refusal]]]] =
 
 
 def find_refusal(path: str, body: dict[str, Any], *, today: date | None = None) -> Refusal | None:
-    """Return what OpenAI answers to a body, where the answer does not depend on what it stores.
+    """Return the refusal of a body, as far as it does not depend on objects stored at OpenAI.
 
     Args:
-        path: the request's, with or without `/v1`; other paths than those of OpenAI are never refused.
-        body: as it was sent.
-        today: on which models may be gone.
+        path: the path of the request, with or without `/v1`. Paths that OpenAI does not have are never refused.
+        body: the unvalidated body.
+        today: the day that decides which models are shut down; None means the current one.
 
     Returns:
-        the refusal, or None if nothing is known against the body.
+        the refusal; None if no rule refuses the body.
     """
     name, find = _ENDPOINTS.get(path.removeprefix("/v1"), (None, None))
     if name is None or find is None:

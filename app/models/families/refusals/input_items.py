@@ -1,4 +1,4 @@
-"""Refuse items of /v1/responses' `input`: wrong roles and parts, calls without results, forgotten reasoning."""
+"""Find errors in the `input` items of /v1/responses: roles, parts, calls without results, reasoning without content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.models.families.refusals.request import Request, iter_objects
 
 _ROLES = ("assistant", "system", "developer", "user")
 _PARTS = ("input_text", "input_image", "input_file")
-# By the type of its item, how a call is named in the sentence.
+# By the type of the item: the name of the call in messages.
 _CALLS = {
     "function_call": "function call",
     "custom_tool_call": "custom tool call",
@@ -21,14 +21,14 @@ _ASSISTANT_PARTS = ("output_text", "refusal")
 
 
 def find_wrong_items(request: Request) -> Iterator[Refusal]:
-    """Yield what is wrong with each item, then with the pairs of calls and results."""
+    """Yield the refusals of each item, then those of calls without results and results without calls."""
     items = request.list_objects("input")
     for index, item in items:
         kind = item.get("type", "message")
         if kind == "message":
             yield from _find_wrong_message(request, item, index)
         elif kind in ("reasoning", "item_reference"):
-            yield from _find_wrong_memory(request, item, index)
+            yield from _find_wrong_reasoning(request, item, index)
         elif kind == "computer_call":
             yield from _find_wrong_computer_call(item, index)
         elif kind == "computer_call_output":
@@ -37,7 +37,7 @@ def find_wrong_items(request: Request) -> Iterator[Refusal]:
                 given = screenshot.get("type") if isinstance(screenshot, dict) else screenshot
                 yield refuse_invalid(f"input[{index}].output", given, ("computer_screenshot",))
     if request.get("previous_response_id") is None and request.get("conversation") is None:
-        yield from _find_lonely_calls(item for _, item in items)
+        yield from _find_unpaired_calls(item for _, item in items)
 
 
 def _find_wrong_message(request: Request, item: dict[str, Any], index: int) -> Iterator[Refusal]:
@@ -57,7 +57,7 @@ def _find_wrong_message(request: Request, item: dict[str, Any], index: int) -> I
             yield from find_wrong_detail(part.get("detail"), place, request.family)
 
 
-def _find_wrong_memory(request: Request, item: dict[str, Any], index: int) -> Iterator[Refusal]:
+def _find_wrong_reasoning(request: Request, item: dict[str, Any], index: int) -> Iterator[Refusal]:
     if item.get("type") == "reasoning" and not isinstance(item.get("summary"), list):
         yield refuse_missing(f"input[{index}].summary")
     if item.get("encrypted_content"):
@@ -82,7 +82,7 @@ def _find_wrong_computer_call(item: dict[str, Any], index: int) -> Iterator[Refu
         yield Refusal(message, f"input[{index}].id", "invalid_value")
 
 
-def _find_lonely_calls(items: Iterator[dict[str, Any]]) -> Iterator[Refusal]:
+def _find_unpaired_calls(items: Iterator[dict[str, Any]]) -> Iterator[Refusal]:
     waiting: dict[str, str] = {}
     """The kind of each call without a result, by its id."""
     for item in items:

@@ -1,4 +1,4 @@
-"""Refuse what a family does not accept while it reasons, or at all: efforts, verbosities, sampling, tools."""
+"""Find parameters that a family does not accept, or not while it reasons: efforts, verbosities, sampling, tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOGPROBS = "message.output_text.logprobs"
 
 
 def find_wrong_effort(request: Request, family: Family) -> Iterator[Refusal]:
-    """Yield a refusal for an effort that the family does not have on this endpoint."""
+    """Yield a refusal if the family does not have the effort on this endpoint."""
     if request.endpoint == "chat":
         name, sent, supported = "reasoning_effort", request.get("reasoning_effort"), family.efforts
     else:
@@ -35,7 +35,7 @@ def find_wrong_effort(request: Request, family: Family) -> Iterator[Refusal]:
 
 
 def find_wrong_verbosity(request: Request, family: Family) -> Iterator[Refusal]:
-    """Yield a refusal for a verbosity that the family does not have."""
+    """Yield a refusal if the family does not have the verbosity."""
     path = ("verbosity",) if request.endpoint == "chat" else ("text", "verbosity")
     sent = request.get(*path)
     if sent is None or sent in family.verbosities:
@@ -48,7 +48,7 @@ def find_wrong_verbosity(request: Request, family: Family) -> Iterator[Refusal]:
 
 
 def find_sampling(request: Request, family: Family) -> Iterator[Refusal]:
-    """Yield a refusal for each parameter of sampling that is not accepted at this effort."""
+    """Yield a refusal for each sampling parameter that is not accepted at this effort."""
     if request.permits(family.sampling):
         return
     if request.endpoint == "chat":
@@ -69,15 +69,15 @@ def find_sampling(request: Request, family: Family) -> Iterator[Refusal]:
 
 
 def find_tools_while_reasoning(request: Request, family: Family) -> Iterator[Refusal]:
-    """Yield a refusal for function tools that /v1/chat/completions does not take at this effort."""
+    """Yield a refusal if /v1/chat/completions does not accept function tools at this effort."""
     if not _has_function_tools(request) or request.permits(family.chat_tools):
         return
-    can_do_without = family.chat_tools == "without_reasoning" and family.has_cache_breakpoints
+    works_without_reasoning = family.chat_tools == "without_reasoning" and family.has_cache_breakpoints
     yield Refusal(
         f"Function tools with reasoning_effort are not supported for {request.model} in /v1/chat/completions. "
         + (
             "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
-            if can_do_without
+            if works_without_reasoning
             else "Please use /v1/responses instead."
         ),
         "reasoning_effort",

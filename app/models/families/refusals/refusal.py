@@ -1,4 +1,4 @@
-"""Define a refusal, and make those that several rules need, in OpenAI's words."""
+"""Define Refusal, and build the refusals that several rules need, with OpenAI's messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Refusal:
-    """The answer of the service to a request that it does not accept."""
+    """The error response of OpenAI to a request that it does not accept."""
 
     message: str
     param: str | None
@@ -19,30 +19,30 @@ class Refusal:
 
     @property
     def error(self) -> dict[str, Any]:
-        """Return OpenAI's error object, which its body has as `error`."""
+        """The error object, which is the field `error` of the response's body."""
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
 
 def refuse_unknown(name: str) -> Refusal:
-    """A parameter that the endpoint does not have."""
+    """Build the refusal of a parameter that the endpoint does not have."""
     return Refusal(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
 
 
 def refuse_parameter(name: str, hint: str = "") -> Refusal:
-    """A parameter that the endpoint has, and the model does not accept."""
+    """Build the refusal of a parameter that the endpoint has, and the model does not accept."""
     return Refusal(
         f"Unsupported parameter: '{name}' is not supported with this model.{hint}", name, "unsupported_parameter"
     )
 
 
 def refuse_value(name: str, value: Any, supported: Sequence[str]) -> Refusal:
-    """A value of a parameter that other models accept."""
+    """Build the refusal of a value that only other models accept."""
     message = f"Unsupported value: '{name}' does not support {quote(value)} with this model."
     return Refusal(f"{message} Supported values are: {enumerate_values(supported)}.", name, "unsupported_value")
 
 
 def refuse_invalid(name: str, value: Any, supported: Sequence[str]) -> Refusal:
-    """A value that no model accepts."""
+    """Build the refusal of a value that no model accepts."""
     return Refusal(
         f"Invalid value: {quote(value)}. Supported values are: {enumerate_values(supported)}.",
         name,
@@ -51,17 +51,17 @@ def refuse_invalid(name: str, value: Any, supported: Sequence[str]) -> Refusal:
 
 
 def refuse_missing(name: str) -> Refusal:
-    """A parameter that has to be there."""
+    """Build the refusal of a request without a required parameter."""
     return Refusal(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
 
 
 def quote(value: Any) -> str:
-    """Write a value as the service does: texts in single quotes, cut where they are long."""
+    """Format a value as OpenAI does: texts in single quotes, long values truncated."""
     return f"'{value[:100]}'" if isinstance(value, str) else str(value)[:100]
 
 
 def enumerate_values(values: Sequence[str]) -> str:
-    """Write 'low', 'medium', and 'high'."""
+    """Format values as a list: 'low', 'medium', and 'high'."""
     quoted = [f"'{value}'" for value in values]
     if len(quoted) < 3:
         return " and ".join(quoted)

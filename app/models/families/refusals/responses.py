@@ -1,4 +1,4 @@
-"""Refuse what /v1/responses refuses."""
+"""Find the errors that /v1/responses reports for a body."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INPUTS = ("input", "prompt", "previous_response_id", "conversation")
 
 
 def find_refusals(request: Request) -> Iterator[Refusal]:
-    """Yield what is wrong with a body, first what the service finds first."""
+    """Yield the refusals of a body, in the order in which OpenAI checks it."""
     yield from common.find_unknown_parameters(request)
     yield from common.find_values_out_of_bounds(request)
     yield from common.find_wrong_tier(request)

@@ -1,8 +1,8 @@
-"""Where a database is, its open connections, and what stores use of one of them within a transaction.
+"""Connections to a database: its URL, the pool, and running statements within a transaction.
 
-url.py           parse_url() reads DATABASE_URL
-pool.py          Pool: keeps connections open from one use to the next
-connection.py    Connection: runs statements of either kind of database, by one spelling
-group_commit.py  GroupCommit: lets the statements of requests that are ready at once share a transaction
-sql.py           composes statements of parts, whose values are bound and never part of the text
+url.py           parse_url() parses DATABASE_URL
+pool.py          Pool: open connections that are reused
+connection.py    Connection: runs statements with the same placeholders on both kinds of database
+group_commit.py  GroupCommit: statements of several requests share a transaction
+sql.py           builds statements; values are bound, never part of the text
 """

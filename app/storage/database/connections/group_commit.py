@@ -1,4 +1,4 @@
-"""Let statements that are ready in the same turn of gevent's loop share one transaction of SQLite."""
+"""Run statements that are ready in the same turn of gevent's loop in one SQLite transaction."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from app.storage.database.outages import to_unavailable
 
 
 class GroupCommit:
-    """Runs the statements of all greenlets that are ready in one turn of gevent's loop within one transaction.
+    """Runs the statements of all greenlets that are ready in one turn of gevent's loop in one transaction.
 
-    Each has an outcome of its own, as if it had been alone: one that changes no row or raises affects no other. Nobody
-    gets an outcome before the commit. A greenlet that finds no other one ready does not wait.
+    Each statement has its own outcome, as if it ran alone: if it changes no row or raises an error, the others are not
+    affected. No greenlet gets an outcome before the commit. If no other greenlet is ready, the statement runs at once.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._group: list[_Statement] = []
-        """Those that the next transaction takes."""
+        """The statements of the next transaction."""
 
     def execute(self, sql: str, values: Sequence[Any]) -> int:
-        """Run one statement: see Database.execute(). A greenlet that is killed meanwhile may have run it or not."""
+        """Run one statement: see Database.execute(). If the greenlet is killed meanwhile, it may have run or not."""
         if not others_are_ready():
             return self._database.execute(sql, values)
         statement = _Statement(sql, values)
@@ -38,12 +38,12 @@ class GroupCommit:
         return statement.wait()
 
     def _run_group(self) -> None:
-        """Run what has been asked for, and hand out the outcomes. It has a greenlet of its own, which outlives those that wait."""
+        """Run the statements of the group and set their outcomes, in a greenlet that outlives those that wait."""
         group, self._group = self._group, []
         try:
             outcomes = self._commit(group) if len(group) > 1 else [self._run_alone(group[0])]
         except DatabaseUnavailable as error:
-            for statement in group:  # a new one for each, as each collects a traceback
+            for statement in group:  # a new exception for each, as each collects a traceback
                 statement.fail(type(error)(str(error), is_unsure=error.is_unsure, advice=error.advice))
         except Exception as error:
             for statement in group:
@@ -64,14 +64,14 @@ class GroupCommit:
             return [self._run(connection.raw, statement, deadline) for statement in group]
 
     def _run(self, raw: Any, statement: _Statement, deadline: float) -> int | Exception:
-        """Run one statement of a transaction. Return how many rows it changed, or the error that concerns it alone."""
+        """Run one statement of a transaction. Return how many rows it changed, or an error that affects only it."""
         if statement.is_abandoned:
             return 0
         driver = self._database.driver
         try:
             return driver.execute(raw, statement.sql, statement.values, deadline)
         except Exception as error:
-            # After some errors, as of memory, SQLite has rolled back all of the transaction.
+            # After some errors, such as SQLITE_NOMEM, SQLite has rolled back the whole transaction.
             if to_unavailable(driver, error) is not None or not raw.in_transaction:
                 raise
             return error
@@ -82,7 +82,7 @@ class _Statement:
 
     Attributes:
         deadline: when its time limit ends, by clock.ticks().
-        is_abandoned: whether its greenlet waits no longer, so that it must not be run.
+        is_abandoned: whether its greenlet no longer waits, so that it must not be run.
         runner: the greenlet that runs it alone, if one does.
     """
 
@@ -98,9 +98,9 @@ class _Statement:
         """Return how many rows the statement changed, or raise its error."""
         try:
             count: int = self._outcome.get()
-        except BaseException:  # as when gevent kills the greenlet
+        except BaseException:  # such as GreenletExit, when gevent kills the greenlet
             self.is_abandoned = True
-            # What undoes the statement must not come before it, if it still waits for its turn.
+            # The caller may now undo the statement. So it must not run later than that, if it still waits for its turn.
             if self.runner is not None:
                 self.runner.kill(block=False)
             raise

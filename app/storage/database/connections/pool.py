@@ -1,4 +1,4 @@
-"""Keep connections open from one use to the next."""
+"""Pool open connections for reuse."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from app.runtime.store_guard import Contended
 
 
 class Pool:
-    """A number of a driver's connections, each lent to one user at a time, the last one used first."""
+    """A bounded pool of a driver's connections. Each has one user at a time; the one used last is taken first."""
 
     def __init__(self, connect: Callable[[], Any], size: int, timeout_s: float) -> None:
-        """Make one that has no connections yet.
+        """Create an empty pool.
 
         Args:
-            connect: opens one.
-            size: how many there may be.
-            timeout_s: how long a user may wait for one.
+            connect: opens a connection.
+            size: the maximum number of connections.
+            timeout_s: the maximum wait for a connection.
         """
         self._connect = connect
         self._size = size
         self._timeout_s = timeout_s
         self._idle: list[Any] = []
-        self._lent: dict[Any, list[Any]] = {}  # with the list that each is given back to
+        self._lent: dict[Any, list[Any]] = {}  # each with the list of idle connections that it came from
         self._slots = threading.BoundedSemaphore(size)
 
     def take(self) -> Any:
-        """Return a connection for one user, who gives it back or discards it.
+        """Return a connection. The caller must give it back or discard it.
 
         Raises:
-            Contended: all of them are in use for too long.
+            Contended: all connections stayed in use until the timeout.
         """
         if not self._slots.acquire(timeout=self._timeout_s):
             raise Contended("contended")
         try:
             idle, raw = self._idle, None
-            with suppress(IndexError):  # there is none, or another thread has just taken the last one
+            with suppress(IndexError):  # none is idle, or another thread has just taken the last one
                 raw = idle.pop()
             if raw is None:
                 raw = self._connect()
@@ -49,7 +49,7 @@ class Pool:
         return raw
 
     def give_back(self, raw: Any) -> None:
-        """Take back a connection, to be used again unless it is older than dispose()."""
+        """Return a connection to the pool. It is closed if dispose() was called since it was taken."""
         idle = self._lent[raw]
         if idle is not self._idle:
             self.discard(raw)
@@ -59,14 +59,14 @@ class Pool:
         self._slots.release()
 
     def discard(self, raw: Any) -> None:
-        """Take back a connection that is not to be used again, and close it."""
+        """Close a connection instead of giving it back."""
         del self._lent[raw]
         self._slots.release()
         _close(raw)
 
     @contextmanager
     def lend(self) -> Iterator[Any]:
-        """Lend a connection to a block. After a block that raises, it is closed."""
+        """Yield a connection for a block. If the block raises an error, the connection is closed."""
         raw = self.take()
         try:
             yield raw
@@ -76,13 +76,13 @@ class Pool:
         self.give_back(raw)
 
     def dispose(self) -> None:
-        """Close all connections: those that are in use, when they are given back."""
+        """Close the idle connections now, and those in use when they are given back."""
         idle, self._idle = self._idle, []
         for raw in idle:
             _close(raw)
 
     def forget(self) -> list[Any]:
-        """Begin anew without closing the connections that there were, and return them."""
+        """Empty the pool without closing its connections, and return them."""
         forgotten = [*self._idle, *self._lent]
         self._idle, self._lent = [], {}
         self._slots = threading.BoundedSemaphore(self._size)

@@ -1,4 +1,4 @@
-"""Compose statements of parts. Only names that this program knows get into the text; values are bound."""
+"""Build SQL statements. Only names that are known to this program get into the text; values are bound."""
 
 # ruff: noqa: S608
 
@@ -13,13 +13,13 @@ Statement = tuple[str, tuple[Any, ...]]
 
 
 class Where:
-    """Conditions that are all to be met, and the values of their placeholders."""
+    """A WHERE clause: conditions joined by AND, and the values of their placeholders."""
 
-    def __init__(self, wanted: Mapping[str, Any] | None = None) -> None:
-        """Begin with the values that columns are to have; a None means any."""
+    def __init__(self, equal: Mapping[str, Any] | None = None) -> None:
+        """Begin with columns that must equal a value; columns with None are left out."""
         self.values: list[Any] = []
         self._conditions: list[str] = []
-        for name, value in (wanted or {}).items():
+        for name, value in (equal or {}).items():
             if value is not None:
                 self.add(f"{name} = ?", value)
 
@@ -33,22 +33,22 @@ class Where:
 
 
 def name_columns(record: type) -> str:
-    """Return the columns of a dataclass's fields. Not `*`: the table of a newer version may have more."""
+    """Return the columns of a dataclass's fields, for SELECT. Not `*`, as a newer version's table may have more."""
     return ", ".join(field.name for field in fields(record))
 
 
 def write_marks(values: Sized) -> str:
-    """Return the placeholders of the values of an IN (…), which finds nothing if there are none."""
+    """Return the placeholders of the values of an IN (…). Without values, the IN matches nothing."""
     return ", ".join("?" * len(values)) or "NULL"
 
 
 def write_insert(table: str, row: Mapping[str, Any]) -> Statement:
-    """Return the statement that adds a row, by the names of its columns."""
+    """Return the statement that inserts a row, given by column name."""
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({write_marks(row)})", tuple(row.values())
 
 
 def write_upsert(table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> Statement:
-    """Return the statement that adds a row, or gives the row that has its key these values."""
+    """Return the statement that inserts a row, or updates the values of the row that has this key."""
     insert, row = write_insert(table, {**key, **values})
     changes = ", ".join(f"{name} = excluded.{name}" for name in values)
     return f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}", row

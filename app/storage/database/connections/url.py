@@ -1,4 +1,4 @@
-"""Read DATABASE_URL."""
+"""Parse DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUrl:
-    """Where a database is. Whatever the URL does not say is None.
+    """The parts of a database URL. Parts that are missing are None.
 
     Attributes:
-        kind: what it begins with, such as sqlite.
-        database: the path of a file, or a server's name of the database.
-        options: what follows the question mark.
+        kind: the scheme without the driver, such as sqlite.
+        database: the path of the file, or the name of the database on the server.
+        options: the query parameters.
     """
 
     kind: str
@@ -39,7 +39,7 @@ def parse_url(url: str) -> DatabaseUrl:
     """Return the parts of a URL.
 
     Raises:
-        ValueError: it is none. The message does not quote it, as it may hold a password.
+        ValueError: it is not a URL. The message does not quote it, as it may contain a password.
     """
     match = _URL.fullmatch(url)
     if match is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-# No target_metadata: the tables' definitions are not loaded here, and without them a revision that is generated would
-# drop all tables. Alembic says instead that it has nothing to compare with.
+# No target_metadata. The tables' definitions are not loaded here, so a generated revision would drop all tables.
+# Without target_metadata, Alembic refuses to generate one.
 context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

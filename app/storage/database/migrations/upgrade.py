@@ -1,4 +1,4 @@
-"""Run the migrations with Alembic, which needs a connection of SQLAlchemy's."""
+"""Run the migrations with Alembic, which needs a SQLAlchemy connection."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from app.runtime import clock, sqlite
 from app.storage.database.driver import Driver
 
 _SCRIPTS = Path(__file__).parent
-_ASK_S = 1.8
+_CONNECT_S = 1.8
 
 
 @contextmanager
 def wrap_connection(driver: Driver, raw: Any) -> Iterator[Connection]:
-    """Yield SQLAlchemy's view of a driver's connection, to be made before a transaction and ended after it.
+    """Yield a driver's connection as one of SQLAlchemy.
 
-    What fails within the block raises the driver's own errors.
+    Enter the context before the transaction begins, and leave it after its end. Errors within the block are raised as
+    the driver's own.
     """
     of_kind: dict[str, Any] = (
         {"url": "sqlite://", "module": sqlite.dbapi}
@@ -38,18 +39,18 @@ def wrap_connection(driver: Driver, raw: Any) -> Iterator[Connection]:
         pool_reset_on_return=None,
         isolation_level="AUTOCOMMIT",
     )
-    # SQLAlchemy asks what the server can do. To load all this took a part of the time that there was.
-    driver.prepare(raw, clock.ticks() + _ASK_S)
+    # SQLAlchemy queries the server's features. It gets a new deadline, as loading it has used up part of the last one.
+    driver.prepare(raw, clock.ticks() + _CONNECT_S)
     try:
         with engine.connect() as connection:
-            connection.begin()  # sends nothing, but Alembic leaves it to others to commit
+            connection.begin()  # sends nothing, but with it Alembic does not commit
             yield connection
     except DBAPIError as error:
         raise error.orig or error from error
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Run the migrations that are missing, within the transaction of a connection."""
+    """Run the pending migrations, within the transaction of a connection."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection

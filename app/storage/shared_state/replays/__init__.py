@@ -1,12 +1,12 @@
-"""Answers that can be given again: to a repeated request, or from the middle of a stream.
+"""Stored answers, which can be sent again to a repeated request, or from the middle of a stream.
 
-- `answer_log.py`: what has been sent of an answer, written by the worker that makes it
-- `answer_reader.py`: reads it from any worker, while it grows
-- `idempotency.py`: which answer belongs to an Idempotency-Key
-- `kept_answers.py`: how much is kept for each user
-- `signs.py`: what others leave for the worker that makes it: that it is read, or stopped
-- `keys.py`: where in the shared state all of that is
-- `errors.py`: the errors of all
+- `answer_log.py`: AnswerLog, by which the worker that generates an answer stores what it sends
+- `answer_reader.py`: AnswerReader, which reads a stored answer in any worker, while it grows
+- `idempotency.py`: finds the answer of an Idempotency-Key
+- `kept_answers.py`: AnswerStore, which limits how much is stored for each user
+- `signs.py`: signals of other workers to the one that writes an answer: it is being read, or must stop
+- `keys.py`: the keys in the shared state
+- `errors.py`: the errors
 """
 
 from app.storage.shared_state.replays.answer_log import AnswerHead, AnswerLog

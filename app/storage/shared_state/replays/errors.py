@@ -1,4 +1,4 @@
-"""The errors of answers that are given again."""
+"""The errors of resumed streams and repeated requests."""
 
 from __future__ import annotations
 

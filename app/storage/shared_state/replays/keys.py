@@ -1,4 +1,4 @@
-"""The keys under which answers are kept."""
+"""The keys of stored answers in the shared state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stop_key(answer_id: str) -> str:
 
 
 def name_key(owner: str, name: str) -> str:
-    """Return the key of the id of the answer that an owner named last so, such as by its conversation."""
+    """Return the key of the id of the latest answer with a name, such as that of its conversation."""
     return f"answer-name:{owner}:{name}"
 
 

@@ -1,4 +1,4 @@
-"""What others leave for the answers that this process writes."""
+"""Read the signals of other workers for the answers that this process writes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MAX_AGE_S = 0.2
 
 
 class Sign(NamedTuple):
-    """What others have left for one answer.
+    """The signals for one answer.
 
     Attributes:
-        is_stopped: its owner has stopped it.
-        is_followed: another worker has read it during the last seconds.
+        is_stopped: whether its owner has stopped it.
+        is_followed: whether another worker has read it during the last seconds.
     """
 
     is_stopped: bool
@@ -26,7 +26,7 @@ class Sign(NamedTuple):
 
 
 class Signs:
-    """Reads them for all answers at once: each is looked at several times a second, and one costs as much as all."""
+    """Reads the signals for all answers together, several times a second: all of them cost as much as one."""
 
     def __init__(self, records: SharedRecords) -> None:
         self._records = records
@@ -36,14 +36,14 @@ class Signs:
         self._read_at = float("-inf")
 
     def watch(self, answer_id: str) -> Watched:
-        """Return what is left for an answer. It is read with that of others as long as somebody holds this."""
+        """Return the signals for an answer. They are read with the others as long as the result is referenced."""
         watched = Watched(self, answer_id)
         with self._lock:
             self._watched.add(watched)
         return watched
 
     def read(self, watched: Watched, max_age_s: float) -> Sign:
-        """Return what has been left for an answer, as it was at most so long ago. Raises DatabaseUnavailable."""
+        """Return the signals for an answer, at most `max_age_s` seconds old. Raises DatabaseUnavailable."""
         with self._lock:
             now = clock.ticks()
             if now - self._read_at >= max_age_s:
@@ -54,7 +54,7 @@ class Signs:
 
 
 class Watched:
-    """What is left for one answer."""
+    """The signals for one answer."""
 
     def __init__(self, signs: Signs, answer_id: str) -> None:
         self.stop_key = stop_key(answer_id)
@@ -62,5 +62,5 @@ class Watched:
         self._signs = signs
 
     def read(self, *, max_age_s: float = _MAX_AGE_S) -> Sign:
-        """Return it, as it was at most so long ago. Raises DatabaseUnavailable."""
+        """Return the signals, at most `max_age_s` seconds old. Raises DatabaseUnavailable."""
         return self._signs.read(self, max_age_s)

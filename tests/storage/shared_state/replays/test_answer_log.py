@@ -47,7 +47,7 @@ def read(records):
 
 def test_a_stream_that_nobody_follows_is_written_once_a_second(records, clock):
     counted = Counted(records)
-    log = AnswerLog(counted, "u", "a", keep_s=60)
+    log = AnswerLog(counted, "u", "a", ttl_s=60)
     log.append(b"first")
     log.open(200, [])
     for _ in range(100):
@@ -61,7 +61,7 @@ def test_a_stream_that_nobody_follows_is_written_once_a_second(records, clock):
 
 
 def test_whoever_follows_gets_what_waited_at_once_and_the_rest_soon(records, clock):
-    log = AnswerLog(records, "u", "a", keep_s=60)
+    log = AnswerLog(records, "u", "a", ttl_s=60)
     log.open(200, [])
     log.append(b"one ")
     log.append(b"two ")
@@ -80,7 +80,7 @@ def test_whoever_follows_gets_what_waited_at_once_and_the_rest_soon(records, clo
 
 def test_what_could_not_be_written_is_written_later(records, clock):
     counted = Counted(records)
-    log = AnswerLog(counted, "u", "a", keep_s=60)
+    log = AnswerLog(counted, "u", "a", ttl_s=60)
     log.open(200, [])
     log.append(b"one ")
     log.append(b"two ")
@@ -96,7 +96,7 @@ def test_what_could_not_be_written_is_written_later(records, clock):
 
 def test_what_is_written_shows_that_its_writer_is_alive_and_a_silent_writer_shows_it_once_a_second(records, clock):
     counted = Counted(records)
-    log = AnswerLog(counted, "u", "a", keep_s=60)
+    log = AnswerLog(counted, "u", "a", ttl_s=60)
     log.open(200, [])
     log.append(b"one ")
     for _ in range(10):
@@ -114,7 +114,7 @@ def test_what_is_written_shows_that_its_writer_is_alive_and_a_silent_writer_show
 
 
 def test_what_is_held_is_written_when_it_is_time_and_not_before(records, clock):
-    log = AnswerLog(records, "u", "a", keep_s=60)
+    log = AnswerLog(records, "u", "a", ttl_s=60)
     log.open(200, [])
     assert log.hold(b"one ")
     log.flush()
@@ -131,7 +131,7 @@ def test_what_is_held_is_written_when_it_is_time_and_not_before(records, clock):
 
 
 def test_what_is_held_beyond_the_bound_is_dropped(records, clock):
-    log = AnswerLog(records, "u", "a", keep_s=60, max_bytes=10)
+    log = AnswerLog(records, "u", "a", ttl_s=60, max_bytes=10)
     log.open(200, [])
     assert log.hold(b"x" * 10)
     log.flush()
@@ -139,7 +139,7 @@ def test_what_is_held_beyond_the_bound_is_dropped(records, clock):
     log.flush()
 
     assert not log.is_running
-    assert not log.bytes_kept
+    assert not log.stored_bytes
     assert not log.hold(b"x")
 
 
@@ -147,7 +147,7 @@ def test_what_is_held_beyond_the_bound_is_dropped(records, clock):
     "sent", [[b"data: 1\n\n"], [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n"], [b"", b"event: a\ndata: 1\n\n"]]
 )
 def test_each_event_has_the_next_number_however_many_come_at_once(records, sent):
-    log = AnswerLog(records, "u", "a", keep_s=60, is_numbered=True)
+    log = AnswerLog(records, "u", "a", ttl_s=60, is_numbered=True)
     log.open(200, [])
     numbered = b"".join(map(log.number, sent))
 

@@ -1,4 +1,4 @@
-"""Create the table of what the upstream has reported of users."""
+"""Create the table of safety reports of the upstream about users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create the outbox: the settled entries that other systems are still to be told of."""
+"""Create the outbox: the settled entries that are not delivered to other systems yet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Create the sums of daily totals, which are empty until a server rolls them up, and what keeps them true.
+"""Create the table of rolled-up totals, empty until a server rolls them up, and a trigger that deletes stale rows.
 
-A trigger deletes what a change of the daily totals makes stale, whoever makes it: a server of the last version, which
-knows nothing of these sums, or a person with SQL.
+A change of daily totals deletes the rolled-up rows that include them. So these are also correct after changes by a
+server of the previous version, which does not have the table, or by a person with SQL.
 """
 
 from __future__ import annotations

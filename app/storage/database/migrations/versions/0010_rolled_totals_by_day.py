@@ -1,7 +1,7 @@
-"""Look first whether a change of the daily totals makes a sum stale.
+"""Delete rolled-up totals only if an index finds some that a change of the daily totals makes stale.
 
-Nearly none does: a settlement changes today's totals, and what is rolled up ended the day before yesterday. One look
-into an index costs less than a DELETE that finds nothing, for which SQLite makes tables in memory.
+Usually there are none: a settlement changes today's totals, and rolled-up days end the day before yesterday. A
+look-up in the index costs less than a DELETE that finds nothing, for which SQLite creates tables in memory.
 """
 
 from __future__ import annotations
