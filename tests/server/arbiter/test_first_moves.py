@@ -138,9 +138,9 @@ def test_a_fault_in_env_is_told_once(site: Path) -> None:
     lines = run(site, GUNICORN, "wsgi:app").splitlines()
 
     assert lines == [
-        "The settings do not allow a start:",
+        "Gatehouse cannot start with these settings:",
         "  - .env: CHAT_MODLE is not a setting; did you mean CHAT_MODEL?",
-        "  - OPENAI_BASE_URL ends in a route, /chat/completions: leave that out, it is added to each request.",
+        "  - OPENAI_BASE_URL ends in a route, /chat/completions: remove it, as each request adds its own.",
     ]
 
 
