@@ -228,7 +228,7 @@ def test_each_token_arrives_before_the_next_is_sent(
         (
             {"gzip_types application/json": "gzip_types text/event-stream"},
             "warning",
-            "compressed on the way (gzip)",
+            "A proxy compresses streams (gzip)",
         ),
     ],
 )
