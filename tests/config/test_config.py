@@ -291,7 +291,9 @@ PLACEHOLDERS = ["sk-...", "sk-xxxxxxxx", "sk-proj-XXXX", "your-key-here", "YOUR_
 
 @pytest.mark.parametrize("key", PLACEHOLDERS)
 def test_a_placeholder_is_told_at_openai_and_may_be_the_key_of_another_server(key):
-    assert problems_of({"OPENAI_API_KEY": key}) == ["OPENAI_API_KEY is a placeholder: replace it with your own key."]
+    assert problems_of({"OPENAI_API_KEY": key}) == [
+        "OPENAI_API_KEY is a placeholder: replace it with your own key."
+    ]
 
     assert Config(openai_api_key=key, openai_base_url="http://127.0.0.1:8080/v1").openai_api_key == key
 
