@@ -1,10 +1,10 @@
-# `make help` lists the commands. `make run` and `make test` do all the set-up they need.
+# `make help` lists the commands. `make run` and `make test` do all necessary set-up.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-# Where bytecode is not written, as in many containers, each process compiles the tests and the application anew.
+# Many containers set this. Then no bytecode is written, and each process compiles the tests and the application again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -22,26 +22,26 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT); withou
 test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-responses: .venv/installed-dev ## Run the tests of the service once more, over /responses
+responses: .venv/installed-dev ## Run the tests of the service again, over /responses
 	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/billing/ledger/test_ledger_of_calls.py $(ARGS)
 
-servers: .venv/installed-dev ## Test several workers at once: stops, reloads, kills, leavers, money
+servers: .venv/installed-dev ## Test several real workers: stops, reloads, kills, disconnecting clients, charges
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/chaos tests/deploy tests/server tests/several_workers $(ARGS)
 
-neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
+neighbours: .venv/installed-dev ## Test that hostile requests do not slow down others (make test runs only a few of these)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/neighbours tests/server tests/media/images tests/web/test_anonymous.py $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test the examples, and with client libraries (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m clients tests/clients $(ARGS)
 
-pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
+pictures: .venv/installed-dev tests/clients/node_modules/installed ## Take the screenshots in docs/pictures (needs Chromium)
 	@mkdir -p docs/pictures
 	@PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest -q -m clients tests/clients -k pictures
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py
 
-focus: .venv/installed-dev ## Have focus-validator look at the FOCUS export (needs Python 3.12)
+focus: .venv/installed-dev ## Check the FOCUS export with focus-validator (needs Python 3.12)
 	@$(BIN)/python -m tests.billing.exports.validate
 
 lint: .venv/installed-dev ## Check style, format and types
@@ -67,7 +67,7 @@ sbom: supply_chain/.venv/installed ## Write sbom.cdx.json, the list of the pinne
 	@supply_chain/.venv/bin/cyclonedx-py requirements --output-reproducible --of JSON -o sbom.cdx.json requirements.txt
 	@echo "==> Wrote sbom.cdx.json"
 
-audit: supply_chain/.venv/installed ## Ask PyPI for known holes in the pinned packages (ARGS=--strict: fail if it cannot be asked)
+audit: supply_chain/.venv/installed ## Check the pinned packages for known vulnerabilities (ARGS=--strict: fail if PyPI is unavailable)
 	@supply_chain/.venv/bin/python -m supply_chain.audit $(ARGS)
 
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
@@ -78,25 +78,25 @@ lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade supply_chain/requirements.in -o supply_chain/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --upgrade tests/billing/exports/requirements.in -o tests/billing/exports/requirements.txt
 
-bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
+bench: .venv/installed-dev ## Measure the speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: .venv/installed-dev ## Test for two minutes against an upstream that fails in every way (ARGS="--help")
 	@$(BIN)/python -m chaos $(ARGS)
 
-storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare what was charged with what was billed
+storm: .venv/installed-dev ## Kill workers during calls for a minute, and compare the charges with the upstream's bill
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
-kills: .venv/installed-dev ## Kill 500 deliveries of the outbox, over SQLite and over PostgreSQL, and count what was told (KILLS=50)
+kills: .venv/installed-dev ## Kill 500 deliveries of the outbox, with SQLite and PostgreSQL, and count what was delivered (KILLS=50)
 	@KILLS=$(or $(KILLS),500) $(BIN)/python -m pytest -q -rP -m servers tests/several_workers/test_outbox_together.py $(ARGS)
 
 load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one, unplug it, freeze PostgreSQL and Redis (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes $(ARGS)
 
-soak: .venv/installed-dev ## Load two nodes for ten minutes, and look whether memory, threads or files grow (ARGS="--help")
+soak: .venv/installed-dev ## Load two nodes for ten minutes, and check that memory, threads and files do not grow (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes --soak $(ARGS)
 
-rolling: .venv/installed-dev ## Reload two nodes behind Nginx one after the other, under 200 streams and load (ARGS=--restart: stop and start them)
+rolling: .venv/installed-dev ## Reload two nodes behind Nginx in turn, under 200 streams and load (ARGS=--restart: restart them)
 	@$(BIN)/python -m chaos.rolling $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data

@@ -1,7 +1,7 @@
 """Configure gunicorn from the application's settings. gunicorn finds this file, so `gunicorn wsgi:app` is enough.
 
-It is loaded in the arbiter, before gevent patches the standard library in the workers, so it must not import the
-application: a TLS context of unpatched classes would break.
+The arbiter loads it before gevent patches the standard library in the workers. So it must not import the application:
+a TLS context of unpatched classes would break.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ from server.arbiter import command_line, loaded_settings
 def _load_config():
     """Load the settings for this process and its workers, and the log's format, without the rest of the application.
 
-    Return the settings, the package that checks them, and the version.
+    Return the settings, the package app.config, and the version.
 
-    .env is not put into the environment, so that a reload finds its new content only.
+    The variables of .env are not added to the environment, so that a reload does not see their old values.
     """
     root = Path(__file__).parent
     sys.modules["app"] = package = types.ModuleType("app")  # in place of app/__init__.py, which imports everything
@@ -41,12 +41,12 @@ def _load_config():
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     server_log.use_handler(logs.make_handler(loaded.logs), loaded.log_level)
-    loaded_settings.keep(loaded, in_file)
+    loaded_settings.store(loaded, in_file)
     return loaded, config, version.find_version(root)
 
 
 def _check_command_line():
-    """End with a plain message if gunicorn is called as it cannot work, before it says so in its own words."""
+    """Exit with a clear message if Gatehouse cannot run with the command line, before gunicorn fails on it."""
     if problem := command_line.find_problem(sys.argv[1:]):
         print(problem, file=sys.stderr)
         sys.exit(4)
@@ -63,13 +63,13 @@ bind_name = "BIND" if _config.bind else "HOST"
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = _config.web_concurrency or max(2, _cores)
 
-# gevent serves a thousand slow streams where threads serve a hundred; docs/performance.md has the figures.
+# gevent serves a thousand slow streams, threads only a hundred; docs/performance.md has the figures.
 if _config.worker_class == "gevent":
     worker_class = "server.workers.gevent_worker.StreamWorker"
     worker_connections = _config.worker_connections
 else:
     worker_class = "server.workers.thread_worker.StreamThreadWorker"
-    # A full worker must leave new requests to other workers instead of queueing them behind its streams.
+    # A full worker must leave new requests to other workers, not queue them behind its streams.
     threads = worker_connections = _config.threads
 
 timeout = 30  # seconds without a heartbeat of a worker; streams may last longer
@@ -77,8 +77,8 @@ graceful_timeout = int(_config.request_timeout_s) + 15  # longer than any call, 
 keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 
-# Headers of proxies are read by the application alone, by TRUSTED_PROXIES: gunicorn would answer 400 to two that
-# disagree, and take "HTTPS" or a list for http.
+# Only the application reads headers of proxies, as TRUSTED_PROXIES allows. gunicorn would answer 400 to two headers
+# that disagree, and treat "HTTPS" or a list as http.
 secure_scheme_headers = {}
 forwarder_headers = ""
 http_parser = "python"
@@ -91,7 +91,7 @@ logger_class = server_log.ServerLog
 
 
 def on_starting(server):
-    """End with a plain message if the server cannot start as it is called."""
+    """Exit with a clear message if the server cannot start."""
     from server.arbiter.start_check import find_problem
 
     if problem := find_problem(server.cfg) or _prepare_metrics():
@@ -99,8 +99,8 @@ def on_starting(server):
         if server.pidfile is not None:
             server.pidfile.unlink()
         sys.exit(4)
-    # The SDK tells the upstream on which system it runs, for which Python starts `uname -p` once. Workers inherit what
-    # it found; their own first calls would take 20 ms longer, and each worker would be forked for it.
+    # The SDK sends the name of the system to the upstream, for which Python runs `uname -p` once. Workers inherit the
+    # result; otherwise each worker would fork for it, and its first call would take 20 ms longer.
     platform.platform()
     server_log.log_event(
         "server.starting",
@@ -113,21 +113,21 @@ def on_starting(server):
 
 
 def on_reload(server):
-    """Let the workers count, if METRICS_ALLOW is new."""
+    """Prepare the folder of metrics, if the reload has set METRICS_ALLOW."""
     server_log.log_event("server.reloading", version=_version, workers=server.cfg.workers)
     if problem := _prepare_metrics():
         server.log.error(problem)
 
 
 def when_ready(server):
-    """Have workers told why they are stopped, and replaced if they cannot start; warn of an open server."""
-    from server.arbiter.boot_failures import outlive_failures
-    from server.arbiter.boot_signals import hold_stops
+    """Wrap the arbiter's methods that spawn, stop and reload workers; warn if a development server is exposed."""
+    from server.arbiter.boot_failures import survive_failures
+    from server.arbiter.boot_signals import block_stops_in_forks
     from server.arbiter.start_check import guard_reload
     from server.arbiter.stop_notice import announce_stop
 
-    outlive_failures(server)
-    hold_stops(server)
+    survive_failures(server)
+    block_stops_in_forks(server)
     announce_stop(server, is_behind_proxy=_config.trusted_proxies > 0)
     guard_reload(server)
     listening = ",".join(server.cfg.bind)
@@ -137,17 +137,17 @@ def when_ready(server):
 
 
 def pre_fork(_server, _worker):
-    """Keep the workers' collections from writing to what they share with this process, which would copy it: 4 MiB."""
+    """Freeze the garbage collector's objects, so that collections in a worker do not copy 4 MiB of shared memory."""
     gc.freeze()
 
 
 def post_fork(_server, _worker):
-    """Let a worker load without collecting garbage: what it loads stays, and to walk it takes an eighth of its start."""
+    """Disable garbage collection while a worker loads: it would free nothing, and take an eighth of the start."""
     gc.disable()
 
 
 def pre_request(_worker, _request):
-    """Log nothing before a request: gunicorn would build a line for debugging that nobody sees."""
+    """Log nothing before a request: gunicorn would build a debug line that is never written."""
 
 
 def post_worker_init(worker):
@@ -158,7 +158,7 @@ def post_worker_init(worker):
 
     log_uncaught()
     if _get_services(worker) is None:
-        print("That application is not Gatehouse: it is started by `gunicorn wsgi:app`.", file=sys.stderr)
+        print("This application is not Gatehouse: start Gatehouse with `gunicorn wsgi:app`.", file=sys.stderr)
         sys.exit(4)
     worker.refusal_lines = LogBound()
     worker.arrivals = _build_arrivals(worker.note_refusal)
@@ -169,8 +169,8 @@ def post_worker_init(worker):
         is_quitting=lambda: worker.is_quitting,
         is_last=is_last,
     )
-    # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream. One
-    # here would take 40 ms and free next to nothing.
+    # All objects loaded so far stay. Without freeze(), a full collection would visit them, in the middle of a stream.
+    # A collection here would take 40 ms and free almost nothing.
     gc.freeze()
     gc.enable()
     _retain_freed_memory()
@@ -179,12 +179,12 @@ def post_worker_init(worker):
 
 
 def on_exit(_server):
-    """Say that the server has stopped."""
+    """Log that the server has stopped."""
     server_log.log_event("server.stopped", version=_version)
 
 
 def child_exit(_server, worker):
-    """Note when a worker died, so that the calls of a killed one are charged by the time that they had."""
+    """Record when a worker died, so that the calls of a killed one are charged by the time that they had."""
     from server.arbiter.death_notice import note_death
 
     note_death(worker.pid)
@@ -192,13 +192,13 @@ def child_exit(_server, worker):
 
 
 def worker_exit(_server, worker):
-    """Close the services of a worker, if it has loaded the application, and that is ours."""
+    """Close the services of a worker, if it has loaded Gatehouse."""
     if (services := _get_services(worker)) is not None:
         services.close()
 
 
 def find_unwritable():
-    """Return a sentence for each folder that the server would write to and cannot."""
+    """Return a sentence for each folder that the server needs to write to and cannot."""
     return [*_config_package.find_unwritable(_config, Path(__file__).parent)]
 
 
@@ -213,7 +213,7 @@ def _build_arrivals(note_refusal):
     from server.connections.arrival import ArrivalLimits, Arrivals
 
     share = max(1, worker_connections // 2)
-    is_behind_proxy = _config.trusted_proxies > 0  # which bounds its clients itself: see deploy/nginx.conf
+    is_behind_proxy = _config.trusted_proxies > 0  # the proxy limits its clients itself: see deploy/nginx.conf
     limits = ArrivalLimits(
         request_s=_config.request_timeout_s,
         idle_s=keepalive,
@@ -231,21 +231,21 @@ def _get_services(worker):
 def _retain_freed_memory():
     """Let a worker retain up to 64 MB of freed memory.
 
-    By default glibc returns the memory of a large body to the kernel, which must then clear new pages for the next
-    one. That takes half the time of a large embeddings request.
+    By default, glibc returns the memory of a large body to the kernel, which must clear new pages for the next one.
+    That takes half the time of a large embeddings request.
     """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(-3, 8 * 1024 * 1024)  # M_MMAP_THRESHOLD; what is larger is returned at once
+        mallopt(-3, 8 * 1024 * 1024)  # M_MMAP_THRESHOLD; larger blocks are returned at once
         mallopt(-1, 64 * 1024 * 1024)  # M_TRIM_THRESHOLD
 
 
 def _announce_ready(worker):
-    """Print that the server is ready, once its database answers; until then, what is waited for.
+    """Print that the server is ready once its database answers; until then, print what it waits for.
 
-    Shared state that is away is logged, but not waited for: each worker counts alone meanwhile.
+    Unavailable shared state is logged, but the server does not wait for it: meanwhile, each worker counts alone.
     """
     import contextlib
     import threading
@@ -261,7 +261,7 @@ def _announce_ready(worker):
         try:
             database.check()
         except Contended:
-            return None  # other writers are busy with it, so it can be written
+            return None  # other writers are using it, so it can be written
         except DatabaseUnavailable as error:
             return error.advice or "see ledger.store_gone above"
         return None
@@ -286,7 +286,7 @@ def _announce_ready(worker):
 
 def _print_ready(listening):
     server_log.log_event("server.ready", version=_version, bind=",".join(listening))
-    if _config.log_format == "json":  # whoever reads that reads no advice
+    if _config.log_format == "json":  # programs that parse the output need no advice
         return
     first = listening[0]
     path = first.removeprefix("unix:")
@@ -297,5 +297,5 @@ def _print_ready(listening):
     offline = " with the offline model, as there is no OPENAI_API_KEY" if _config.is_offline else ""
     ready = "is ready" if path != first else f"is ready: open {url}/"
     if not _config.is_production:
-        print("In development, pages on localhost and 127.0.0.1 of any port may call it.")
+        print("In development, pages on localhost and 127.0.0.1 may call it from any port.")
     print(f"Gatehouse {ready}{offline}. To try it:\n  {chat}", flush=True)

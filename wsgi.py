@@ -4,8 +4,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-if __name__ == "__main__":  # before all imports, as who starts it so has no packages either, as a rule
-    sys.exit("wsgi.py is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
+if __name__ == "__main__":  # before all imports: `python wsgi.py` usually runs outside of the virtual environment
+    sys.exit("Start wsgi.py with gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
 
 from app import create_app
 from app.cli import create_app_for_doctor
@@ -15,7 +15,7 @@ from server.arbiter import boot_failures, loaded_settings
 _ROOT = Path(__file__).parent
 
 if "gunicorn.arbiter" in sys.modules and getattr(sys.modules.get("__config__"), "__file__", None) is None:
-    # As with --chdir, where gunicorn looks for the file before it changes the directory.
+    # It happens with --chdir: gunicorn looks for gunicorn.conf.py before it changes the directory.
     sys.stderr.write(
         f"gunicorn has not read its settings: start it in {_ROOT}, or with -c {_ROOT}/gunicorn.conf.py.\n"
     )
@@ -27,9 +27,9 @@ def _load_settings() -> Config:
     loaded = loaded_settings.find()
     if loaded is None:  # without gunicorn
         in_file = read_env_file(_ROOT)
-        loaded = loaded_settings.keep(load_config(_ROOT, in_file), in_file)
+        loaded = loaded_settings.store(load_config(_ROOT, in_file), in_file)
     loaded.fill_environment()
-    known = {declared.name for declared in fields(Config)}  # by code that may be newer than the arbiter's
+    known = {declared.name for declared in fields(Config)}  # this code may be newer than the arbiter's
     return Config(**{name: value for name, value in loaded.values.items() if name in known})
 
 
@@ -37,9 +37,9 @@ try:
     config = _load_settings()
     app = create_app(config)
 except ConfigError as error:
-    # `flask doctor` says what is wrong with the settings, and what else is.
+    # `flask doctor` must run even then, to report these and other problems.
     if Path(sys.argv[0]).name == "flask" and "doctor" in sys.argv[1:]:
         app = create_app_for_doctor(error.problems)
     else:
-        boot_failures.tell(str(error))
+        boot_failures.report(str(error))
         sys.exit(error.exit_status)

@@ -1,4 +1,4 @@
-"""What a call through Gatehouse costs, beside bare nginx and the plain tutorial design: `python -m bench`.
+"""Measure the cost of a call through Gatehouse, compared with bare nginx and the tutorial design: `python -m bench`.
 
 Everything runs on loopback in one run: a fake OpenAI, the servers measured, and a load client, each in
 processes of their own. The machine is assumed to be noisy, so rounds are interleaved over the servers, and

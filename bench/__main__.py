@@ -1,4 +1,4 @@
-"""`python -m bench`: measures what its arguments ask for, and prints the tables."""
+"""`python -m bench`: run the measures that its arguments select, and print the tables."""
 
 import argparse
 import signal
@@ -19,9 +19,9 @@ from bench.targets import DIRECT, NAMES, PRODUCT, RESPONSES, Target
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, report; 1 when something failed, with the reason on standard error."""
+    """Run and print the report. Return 1 if something failed, with the reason on standard error."""
     args = _arguments(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all started processes are stopped
     try:
         targets = _targets(args)
         rounds = _measure(args, targets)
@@ -54,7 +54,9 @@ def _measure(args: argparse.Namespace, targets: Sequence[Target]) -> Rounds:
             return rounds
         run.keep_running(targets)
         for i, figures in enumerate(rounds):
-            order = targets[i % len(targets) :] + targets[: i % len(targets)]  # nobody is always first
+            order = (
+                targets[i % len(targets) :] + targets[: i % len(targets)]
+            )  # so that no target is always the first
             for measure in measures_of(args.only):
                 say(f"round {i + 1}: {measure.title}")
                 _add(figures, run.round(measure, order))

@@ -10,11 +10,11 @@ from bench.loop import Loop
 
 
 class LoadError(Exception):
-    """A server did not answer as it must."""
+    """A server gave a wrong answer, or none."""
 
 
 class Connection:
-    """Sends a prepared request, and tells when the answer, or a part of it, has come.
+    """Sends a prepared request, and reports when the answer, or a part of it, has arrived.
 
     Subclasses say what to do with on_body (each piece as it comes) and on_message_complete: the parser calls
     both.
@@ -33,7 +33,7 @@ class Connection:
 
     @property
     def status(self) -> int:
-        """Of the answer that is being read."""
+        """The status of the answer that is being read."""
         return self._parser.get_status_code()
 
     def send(self) -> None:
@@ -46,17 +46,17 @@ class Connection:
         self._sock.sendall(self._request)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._sock is not None:
             self._loop.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the answer's body."""
+        """Handle a piece of the answer's body."""
 
     def on_message_complete(self) -> None:
-        """The answer is there."""
+        """Handle the end of the answer."""
 
     def _open(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -81,7 +81,7 @@ class Connection:
 
 
 class WholeAnswers(Connection):
-    """Collects each answer, has it checked, and reports how long it took."""
+    """Collects each answer, checks it, and reports how long it took."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class WholeAnswers(Connection):
         self._body: list[bytes] = []
 
     def on_body(self, data: bytes) -> None:
-        """Keep it."""
+        """Collect the piece."""
         self._body.append(data)
 
     def on_message_complete(self) -> None:

@@ -1,4 +1,4 @@
-"""The figures aimed at, and whether a run reaches them."""
+"""The goals of the measures, and whether a run reaches them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Limit:
     at_least: bool = False
 
     def is_met(self, value: float) -> bool:
-        """Whether a value, or a ratio, is on the right side."""
+        """Return whether a value, or a ratio, is within the bound."""
         return value >= self.bound if self.at_least else value <= self.bound
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Goal:
-    """What any good version reaches on a row, and what this one is after."""
+    """The bound that any good version reaches on a row, and the goal of this version."""
 
     row: str
     good: tuple[Limit, ...]
@@ -49,7 +49,7 @@ GOALS = (
 
 
 def verdict(limits: tuple[Limit, ...], value: float, ratios: Mapping[str, float | None]) -> str:
-    """The bounds, each with the word "met" or a dash; "?" where what it is compared with was not measured."""
+    """Return the bounds, each with "met" or a dash; "?" if the target of the comparison was not measured."""
     marks = []
     for limit in limits:
         measured = ratios.get(limit.times) if limit.times else value

@@ -1,4 +1,4 @@
-"""The load client: `python -m bench.load` takes a Job on standard input and prints what it found, as JSON.
+"""The load client: `python -m bench.load` reads a Job from standard input, and prints the results as JSON.
 
 It counts the CPU of the server's processes itself, around exactly the requests it times.
 """
@@ -23,7 +23,7 @@ _WARM_REQUESTS = 2
 
 
 def ask_again_and_again(job: Job) -> dict[str, float]:
-    """Closed loop: each connection sends its next request when it has its answer.
+    """Run a closed loop: each connection sends its next request after it has received its answer.
 
     The clock and the CPU count start after a few requests on each connection and a short rest; the CPU count
     ends after another rest, so that what a server does after answering is in it.
@@ -76,7 +76,7 @@ def _percentiles(took_ns: Sequence[int]) -> dict[str, float]:
 
 
 def main() -> int:
-    """Do the job and print the result; 1, and the reason on standard error, when a server failed."""
+    """Run the job and print the result. If a server failed, print the reason on standard error and return 1."""
     job = Job.from_json(sys.stdin.buffer.read())
     gc.disable()
     started_ns = time.process_time_ns()

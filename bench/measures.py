@@ -1,4 +1,4 @@
-"""What is measured: each measure turns one job for the load client into the rows of the table."""
+"""The measures: each turns one job of the load client into rows of the table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _CHAT = Call("chat")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `digits` after the point, and whether a ratio of two columns says anything."""
+    """A line of the table, with the number of decimal digits, and whether the ratio of two columns is meaningful."""
 
     title: str
     digits: int = 2
@@ -97,7 +97,7 @@ class Measure:
     only_product: bool = False
 
     def applies_to(self, target: Target) -> bool:
-        """Whether this target is loaded at all."""
+        """Return whether this target is loaded."""
         if self.only_product:
             return target.kind == PRODUCT
         return self.needs_direct or target.kind != DIRECT
@@ -108,7 +108,7 @@ def _added(name: str, result: Result, direct: Result) -> float:
 
 
 def _measure_format(dialect: str, name: str, row: str) -> Measure:
-    """Return the measure of a wire format, which only Gatehouse speaks."""
+    """Return the measure of a wire format that only Gatehouse has."""
     return Measure(
         "stream",
         f"32 streams {name}",

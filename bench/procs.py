@@ -1,4 +1,4 @@
-"""Starting and ending processes, and what they cost in CPU and memory, by the kernel's own count."""
+"""Start and stop processes, and read their CPU time and memory from the kernel."""
 
 import os
 import signal
@@ -13,11 +13,11 @@ _SCHED_CLOCK = 2  # the kernel's "CPU clock of a process, in nanoseconds", see c
 
 
 class BenchError(Exception):
-    """The run cannot go on, and why, in words for the reader."""
+    """The run cannot continue. The message states the reason."""
 
 
 class Process:
-    """A child that leads a session of its own, so that all it starts can be found and ended with it."""
+    """A child process with its own session, so that all processes that it starts can be found and stopped."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path, *, env: dict[str, str], cwd: Path) -> None:
         self.name = name
@@ -39,16 +39,16 @@ class Process:
         return [pid for pid, session in _sessions() if session == self._child.pid]
 
     def has_ended(self) -> bool:
-        """Whether the child itself is gone."""
+        """Whether the child itself has ended."""
         return self._child.poll() is not None
 
     def log_tail(self, lines: int = 30) -> str:
-        """The end of what it wrote."""
+        """The end of its output."""
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
         return f"--- end of {self.name}'s log ---\n" + "\n".join(text) + "\n---"
 
     def stop(self) -> None:
-        """Ask it to end, then make all of its session end."""
+        """Terminate the child, then kill the rest of its session."""
         if not self.has_ended():
             self._child.terminate()
         deadline = time.monotonic() + 3
@@ -62,11 +62,11 @@ class Process:
 
 @contextmanager
 def running(process: Process) -> Iterator[Process]:
-    """Have it stopped however the block is left."""
+    """Stop the process when the block ends, for whatever reason."""
     try:
         yield process
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C leaves nothing behind
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that a second Ctrl-C leaves no process behind
         try:
             process.stop()
         finally:
@@ -74,7 +74,7 @@ def running(process: Process) -> Iterator[Process]:
 
 
 def cpu_ns(pids: Sequence[int]) -> int:
-    """CPU time that these processes have used so far, user and system, ended threads included."""
+    """Return the CPU time that these processes have used so far, user and system, including ended threads."""
     try:
         return sum(time.clock_gettime_ns((~pid << 3) | _SCHED_CLOCK) for pid in pids)
     except OSError as error:
@@ -82,7 +82,7 @@ def cpu_ns(pids: Sequence[int]) -> int:
 
 
 def pss_kib(pids: Sequence[int]) -> int:
-    """Memory of these processes, what they share counted once."""
+    """Return the memory of these processes, with shared memory counted once."""
     total = 0
     for pid in pids:
         rollup = (_PROC / str(pid) / "smaps_rollup").read_text()

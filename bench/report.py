@@ -11,7 +11,7 @@ Rounds = list[dict[str, Rows]]
 
 
 def tables(rounds: Rounds, targets: Sequence[Target]) -> str:
-    """Everything there is to say, as text."""
+    """Return the report as text."""
     names = [target.name for target in targets if any(target.name in each for each in rounds)]
     products = [target.name for target in targets if target.kind == PRODUCT and target.name in names]
     parts = [_figures(rounds, names), _ratios(rounds, names, products)]
@@ -45,7 +45,7 @@ def _figures(rounds: Rounds, names: Sequence[str]) -> str:
 
 
 def _ratios(rounds: Rounds, names: Sequence[str], products: Sequence[str]) -> str:
-    # Without the product, the tutorial design beside nginx is still worth a look.
+    # Without Gatehouse, the tutorial design is still compared with nginx.
     tops = products or [TUTORIAL]
     pairs = [
         (top, base) for top in tops for base in (NGINX, TUTORIAL) if {top, base} <= set(names) and top != base
@@ -86,7 +86,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, the first to the left, the others to the right."""
+    """Return a table whose columns have the width of their widest cell; all but the first are aligned right."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     rows = [
         "  ".join(

@@ -1,4 +1,4 @@
-"""One run: the servers are started, loaded in turn, round by round, and stopped."""
+"""Run once: start the servers, load them in turn, round by round, and stop them."""
 
 import http.client
 import subprocess
@@ -31,7 +31,7 @@ _LOAD_TIMEOUT_S = 60.0
 
 
 class Run:
-    """Holds what is running, and asks the load client to load it."""
+    """Holds the running servers, and lets the load client load them."""
 
     def __init__(self, stack: ExitStack, folder: Path, *, scale: float) -> None:
         """Start the fake upstream; all that is started ends with the stack, `scale` shortens the measures."""
@@ -57,12 +57,12 @@ class Run:
         return {"start_s": start_s, "rest_mib": rest_mib}
 
     def count_calls(self, target: Target) -> Rows:
-        """How much one chat makes its application do: see calls.count()."""
+        """Return the function calls of one chat: see calls.count()."""
         self._started += 1
         return calls.count(target, self._upstream_port, self._folder / str(self._started))
 
     def keep_running(self, targets: Iterable[Target]) -> None:
-        """Start them for all that follows."""
+        """Start the targets for all further measures."""
         for target in targets:
             if target.kind == DIRECT:
                 self._processes[target.name] = None, self._upstream_port
@@ -71,16 +71,16 @@ class Run:
                 self._warm_up(target)
 
     def round(self, measure: Measure, targets: Sequence[Target]) -> dict[str, Rows]:
-        """Load each target in turn: its rows, by its name."""
+        """Load each target in turn, and return its rows by its name."""
         results = {t.name: self._measure(measure, t) for t in targets if measure.applies_to(t)}
         direct = results.pop(DIRECT, {})
         return {name: measure.rows(result, direct) for name, result in results.items()}
 
     def hold(self, target: Target) -> Rows:
-        """Climb the ladder of streams held at once, as far as no more than one chunk in a hundred is late."""
+        """Increase the number of concurrent streams in steps, while at most one chunk in a hundred is late."""
         rows: Rows = {"held": 0}
         process, _ = self._processes[target.name]
-        # Before the first stream ever: memory that was once used is seldom given back.
+        # Before the first stream: a process seldom returns memory that it has used.
         rest_kib = self._rest_kib.setdefault(target.name, pss_kib(process.pids()))
         for streams in HELD_LADDER:
             try:
@@ -138,7 +138,7 @@ class Run:
         else:
             return orjson.loads(done.stdout)
         process, _ = self._processes[job.target]
-        # Where a server gives in is what holding streams is to find out: no need for its log.
+        # The measure looks for the limit of a server, so its log is not needed.
         raise BenchError(f"{reason}\n{process.log_tail()}" if process and not job.hold_s else reason)
 
     def _start(self, target: Target, stack: ExitStack) -> tuple[Process, int]:
@@ -172,12 +172,12 @@ class Run:
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Print progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def measures_of(groups: Sequence[str]) -> list[Measure]:
-    """The measures of these groups, in their order."""
+    """Return the measures of these groups, in their order."""
     return [measure for measure in MEASURES if measure.group in groups]
 
 

@@ -1,4 +1,4 @@
-"""The load client's streams: when the first token comes, and how late each chunk is."""
+"""The load client's streams: the time of the first token, and the delay of each chunk."""
 
 import time
 
@@ -25,7 +25,7 @@ class StreamReader(Connection):
         self.is_complete = False
 
     def on_body(self, data: bytes) -> None:
-        """Find the time stamps; the first is the first token, whose delay is told apart."""
+        """Find the time stamps. The first one is that of the first token, whose delay is recorded separately."""
         now_ns = time.monotonic_ns()
         data = self._rest + data
         after_last = 0

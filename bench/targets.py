@@ -18,7 +18,7 @@ NGINX = "nginx"
 TUTORIAL = "tutorial"
 PRODUCT = "gatehouse"
 RESPONSES = "responses"
-"""The product again, with an upstream that it asks over /responses."""
+"""Gatehouse again, with an upstream that it calls over /responses."""
 NAMES = (DIRECT, NGINX, TUTORIAL, PRODUCT, RESPONSES)
 
 _NGINX_CONF = """
@@ -69,21 +69,21 @@ class Target:
 
     @property
     def dialect(self) -> str:
-        """Which requests it understands."""
+        """The form of its requests."""
         return OPENAI if self.kind in (DIRECT, NGINX) else GATEHOUSE
 
     @property
     def is_python(self) -> bool:
-        """Whether its start is worth timing and needs warming up."""
+        """Whether its start is timed, and it needs a warm-up."""
         return self.dialect == GATEHOUSE
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a browser would send along: a site's pages live on another origin."""
+        """The headers that a browser sends for a page of another origin."""
         return {"Origin": ORIGIN} if self.is_python else {}
 
     def why_not(self) -> str | None:
-        """Why it cannot be measured here, or None."""
+        """The reason why it cannot be measured on this machine; None if it can."""
         if self.kind == NGINX and not shutil.which("nginx"):
             return "nginx is not installed"
         if self.kind == PRODUCT and not (ROOT / "wsgi.py").exists():
@@ -91,7 +91,7 @@ class Target:
         return None
 
     def start(self, upstream_port: int, port: int, folder: Path) -> Process:
-        """Start it on this port, with its files and its log in a folder of its own."""
+        """Start it on this port, with its files and its log in a separate folder."""
         folder.mkdir()
         command = {NGINX: _nginx, TUTORIAL: _tutorial, PRODUCT: _gatehouse}[self.kind](upstream_port, port, folder)
         env = environment(upstream_port, port, folder) | self.settings
@@ -113,13 +113,13 @@ def start_upstream(folder: Path) -> tuple[Process, int]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """Return a free port of the loopback."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
 
 
 def _nginx(upstream_port: int, port: int, folder: Path) -> list[str]:
-    # As root nginx would hand its workers to "nobody", who may not enter the folder.
+    # As root, nginx would run its workers as the user "nobody", who cannot access the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     conf = _NGINX_CONF.format(user=user, workers=WORKERS, folder=folder, upstream_port=upstream_port, port=port)
     (folder / "nginx.conf").write_text(conf)
@@ -136,9 +136,9 @@ def _gatehouse(_upstream_port: int, _port: int, _folder: Path) -> list[str]:
 
 
 def _inherited() -> dict[str, str]:
-    """Only what a process needs to run: no setting of whoever runs the bench may change what is measured."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    """Return only the variables that a process needs, so that the user's settings do not affect the measures."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return inherited | {"PYTHONPATH": str(ROOT)}
 
 
 def environment(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
@@ -154,7 +154,7 @@ def environment(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
         "EMBEDDING_MODEL": "bench",
         "ALLOWED_MODELS": ",".join(MODELS),
         "DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3",
-        # The limits are kept and counted as by default, but never reached: all the load is one visitor's.
+        # The limits are counted as by default, but never reached, although all the load comes from one visitor.
         "RATE_LIMIT": "10000000/minute",
         "MAX_CONCURRENT_STREAMS": "10000",
     }

@@ -1,4 +1,4 @@
-"""What is asked, in each server's own words, and what makes an answer a good one."""
+"""The requests, in the form of each server, and the checks of their answers."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ GATEHOUSE = "gatehouse"
 UI_STREAM = "ui-message-stream"
 AGUI = "ag-ui"
 
-# What the fake upstream does is in the model's name, see answers.Script.
+# The model's name sets what the fake upstream does: see answers.Script.
 AT_ONCE = "bench"
 BRIEF_DELAY = "bench-d3"
 SLOW = "bench-d100"
@@ -77,18 +77,18 @@ class Job:
     headers: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """For the load client's standard input."""
+        """Encode the job for the load client's standard input."""
         return orjson.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes) -> "Job":
-        """The other end of to_json."""
+        """Decode a job that to_json() has encoded."""
         fields = orjson.loads(data)
         return cls(**{**fields, "call": Call(**fields["call"])})
 
 
 def request_bytes(job: Job) -> bytes:
-    """The whole HTTP request, headers and body."""
+    """Return the complete HTTP request, headers and body."""
     path, body = path_and_body(job.dialect, job.call)
     headers = {
         "Host": f"127.0.0.1:{job.port}",
@@ -102,7 +102,7 @@ def request_bytes(job: Job) -> bytes:
 
 
 def path_and_body(dialect: str, call: Call) -> tuple[str, bytes]:
-    """Where to POST what."""
+    """Return the path and the body of the POST request."""
     body: dict[str, object] = {"model": call.model}
     if call.operation == "embeddings":
         body["input"] = [f"{i}: {_TEXT}" for i in range(call.size)]
@@ -129,7 +129,7 @@ def _to_ui_message(turn: dict[str, str], number: int) -> dict[str, object]:
 
 
 def ends_stream(dialect: str, tail: bytes) -> bool:
-    """Whether this is how a complete stream ends."""
+    """Return whether a complete stream ends like this."""
     if dialect == RESPONSES:
         return b'"usage":{' in tail
     if dialect == AGUI:
@@ -138,7 +138,7 @@ def ends_stream(dialect: str, tail: bytes) -> bool:
 
 
 def checker(job: Job) -> Callable[[int, bytes], str | None]:
-    """A function from status and body to what is wrong with them, or None.
+    """Return a function that takes a status and a body, and returns the problem with them, or None.
 
     The first vectors are decoded and compared, of the next ones only the bytes are counted: checking must not
     cost more than serving.

@@ -1,4 +1,4 @@
-"""The plain tutorial design, as a yardstick: the SDK's typed calls, jsonify, and json.dumps for each token.
+"""The plain tutorial design, for comparison: the SDK's typed calls, jsonify, and json.dumps for each token.
 
 It does nothing that Gatehouse does besides: no identity, limits, ledger, retries of its own, or logs.
 """
@@ -25,7 +25,7 @@ def chat() -> Response:
 
 @app.post("/api/chat/stream")
 def stream_chat() -> Response:
-    """Answer a conversation as it is written."""
+    """Stream the answer to a conversation."""
     body = request.get_json()
     stream = client.chat.completions.create(model=body["model"], messages=body["messages"], stream=True)
 

@@ -1,7 +1,7 @@
 """Run clients of every kind against an upstream that fails in every way it can: `python -m chaos`.
 
-Gatehouse itself is the real thing: gunicorn with the shipped gunicorn.conf.py, on loopback. Both of its ends
-are in the tool's hands, in one event loop: what clients send and see, and every byte of the upstream's. Each
-request has an id that travels to the upstream inside its text, so at the end both accounts of it, and the
-application's own in its log, are laid side by side. Linux only: files, threads and memory are read from /proc.
+Gatehouse itself is real: gunicorn with the shipped gunicorn.conf.py, on loopback. The tool controls both sides in one
+event loop: what clients send and receive, and every byte of the upstream. Each request has an id in its text, which
+the upstream receives. At the end, the records of the client, of the upstream and of the application's log are compared
+by this id. Linux only: files, threads and memory are read from /proc.
 """

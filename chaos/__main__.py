@@ -1,4 +1,4 @@
-"""`python -m chaos`: runs, reports, and says by its exit status whether all was well."""
+"""`python -m chaos`: run, print a report, and exit with status 1 if a check failed."""
 
 import argparse
 import asyncio
@@ -18,10 +18,10 @@ from chaos.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and report; 1 when a check failed or nothing could be run."""
+    """Run and print the report. Return 1 if a check failed or the run was impossible."""
     args = _arguments(argv)
     settings = _settings(args)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all started processes are stopped
     say(header(settings))
     try:
         with ExitStack() as stack:
@@ -46,19 +46,24 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m chaos",
         description="Run clients of every kind against an upstream that fails in every way it can.",
         epilog="Exit status 1 if anything hung, leaked, or was miscounted. Starting, settling and stopping "
-        "take some fifteen seconds besides.",
+        "take about fifteen more seconds.",
     )
-    parser.add_argument("--seconds", type=_positive, default=120.0, metavar="S", help="of load (default 120)")
-    parser.add_argument("--at-once", type=int, default=40, metavar="N", help="how many clients (default 40)")
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the random numbers; drawn and printed by default"
+        "--seconds", type=_positive, default=120.0, metavar="S", help="duration of the load (default 120)"
+    )
+    parser.add_argument("--at-once", type=int, default=40, metavar="N", help="number of clients (default 40)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the random numbers; by default a random one, which is printed",
     )
     parser.add_argument("--policy", choices=("cancel", "drain"), default="cancel", help="DISCONNECT_POLICY")
     parser.add_argument("--worker-class", choices=("gevent", "gthread"), default="gevent", help="WORKER_CLASS")
-    parser.add_argument("--no-reload", action="store_true", help="leave out the SIGHUP halfway")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="keep the application's log")
+    parser.add_argument("--no-reload", action="store_true", help="do not send a SIGHUP halfway")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write the application's log to this file")
     parser.add_argument(
-        "--faults", type=int, default=6, metavar="N", help="how many to tell of each check (default 6)"
+        "--faults", type=int, default=6, metavar="N", help="maximum faults to print for each check (default 6)"
     )
     return parser.parse_args(argv)
 

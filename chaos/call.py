@@ -1,4 +1,4 @@
-"""Call: what a mode has at hand to answer one request with, well or badly."""
+"""Call: the methods with which a mode answers one request, correctly or not."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ _WORDS = (
 
 
 class Gone(Exception):
-    """The application has hung up in the midst of an answer."""
+    """The application has closed the connection during an answer."""
 
 
 class Wire(Protocol):
-    """The connection, as far as a mode may have it in its hands."""
+    """The part of the connection that a mode may control."""
 
     async def send(self, data: bytes) -> None: ...
     async def wait(self, seconds: float) -> None: ...
@@ -29,12 +29,12 @@ class Wire(Protocol):
 
 
 class Call:
-    """One request that is to be answered. All that is sent through this is noted in the attempt."""
+    """One request to answer. Everything that is sent through it is recorded in the attempt."""
 
-    def __init__(self, wire: Wire, attempt: Attempt, asked: dict[str, Any], rng: random.Random) -> None:
+    def __init__(self, wire: Wire, attempt: Attempt, params: dict[str, Any], rng: random.Random) -> None:
         self._wire = wire
         self.attempt = attempt
-        self.asked = asked
+        self.params = params
         self.rng = rng
         self.is_silent = False
         self.end_of_line = "\n"
@@ -52,13 +52,13 @@ class Call:
         await self._wire.send(data)
 
     async def wait(self, seconds: float) -> None:
-        """Be silent."""
+        """Send nothing for some time."""
         self.is_silent = seconds >= 0.5
         await self._wire.wait(seconds)
         self.is_silent = False
 
     async def stall(self) -> None:
-        """Be silent until the application has had enough."""
+        """Send nothing until the application gives up."""
         await self.wait(60.0)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Call:
     # Whole answers.
 
     def head(self, status: int, content_type: str, *headers: str, length: int | None) -> bytes:
-        """The head of an answer; without a length its body is chunked."""
+        """Return the head of an answer. Without a length, its body is chunked."""
         self.attempt.status = status
         self.attempt.answered_at = time.monotonic()
         self._is_chunked = length is None
@@ -89,18 +89,18 @@ class Call:
         await self.answer(status, _json({"error": error}), "application/json", *headers)
 
     async def succeed(self, content: bytes) -> None:
-        """Answer with what good_body() has made."""
+        """Answer with a body from good_body()."""
         await self.answer(200, content, "application/json")
         self.note_whole()
 
     def good_body(self, *, usage: Any = USAGE) -> bytes:
-        """What the request asks for, in one piece."""
+        """Return a correct answer to the request, in one piece."""
         if self.attempt.operation == "embeddings":
             return _json(self.embeddings(self.vectors()))
         return _json(self.completion(self.text(), usage=usage))
 
     def note_whole(self) -> None:
-        """Note that a good answer has gone out whole."""
+        """Record that a correct answer was sent completely."""
         if self.attempt.operation == "embeddings":
             self.attempt.vectors = self.vectors()
         else:
@@ -118,9 +118,9 @@ class Call:
         return self._object("chat.completion", **{"choices": [choice], "usage": USAGE, **fields})
 
     def vectors(self) -> list[list[float]]:
-        """One for each text; they tell the attempt and their place."""
-        asked = self.asked["input"]
-        count = 1 if isinstance(asked, str) else len(asked)
+        """Return a vector for each text, which contains the number of the attempt and its own index."""
+        texts = self.params["input"]
+        count = 1 if isinstance(texts, str) else len(texts)
         return [[float(self.attempt.number), float(place), 0.25, -0.5] for place in range(count)]
 
     def embeddings(self, vectors: list[Any]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Call:
         await self.write(self.head(200, "text/event-stream; charset=utf-8", length=None))
 
     async def raw(self, data: bytes) -> None:
-        """Bytes of the body."""
+        """Send bytes of the body."""
         await self.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
 
     async def event(self, data: Any) -> None:
@@ -156,13 +156,13 @@ class Call:
         await self.event(self.chunk({"content": text}))
 
     async def some_tokens(self) -> None:
-        """The first few, a little apart."""
+        """Send the first few tokens, with short pauses."""
         for token in self.tokens[: self.rng.randint(1, len(self.tokens) - 1)]:
             await self.token(token)
             await self.wait(0.01)
 
     async def finish(self, *, usage: bool = True, done: bool = True) -> None:
-        """End a stream well."""
+        """End a stream correctly."""
         await self.event(self.chunk(reason="stop"))
         self.attempt.whole = self.attempt.streamed
         if usage:

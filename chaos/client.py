@@ -1,4 +1,4 @@
-"""A client's connection: raw sockets, so that a client can leave, dawdle and break off whenever it likes."""
+"""A client's connection: raw sockets, so that a client can disconnect, read slowly and abort at any time."""
 
 import asyncio
 import socket
@@ -15,14 +15,14 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Manners:
-    """How a client treats one answer.
+    """How a client behaves during one request.
 
     Attributes:
-        leaves_after_s: when it goes away, whatever has come.
-        leaves_after_bytes: with how much of the answer it is content.
-        leaves_rudely: whether its connection is broken off instead of closed.
-        sends: which share of the request it sends before it goes.
-        dawdles_s: for how long it reads next to nothing.
+        leaves_after_s: when it disconnects, even without an answer.
+        leaves_after_bytes: the size of the received answer at which it disconnects.
+        leaves_rudely: whether it resets its connection instead of closing it.
+        sends: the share of the request that it sends before it disconnects.
+        dawdles_s: how long it reads very slowly.
     """
 
     leaves_after_s: float | None = None
@@ -33,7 +33,7 @@ class Manners:
 
 
 class Client:
-    """One browser: a connection that is kept from request to request as long as the server keeps it."""
+    """One browser: a connection that is reused for further requests as long as the server keeps it open."""
 
     def __init__(self, port: int, *, patience_s: float) -> None:
         self._port = port
@@ -42,7 +42,7 @@ class Client:
         self._has_been_used = False
 
     def close(self, *, rudely: bool = False) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._sock is not None:
             if rudely:
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -50,7 +50,7 @@ class Client:
             self._sock = None
 
     async def ask(self, request: ClientRequest, message: bytes, manners: Manners) -> None:
-        """Send a request and take its answer; what came of it is noted in the request."""
+        """Send a request and read its answer. The result is recorded in the request."""
         answer = _Answer(request)
         request.sent_at = time.monotonic()
         try:
@@ -133,7 +133,7 @@ class _Answer:
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> bool:
-        """Take what has come; False when nothing more will come."""
+        """Parse received data. Return False at the end of the connection."""
         if not data:
             self.has_ended = True
             return False
@@ -142,7 +142,7 @@ class _Answer:
         self._parser.feed_data(data)
         return True
 
-    # What httptools calls while it reads.
+    # Callbacks of httptools.
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")

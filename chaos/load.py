@@ -10,12 +10,12 @@ from chaos.client import Client, Manners
 from chaos.settings import Settings
 from chaos.trace import LEFT, UNUSED, Trace
 
-# More than anything may take, so that what takes too long is measured.
+# Longer than any limit, so that the time of a request that exceeds one is measured.
 _PATIENCE_BESIDES_S = 5.0
 
 
 class Load:
-    """All clients, and what is open between them and the application."""
+    """All clients, and the number of their open requests."""
 
     def __init__(self, trace: Trace, settings: Settings, port: int) -> None:
         self.trace = trace
@@ -25,12 +25,12 @@ class Load:
         self._port = port
 
     async def keep_asking(self, clients: int, until: float, *, well_behaved: bool = False) -> None:
-        """Run that many clients, each sending one request after another, until the given time; then await their last answers."""
+        """Run this many clients, each sending one request after another, until the given time; then await the last answers."""
         name = "w" if well_behaved else "v"
         await asyncio.gather(*(self._visit(f"{name}{number}", until, well_behaved) for number in range(clients)))
 
     async def ask_streams(self, clients: int) -> None:
-        """Have each client open one stream, all at the same time."""
+        """Make each client open one stream, all at the same time."""
         await asyncio.gather(*(self._one_stream(f"z{number}") for number in range(clients)))
 
     async def _visit(self, name: str, until: float, well_behaved: bool) -> None:
@@ -46,7 +46,7 @@ class Load:
                 client.ask(request, message, manners),
                 lambda request=request: self.trace.client_requests.append(request),
             )
-            if request.end == UNUSED or request.status == 503:  # told to come back, most do so too soon
+            if request.end == UNUSED or request.status == 503:  # most clients retry too soon
                 await asyncio.sleep(rng.uniform(0.1, 0.6))
             elif request.end == LEFT or rng.random() < 0.1:
                 client.close()

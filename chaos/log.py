@@ -1,4 +1,4 @@
-"""The application's log: its `call` lines, and whatever should not be in it."""
+"""Parse the application's log: its `call` lines, and lines that should not be in it."""
 
 import re
 from collections import defaultdict
@@ -10,11 +10,11 @@ _FIELD = re.compile(r' ([a-z_]+)=("[^"]*"|\S*)')
 
 @dataclass
 class Log:
-    """The lines that matter.
+    """The relevant lines of a log.
 
     Attributes:
         calls: the fields of each `call` line, by request id.
-        other: lines that are not information, or not the application's own.
+        other: lines above the level INFO, or not in the application's format.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Nginx in front of what is tried: its program, and how it runs a site in a folder of its own."""
+"""Run Nginx in front of the tested servers, with a given site, in a separate folder."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def start_nginx(site: str, folder: Path) -> Process:
         raise BenchError("Nginx is not installed (Debian: apt-get install nginx-light)")
     (folder / "site.conf").write_text(site)
     paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in _KINDS)
-    # As root Nginx would hand its workers to "nobody", who may not enter the folder.
+    # As root, Nginx would run its workers as the user "nobody", who cannot access the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_CONF.format(folder=folder, paths=paths, user=user))
     command = [program, "-p", str(folder), "-e", f"{folder}/nginx.log", "-c", f"{folder}/nginx.conf"]

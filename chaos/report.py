@@ -1,4 +1,4 @@
-"""What is printed of a run."""
+"""Format the report of a run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _WIDTH = 100
 
 
 def header(settings: Settings) -> str:
-    """What is about to happen."""
+    """Return a summary of the run's settings."""
     return (
         f"{settings.seconds:g} s of {settings.at_once} clients, seed {settings.seed}; "
         f"{WORKERS} {settings.worker_class} workers, policy {settings.policy}, "
@@ -34,7 +34,7 @@ def header(settings: Settings) -> str:
 
 
 def report(trace: Trace, log: Log, checks: Sequence[Check], most_faults: int) -> str:
-    """Everything there is to say, as text."""
+    """Return the report as text."""
     parts = [
         _asked(trace),
         _columns("what the upstream did", Counter(attempt.mode for attempt in trace.attempts)),

@@ -1,4 +1,4 @@
-"""The requests of clients: routes by weight, valid bodies that carry the request id, and invalid ones."""
+"""Generate the requests of clients: routes by weight, valid bodies that contain the request id, and invalid ones."""
 
 import json
 import random
@@ -27,7 +27,7 @@ _SPOILED = 0.06
 
 
 def make(rng: random.Random, request_id: str, port: int) -> tuple[ClientRequest, bytes]:
-    """Think of a request: what is noted of it, and its bytes."""
+    """Return a random request: its record, and its bytes."""
     route = rng.choices(list(_ROUTES), weights=list(_ROUTES.values()))[0]
     request = ClientRequest(request_id, route)
     body = _body(rng, request)
@@ -38,7 +38,7 @@ def make(rng: random.Random, request_id: str, port: int) -> tuple[ClientRequest,
 
 
 def make_stream(rng: random.Random, request_id: str, port: int) -> tuple[ClientRequest, bytes]:
-    """A good request for a stream."""
+    """Return a valid request for a stream."""
     request = ClientRequest(request_id, "/api/chat/stream")
     content = json.dumps(_body(rng, request)).encode()
     return request, _message("POST", request, port, {"Content-Type": "application/json"}, content)
@@ -77,7 +77,7 @@ def _body(rng: random.Random, request: ClientRequest) -> dict[str, Any]:
 
 
 def _spoil(rng: random.Random, request: ClientRequest, body: dict[str, Any]) -> tuple[str, dict[str, str], bytes]:
-    """Make a request one that must be refused at the door, and note how."""
+    """Change a request so that the application must refuse it, and record how."""
     method, headers, content = "POST", {"Content-Type": "application/json"}, json.dumps(body).encode()
     request.what = rng.choice(
         ["no JSON", "odd field", "no object", "odd model", "odd type", "odd origin", "large", "GET"]

@@ -1,4 +1,4 @@
-"""One run: everything is started, warmed up, loaded, reloaded, left alone, looked at, and stopped amid streams."""
+"""Run once: start everything, warm up, load, reload, wait until idle, measure, and stop during streams."""
 
 import asyncio
 import http.client
@@ -29,7 +29,7 @@ _LATE_S = 1.0
 
 
 async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace, str]:
-    """Make a run; what it left behind is in the trace and in the application's log."""
+    """Run once, and return the trace and the application's log."""
     trace, faults = Trace(), FaultSchedule(settings.seed)
     upstream = Upstream(trace, settings.seed, faults)
     await upstream.start()
@@ -61,7 +61,7 @@ async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Print progress."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -89,7 +89,7 @@ def _is_alive(host: str, port: int) -> bool:
 
 
 async def _watch_turns(trace: Trace) -> None:
-    """Note how long the loop keeps everybody waiting, at worst."""
+    """Record the maximum delay of the event loop."""
     while True:
         before = time.monotonic()
         await asyncio.sleep(0.02)
@@ -122,7 +122,7 @@ async def _reload(settings: Settings, server: Gunicorn, trace: Trace) -> None:
 
 
 async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Path) -> None:
-    """Wait until the workers hold no more than before, but not for ever."""
+    """Wait until the workers hold no more than before, up to a limit."""
     started = time.monotonic()
     most_files = max(worker.files for worker in trace.vitals_before)
     trace.leases_after = leases(state)

@@ -1,4 +1,4 @@
-"""The application under load: gunicorn with the shipped settings file, and what /proc tells of its workers."""
+"""The application under load: gunicorn with the shipped gunicorn.conf.py, and data about its workers from /proc."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ class Gunicorn(Process):
     """The master process and its workers."""
 
     def __init__(self, log: Path, env: dict[str, str], prefix: Sequence[str] = ()) -> None:
-        """Start it, with a command before its own that gives way to it, if any."""
+        """Start it, optionally with a command prefix that executes it."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         program = str(Path(sys.executable).with_name("gunicorn"))
         super().__init__("gunicorn", [*prefix, program, "wsgi:app"], log, env=kept | env, cwd=ROOT)
@@ -33,18 +33,18 @@ class Gunicorn(Process):
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs."""
+        """The exit status; None while it runs."""
         return self._child.poll()
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def workers(self) -> list[int]:
-        """The process ids of the workers, those included that are on their way out."""
+        """The process ids of the workers, including those that are stopping."""
         return [pid for pid in self.pids() if pid != self.pid]
 
     def is_pinned(self) -> bool:
-        """Whether there are as many workers as there should be, and no old ones."""
+        """Whether the configured number of workers runs, and no old ones."""
         return len(self.workers()) == WORKERS
 
     def log_text(self) -> str:
@@ -52,7 +52,7 @@ class Gunicorn(Process):
 
 
 def vitals(pids: list[int], upstream_port: int) -> list[Vitals]:
-    """What each worker holds now."""
+    """Return what each worker holds now."""
     return [_vitals(pid, _upstream_sockets(pid, upstream_port)) for pid in sorted(pids)]
 
 
@@ -69,7 +69,7 @@ def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
 
 
 def _upstream_sockets(pid: int, port: int) -> set[str]:
-    """The sockets of connections to the upstream in the network of a process, as they are called in /proc/<pid>/fd."""
+    """Return the sockets of upstream connections in a process's network, by their names in /proc/<pid>/fd."""
     found = set()
     for line in (_PROC / str(pid) / "net/tcp").read_text().splitlines()[1:]:
         fields = line.split()

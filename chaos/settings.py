@@ -1,4 +1,4 @@
-"""What a run is made of, and the settings that the application gets for it."""
+"""The parameters of a run, and the application's settings for it."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ THREADS = 64
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says."""
+    """The parameters from the command line."""
 
     seconds: float = 120.0
     at_once: int = 40
@@ -35,7 +35,7 @@ class Settings:
 
     @property
     def request_timeout_s(self) -> float:
-        """REQUEST_TIMEOUT_S: less for a short run, which would otherwise mostly wait for its last answers."""
+        """REQUEST_TIMEOUT_S: shorter for a short run, which would otherwise mostly wait for its last answers."""
         return 8.0 if self.seconds >= 20 else 3.0
 
     @property

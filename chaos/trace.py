@@ -9,12 +9,12 @@ WHOLE = "whole"  # the answer came to its end
 BROKEN = "broken"  # the connection ended before the answer did
 LEFT = "left"  # the client went away
 HUNG = "hung"  # the client lost patience
-UNUSED = "unused"  # a kept connection turned out to be closed, or none was to be had: nothing was asked
+UNUSED = "unused"  # an idle connection was already closed, or none could be opened: nothing was requested
 
 
 @dataclass
 class ClientRequest:
-    """One request of a client, and what came of it. Times are those of time.monotonic().
+    """One request of a client, and its result. Times are those of time.monotonic().
 
     Attributes:
         expects: the one status and code that are right, for a request that never gets past the door.
@@ -101,7 +101,7 @@ class Attempt:
 
 @dataclass
 class Vitals:
-    """What one worker holds at a moment, upstream connections apart."""
+    """What one worker holds at one moment, without upstream connections."""
 
     pid: int
     files: int
@@ -118,24 +118,24 @@ class Trace:
     attempts: list[Attempt] = field(default_factory=list)
     by_id: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     refused_at: list[float] = field(default_factory=list)
-    """When connections were refused: no request is known of these."""
+    """The times when connections were refused; their requests are unknown."""
     closed_at: list[float] = field(default_factory=list)
     """When the upstream ended a connection: a request that was sent on it just then was not read."""
     uninvited: list[str] = field(default_factory=list)
-    """What came to the upstream that no client had asked for."""
+    """Requests at the upstream that no client had caused."""
     drains: list[tuple[float, float]] = field(default_factory=list)
     """From when to when workers were being replaced or stopped."""
     vitals_before: list[Vitals] = field(default_factory=list)
     vitals_after: list[Vitals] = field(default_factory=list)
     settled_s: float | None = None
-    """How long after the last answer the workers held no more than at the start; None: they never did."""
+    """How long after the last answer the workers held no more than at the start; None if they always held more."""
     open_after: int = 0
     """Exchanges that the upstream still had open then."""
     leases_after: dict[str, int] = field(default_factory=dict)
     exit_status: int | None = None
     exit_s: float = 0.0
     slowest_turn_s: float = 0.0
-    """The longest that the tool itself kept everybody waiting."""
+    """The maximum delay of the tool's own event loop."""
 
     def add(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)

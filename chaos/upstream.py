@@ -1,4 +1,4 @@
-"""The upstream: takes connections and requests, has each request played by a mode, and notes what went out."""
+"""The upstream: accept connections and requests, answer each request with a mode, and record what was sent."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Upstream:
-    """Listens on the loopback, and knows what is open."""
+    """Listens on the loopback, and tracks open connections."""
 
     def __init__(self, trace: Trace, seed: int, faults: FaultSchedule) -> None:
         self.trace = trace
@@ -46,7 +46,7 @@ class Upstream:
             connection.reset()
 
     def open_exchanges(self) -> int:
-        """How many answers are under way."""
+        """The number of answers in progress."""
         return sum(connection.is_playing for connection in self.connections)
 
     def refuses(self) -> bool:
@@ -71,11 +71,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_playing(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether an answer is in progress."""
         return self._playing is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A new connection: refused, or made ready."""
+        """Refuse or initialize a new connection."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._upstream.connections.add(self)
         if self._upstream.refuses():
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
             self.reset()
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request, and have it answered once it is whole."""
+        """Collect a request, and answer it once it is complete."""
         self._received += data
         head, end, rest = self._received.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -98,21 +98,21 @@ class Connection(asyncio.Protocol):
         self._playing = asyncio.get_running_loop().create_task(self._answer(head, rest))
 
     def eof_received(self) -> bool:
-        """The application has hung up."""
+        """Handle that the application has closed the connection."""
         self._note_gone()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The connection is gone, whoever has ended it."""
+        """Handle the end of the connection, by either side."""
         self._note_gone()
         self._upstream.connections.discard(self)
 
     def pause_writing(self) -> None:
-        """The application reads more slowly than is written."""
+        """Pause writing: the application reads more slowly."""
         self._may_write.clear()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Resume writing: the application reads again."""
         self._may_write.set()
 
     def _note_gone(self) -> None:
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     # What a mode does with the wire.
 
     async def send(self, data: bytes) -> None:
-        """Write, as fast as the application reads. Raises Gone when it has hung up."""
+        """Write as fast as the application reads. Raises Gone if it has closed the connection."""
         if self._transport.is_closing():
             await asyncio.sleep(0)  # until connection_lost() has been told
         if self._gone.is_set():
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
             raise Gone
 
     async def wait(self, seconds: float) -> None:
-        """Do nothing for a while. Raises Gone as soon as the application hangs up."""
+        """Do nothing for some time. Raises Gone as soon as the application closes the connection."""
         try:
             await asyncio.wait_for(self._gone.wait(), seconds)
         except TimeoutError:
@@ -143,12 +143,12 @@ class Connection(asyncio.Protocol):
         raise Gone
 
     def close(self) -> None:
-        """End the connection in good manners, when all is written."""
+        """Close the connection properly, after all data is written."""
         self._trace.closed_at.append(time.monotonic())
         self._transport.close()
 
     def reset(self) -> None:
-        """Break it off."""
+        """Reset the connection."""
         self._trace.closed_at.append(time.monotonic())
         sock: socket.socket = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -158,19 +158,19 @@ class Connection(asyncio.Protocol):
         self._requests += 1
         tag = _TAG.search(body)
         try:
-            asked: dict[str, Any] = json.loads(body)
+            params: dict[str, Any] = json.loads(body)
         except ValueError:
-            asked = {}
-        if tag is None or not asked:
-            self._trace.uninvited.append(f"{head.splitlines()[0]!r} with a body that nobody asked to be sent")
+            params = {}
+        if tag is None or not params:
+            self._trace.uninvited.append(f"{head.splitlines()[0]!r} with an unknown body")
             self.reset()
             return
         path = head.split(b" ", 2)[1].decode("ascii", "replace")
-        if (refusal := find_refusal(path, asked)) is not None:
+        if (refusal := find_refusal(path, params)) is not None:
             self._trace.uninvited.append(f"{path} with what OpenAI refuses: {refusal.message}")
             self.reset()
             return
-        attempt, mode, call = self._prepare(tag[1].decode(), head, asked)
+        attempt, mode, call = self._prepare(tag[1].decode(), head, params)
         was_waiting = False
         try:
             await mode.play(call)
@@ -182,12 +182,12 @@ class Connection(asyncio.Protocol):
             attempt.was_silent = was_waiting
             self._playing = None
 
-    def _prepare(self, request_id: str, head: bytes, asked: dict[str, Any]) -> tuple[Attempt, Mode, Call]:
+    def _prepare(self, request_id: str, head: bytes, params: dict[str, Any]) -> tuple[Attempt, Mode, Call]:
         number = len(self._trace.by_id[request_id]) + 1
         rng = random.Random(f"{self._upstream.seed}:{request_id}:{number}")
-        model = str(asked.get("model"))
-        operation = _operation(head, asked)
-        mode = choose(rng, operation, asked, self._upstream.faults.failures(model))
+        model = str(params.get("model"))
+        operation = _operation(head, params)
+        mode = choose(rng, operation, params, self._upstream.faults.failures(model))
         attempt = Attempt(
             id=request_id,
             number=number,
@@ -199,12 +199,12 @@ class Connection(asyncio.Protocol):
             codes=mode.codes,
         )
         self._trace.add(attempt)
-        return attempt, mode, Call(self, attempt, asked, rng)
+        return attempt, mode, Call(self, attempt, params, rng)
 
 
-def _operation(head: bytes, asked: dict[str, Any]) -> str:
+def _operation(head: bytes, params: dict[str, Any]) -> str:
     if b"/embeddings " in head[: head.find(b"\r\n")]:
         return "embeddings"
-    if asked.get("stream"):
+    if params.get("stream"):
         return "stream"
-    return "structured" if "response_format" in asked else "chat"
+    return "structured" if "response_format" in params else "chat"

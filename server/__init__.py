@@ -3,6 +3,6 @@
 arbiter/      gunicorn's main process: its command line, its start, and its hooks
 workers/      the worker processes, on gevent and on threads
 connections/  sockets: accepting, bounds on slow clients, closing, relaying a stream
-http/         the heads of messages, and the answers to requests that no application gets
-server_log.py gunicorn's lines and the server's own, in the format of the application's
+http/         the heads of messages, and the answers to requests that do not reach the application
+server_log.py log lines of gunicorn and of the server, in the format of the application's
 """

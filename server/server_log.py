@@ -1,6 +1,6 @@
-"""The lines of gunicorn, and of the server's own events, in the format of the application's.
+"""Log lines of gunicorn, and of the server's own events, in the format of the application's lines.
 
-The format is set by gunicorn.conf.py whenever that is loaded, so a reload changes it.
+gunicorn.conf.py sets the format each time it is loaded, so a reload can change it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _events = logging.getLogger("server")
 
 
 def use_handler(handler: logging.Handler, level: str) -> None:
-    """Have all lines from now on written by a handler, those of events from a level on."""
+    """Write all further lines with a handler. Events below the level are not logged."""
     _events.handlers[:] = [handler]
     _events.setLevel(level)
     _events.propagate = False
@@ -29,16 +29,16 @@ def log_event(event: str, **fields: Any) -> None:
 
 
 class ServerLog(Logger):  # type: ignore[misc]
-    """gunicorn's logger; a line of its own is a `message`."""
+    """gunicorn's logger. Lines of gunicorn itself are events named `message`."""
 
     def setup(self, cfg: Any) -> None:
-        """Set the format of the application's lines, wherever the lines go."""
+        """Format gunicorn's lines like the application's, for every output."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(_events.handlers[0].formatter)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log an exception without its text, which could contain a part of a request, unless none was there yet."""
+        """Log an exception. Its text is omitted, as it could contain a part of a request, except during the boot."""
         if msg == _BOOT_FAILED:
             msg, args = f"{msg}: %s", (*args, sys.exc_info()[1])
         super().exception(msg, *args, **kwargs)

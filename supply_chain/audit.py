@@ -1,6 +1,6 @@
-"""Ask pip-audit for known holes in what is pinned for the server, for `make audit`.
+"""Check the server's pinned packages for known vulnerabilities with pip-audit, for `make audit`.
 
-pip-audit itself ends with 0 where it could ask nobody: each package is then merely skipped. Here that is told apart.
+If its database is unavailable, pip-audit skips each package and exits with status 0. Here, that is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CLEAN, VULNERABLE, UNCHECKED = 0, 1, 2
 
 
 def judge(answer: str, error: str, *, strict: bool = False) -> tuple[int, str]:
-    """Return the exit status, and what to print, for what pip-audit wrote."""
+    """Return the exit status and the text to print for the output of pip-audit."""
     try:
         packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
     except (ValueError, KeyError):
@@ -32,22 +32,20 @@ def judge(answer: str, error: str, *, strict: bool = False) -> tuple[int, str]:
         reason = (
             (error.strip().splitlines() or ["no answer"])[-1] if not packages else packages[0].get("skip_reason")
         )
-        text = (
-            f"NOT CHECKED: the data about {how_many} could not be had ({reason}). This says nothing about holes."
-        )
+        text = f"NOT CHECKED: the data about {how_many} is unavailable ({reason}). There may be vulnerabilities."
         return (UNCHECKED if strict else CLEAN), text
-    return CLEAN, f"No known holes in {len(packages)} packages."
+    return CLEAN, f"No known vulnerabilities in {len(packages)} packages."
 
 
 def _describe(package: dict[str, Any]) -> str:
     return ", ".join(
-        f"{hole['id']}, mended in {', '.join(hole.get('fix_versions') or ['no version'])}"
-        for hole in package["vulns"]
+        f"{each['id']}, fixed in {', '.join(each.get('fix_versions') or ['no version'])}"
+        for each in package["vulns"]
     )
 
 
 def main() -> int:
-    """Ask, and tell. `--strict` makes a check that could not be made a failure."""
+    """Run pip-audit and print its result. With `--strict`, an incomplete check is a failure."""
     options = ["--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json"]
     done = subprocess.run(
         [str(PROGRAM), *options, *(f"--requirement={ROOT / name}" for name in PIN_FILES)],

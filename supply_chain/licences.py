@@ -1,4 +1,4 @@
-"""Write docs/licences.md: the licence of each package that the server may run on, for `make licences`.
+"""Write docs/licences.md: the licence of each package that the server may use, for `make licences`.
 
 A licence is what the installed package says of itself, as an SPDX expression. `find_faults()` names those that are not
 allowed; a test asks it.
@@ -35,7 +35,7 @@ ALLOWED = {
     "ZPL-2.1",
     "Zlib",
 }
-# What a package's metadata do not say, or not exactly, read in its licence file; some are for other platforms.
+# Licences that a package's metadata omit or state inexactly, taken from its licence file; some are for other platforms.
 READ_BY_HAND = {
     "async-timeout": "Apache-2.0",
     "httpx2-jsfetch": "BSD-3-Clause",
@@ -46,7 +46,7 @@ READ_BY_HAND = {
     "tzdata": "Apache-2.0",
 }
 _OF_CLASSIFIER = {"License :: OSI Approved :: MIT License": "MIT"}
-# A package whose wheel also has libraries under other licences. They are allowed for the reason that is given.
+# Packages whose wheels include libraries under other licences, which are allowed for the given reason.
 WITH_LIBRARIES = {
     "pillow-heif": (
         "GPL-2.0-only AND LGPL-3.0-only",
@@ -63,7 +63,7 @@ _ONLY_IN_LIBRARIES = {"GPL-2.0-only", "PostgreSQL"}
 
 @dataclass(frozen=True)
 class Package:
-    """A pinned package and its licence; None if nothing says it."""
+    """A pinned package and its licence; None if it is unknown."""
 
     name: str
     version: str
@@ -72,13 +72,13 @@ class Package:
 
 
 def list_packages() -> list[Package]:
-    """Return the packages that are pinned, with their licences; those for traces, which are not always there, last."""
+    """Return the pinned packages with their licences; the optional ones for traces last."""
     pins = {pin[0]: pin for file in PIN_FILES for pin in _PIN.findall(file.read_text("utf-8"))}
     return [Package(name, version, marker, _find_licence(name)) for name, version, marker in pins.values()]
 
 
 def find_faults(packages: list[Package]) -> list[str]:
-    """Return what is wrong, in a sentence for each package without an allowed licence."""
+    """Return a sentence for each package without an allowed licence."""
     faults = [f"{package.name}: nothing says its licence" for package in packages if package.licence is None]
     for package in packages:
         if strange := _list_ids(package.licence or "") - ALLOWED:
@@ -90,7 +90,7 @@ def find_faults(packages: list[Package]) -> list[str]:
 
 
 def render(packages: list[Package]) -> str:
-    """Return the page."""
+    """Return the text of the page."""
     rows = "\n".join(
         f"| `{package.name}` | {package.version} | {package.licence or 'unknown'} | {_describe(package)} |"
         for package in packages
@@ -134,12 +134,12 @@ def _find_classified(metadata: importlib.metadata.PackageMetadata) -> str | None
 
 
 def _list_ids(licence: str) -> set[str]:
-    """Return all licences of an expression. Where there is a choice each has to be allowed: none has to be chosen."""
+    """Return all licences in an expression. If it offers a choice, each must be allowed, so that none must be chosen."""
     return {word for word in re.findall(r"[^\s()]+", licence) if word not in {"AND", "OR", "WITH"}}
 
 
 def main() -> int:
-    """Write the page to the path that is given, and tell what is wrong."""
+    """Write the page to the given path, and print the problems."""
     packages = list_packages()
     Path(sys.argv[1]).write_text(render(packages), encoding="utf-8")
     faults = find_faults(packages)

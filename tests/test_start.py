@@ -48,7 +48,7 @@ def test_wsgi_started_as_a_program_says_what_to_do_even_without_packages():
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("wsgi.py is started by gunicorn: `make run`")
+    assert done.stderr.startswith("Start wsgi.py with gunicorn: `make run`")
     assert done.stderr.count("\n") == 1
 
 

@@ -62,15 +62,15 @@ def test_the_page_of_licences_is_up_to_date() -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "strict", "part"),
     [
-        ([{"name": "a", "version": "1", "vulns": []}], CLEAN, CLEAN, "No known holes in 1 packages"),
+        ([{"name": "a", "version": "1", "vulns": []}], CLEAN, CLEAN, "No known vulnerabilities in 1 packages"),
         (
             [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}],
             VULNERABLE,
             VULNERABLE,
-            "a 1: CVE-1, mended in 2",
+            "a 1: CVE-1, fixed in 2",
         ),
         ([{"name": "a", "skip_reason": "not found"}], CLEAN, UNCHECKED, "NOT CHECKED: the data about 1 of 1"),
-        (None, CLEAN, UNCHECKED, "NOT CHECKED: the data about any package could not be had (no network)"),
+        (None, CLEAN, UNCHECKED, "NOT CHECKED: the data about any package is unavailable (no network)"),
     ],
 )
 def test_an_audit_without_its_data_is_no_clean_audit(answer: object, status: int, strict: int, part: str) -> None:

@@ -1,20 +1,20 @@
 """The `flask` commands, one file for each.
 
-commands       all of them, loaded when one is asked for
+commands       the list of all commands, imported when one runs
 keys           create, list, rotate and revoke API keys
 admin          open the pages of administration; the audit trail
-limits         show and change what a single tenant, key or user may use
+limits         show and change the limits of a single tenant, key or user
 nginx_conf     print an Nginx site from the settings
-doctor/        look for whatever keeps the installation from working
+doctor/        check the installation, and say how to fix what is wrong
 usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-data/          back up and restore, check the tables, delete old rows (`retention/`), the outbox, OpenAI's figures
+data/          back up and restore, check the tables, delete old rows (`retention/`), the outbox, compare with OpenAI
 table          print a table of plain text
-errors         end a command with a sentence
-repeating      do it once, or with --watch again and again
-actor          who runs a command
+errors         end a command with an error message instead of a traceback
+repeating      run a command's work once, or repeatedly with --watch
+actor          the user who runs a command, for the audit trail
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flask.cli import AppGroup
 
 
 class _Commands(AppGroup):
-    """Loads the commands when one is asked for: they are of no use in a server, and would take memory in each worker."""
+    """Imports the commands when one runs: a server does not need them, and they would use memory in each worker."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._load()
@@ -50,7 +50,7 @@ def init_cli(app: Flask) -> None:
 
 
 def create_app_for_doctor(problems: Sequence[str]) -> Flask:
-    """Return an application of one command, `flask doctor`, for an installation that cannot start."""
+    """Return an application with one command, `flask doctor`, for an installation that cannot start."""
     from app.cli.doctor.command import PROBLEMS, doctor
 
     app = Flask(__name__)

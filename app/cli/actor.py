@@ -1,4 +1,4 @@
-"""Say who runs a command, for the audit trail."""
+"""Find the user who runs a command, for the audit trail."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.auth.audit.actors import Actor
 
 
 def command_actor() -> Actor:
-    """Return the user of this machine who runs the command."""
+    """Return the actor for the user of this machine who runs the command."""
     return Actor(f"command:{user_name()}")
 
 
 def user_name() -> str:
-    """Return the name of the user who runs the command, or the number of one without a name."""
+    """Return the name of the user who runs the command; the user's number if it has no name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # of a container that was given a number only
+    except KeyError:  # a container can run as a number without a name
         return str(os.getuid())

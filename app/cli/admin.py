@@ -13,7 +13,7 @@ from app.auth.errors import AuthUnavailable
 from app.auth.page_sessions.admin import SESSION_S
 from app.auth.page_sessions.links import InvalidName
 from app.cli.actor import command_actor, user_name
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.table import print_table
 from app.config import Config
 from app.config.formats import is_url
@@ -29,26 +29,28 @@ def admin() -> None:
 
 
 @admin.command("login-url")
-@click.option("--name", help="Who it is for, in the audit trail. By default the user who runs this.")
-@click.option("--url", help="Where Gatehouse is reached, such as https://ai.example.com.")
 @click.option(
-    "--minutes", default=10, show_default=True, type=click.IntRange(1, 60), help="How long the link can be used."
+    "--name", help="Name of the administrator in the audit trail. By default the user who runs this command."
+)
+@click.option("--url", help="URL of this server without a path, such as https://ai.example.com.")
+@click.option(
+    "--minutes", default=10, show_default=True, type=click.IntRange(1, 60), help="How long the link is valid."
 )
 @with_appcontext
 def login_url(name: str | None, url: str | None, minutes: int) -> None:
     """Print a link that opens /admin in a browser, once.
 
-    Whoever has the link first is an administrator: of all tenants, for eight hours or until signing out.
+    The first browser that opens it is an administrator of all tenants, for eight hours or until it signs out.
     """
     built = services()
     base = _find_base(built.config, url)
     parts = urlsplit(base)
     if not built.own_hosts.has_name(parts.netloc, parts.scheme):
         raise click.ClickException(
-            f"{parts.netloc} is not one of TRUSTED_HOSTS, so that its pages could change nothing. Add it there, and"
-            " restart the server."
+            f"{parts.netloc} is not in TRUSTED_HOSTS, so its pages could not change anything. Add it, and restart the"
+            " server."
         )
-    with reported(AuthUnavailable, InvalidName):
+    with report_errors(AuthUnavailable, InvalidName):
         token = built.authenticator.admin_sessions.issue_link(
             name or user_name(), by=command_actor(), ttl_s=60 * minutes
         )
@@ -60,8 +62,8 @@ def login_url(name: str | None, url: str | None, minutes: int) -> None:
 @admin.command("sessions")
 @with_appcontext
 def list_sessions() -> None:
-    """List the sessions that are open."""
-    with reported():
+    """List the open sessions."""
+    with report_errors():
         running = services().authenticator.admin_sessions.list_running()
     if not running:
         click.echo("No session is open.")
@@ -79,25 +81,27 @@ def list_sessions() -> None:
 @with_appcontext
 def end_sessions() -> None:
     """End all sessions at once, in all browsers."""
-    with reported():
+    with report_errors():
         ended = services().authenticator.admin_sessions.end_all(by=command_actor())
-    click.echo(f"Sessions that were open and are ended: {len(ended)}.")
+    click.echo(f"Ended sessions: {len(ended)}.")
 
 
 @admin.command("audit", short_help="Show who changed what, the newest first.")
-@click.option("--tenant", help="Only what was changed of this tenant.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many rows.")
+@click.option("--tenant", help="Only changes to this tenant.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number of rows."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @with_appcontext
 def audit(tenant: str | None, limit: int, as_json: bool) -> None:
-    """Show who changed what, the newest first: keys, tokens, limits and sessions, by whatever way."""
-    with reported():
+    """Show who changed keys, tokens, limits and sessions, by page, API or command, the newest first."""
+    with report_errors():
         rows = services().audit.list_newest(limit, tenant=tenant)
     if as_json:
         click.echo(orjson.dumps([asdict(row) for row in rows], option=orjson.OPT_INDENT_2))
         return
     if not rows:
-        click.echo("Nothing was changed yet.")
+        click.echo("The audit trail is empty.")
         return
     print_table(
         ("AT", "WHO", "FROM", "WHAT", "OF", "DETAILS"),
@@ -121,12 +125,12 @@ def _find_base(config: Config, url: str | None) -> str:
         if not is_url(url):
             raise click.BadParameter("must be an http:// or https:// URL.", param_hint="--url")
         if url.rstrip("/").count("/") > 2 or "?" in url or "#" in url:
-            raise click.BadParameter("must have no path: its pages are at /admin.", param_hint="--url")
+            raise click.BadParameter("must not have a path: the pages are at /admin.", param_hint="--url")
         return url.rstrip("/")
     if config.trusted_hosts:
         return f"https://{config.trusted_hosts[0]}"
     if config.is_production:
         raise click.ClickException(
-            "Set TRUSTED_HOSTS to the name under which /admin is opened, such as ai.example.com, and restart the server."
+            "Set TRUSTED_HOSTS to the host name of /admin, such as ai.example.com, and restart the server."
         )
     return f"http://127.0.0.1:{config.port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
 from app.models.pricing.money import format_usd
@@ -24,7 +24,7 @@ def batches() -> None:
 def poll(every_s: int | None) -> None:
     """Update all open batches from the upstream, and settle those that have ended.
 
-    Several processes may poll at the same time, and each may be stopped at any time.
+    It is safe to run several processes at the same time, and to stop each at any time.
     """
     repeat(_poll_once, every_s)
 
@@ -36,7 +36,7 @@ def poll(every_s: int | None) -> None:
 @with_appcontext
 def list_batches(limit: int) -> None:
     """List the batches of all users, the newest first."""
-    with reported():
+    with report_errors():
         found = services().batches.list_page(None, limit=limit)
     head = ("ID", "TENANT", "USER", "KIND", "MODEL", "CREATED", "STATUS", "REQUESTS", "ANSWERED", "USD")
     rows: list[tuple[str, ...]] = [

@@ -1,4 +1,4 @@
-"""All `flask` commands, each from its file."""
+"""List all `flask` commands."""
 
 from __future__ import annotations
 

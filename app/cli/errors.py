@@ -1,4 +1,4 @@
-"""End a command with a sentence instead of a traceback."""
+"""End a command with an error message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from app.storage.database.database import DatabaseUnavailable
 
 
 @contextlib.contextmanager
-def reported(*kinds: type[Exception]) -> Iterator[None]:
-    """End the command with the message of an error of these kinds, or why the database cannot be used."""
+def report_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """End the command with the message of an error of these kinds, or with the reason why the database is unavailable."""
     try:
         yield
     except DatabaseUnavailable as error:

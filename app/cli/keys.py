@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey, parse_key_id
 from app.auth.principal import ALL_TENANTS, DEFAULT_TENANT, VISITOR_SCOPES
 from app.cli.actor import command_actor
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.table import print_table
 from app.runtime import clock
 from app.runtime.times import format_minute
@@ -30,16 +30,16 @@ def keys() -> None:
     "--scopes",
     default=",".join(sorted(VISITOR_SCOPES)),
     show_default=True,
-    help="What the key may do, comma-separated. There is also admin, for the usage, batches and tokens of all users.",
+    help="Scopes of the key, comma-separated. admin also gives access to the usage, batches and tokens of all users.",
 )
-@click.option("--all-tenants", is_flag=True, help="Let an admin key see and change those of all tenants.")
+@click.option("--all-tenants", is_flag=True, help="Give a key with the scope admin access to all tenants.")
 @with_appcontext
 def create_key(name: str, tenant: str, scopes: str, all_tenants: bool) -> None:
     """Create a key and show it, once."""
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
     if all_tenants:
         wanted.append(ALL_TENANTS)
-    with reported(InvalidKeyRequest):
+    with report_errors(InvalidKeyRequest):
         _print_key(
             services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted, by=command_actor())
         )
@@ -49,10 +49,10 @@ def create_key(name: str, tenant: str, scopes: str, all_tenants: bool) -> None:
 @with_appcontext
 def list_keys() -> None:
     """List all keys, without their secrets."""
-    with reported(InvalidKeyRequest):
+    with report_errors(InvalidKeyRequest):
         found = services().authenticator.keys.list_all()
     if not found:
-        click.echo("There are no keys. To create one: flask keys create --name my-server")
+        click.echo("There are no keys. Create one with: flask keys create --name my-server")
         return
     now = clock.now()
     print_table(
@@ -79,18 +79,18 @@ def list_keys() -> None:
     default=24.0,
     show_default=True,
     type=click.FloatRange(0, 24 * 90),
-    help="For how many hours the old key stays valid.",
+    help="How many hours the old key remains valid.",
 )
 @with_appcontext
 def rotate_key(key_id: str, grace_h: float) -> None:
-    """Create a key that replaces another, with its limits. The other one stays valid for a while."""
-    with reported(InvalidKeyRequest):
+    """Create a key that replaces another one and has its limits. The old key remains valid for some hours."""
+    with report_errors(InvalidKeyRequest):
         built = services()
         new = built.stored_limits.rotate_key(
             built.authenticator.keys, parse_key_id(key_id), grace_s=round(grace_h * 3600), by=command_actor()
         )
     _print_key(new)
-    click.echo(f"{parse_key_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
+    click.echo(f"{parse_key_id(key_id)} remains valid for {grace_h:g} hours.", err=True)
 
 
 @keys.command("revoke")
@@ -98,9 +98,9 @@ def rotate_key(key_id: str, grace_h: float) -> None:
 @with_appcontext
 def revoke_key(key_id: str) -> None:
     """Revoke a key and all visitor tokens that were issued with it."""
-    with reported(InvalidKeyRequest):
+    with report_errors(InvalidKeyRequest):
         key = services().authenticator.keys.revoke(parse_key_id(key_id), by=command_actor())
-    click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens issued with it.")
+    click.echo(f"The key {key.id} ({key.name}) and the visitor tokens issued with it are revoked.")
 
 
 def _print_key(new: NewKey) -> None:

@@ -1,4 +1,4 @@
-"""`flask limits`: show and change what a single tenant, key or user may use."""
+"""`flask limits`: show and change the limits of a single tenant, key or user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 from flask.cli import with_appcontext
 
 from app.cli.actor import command_actor
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.table import print_table
 from app.limits.account_lookup import find_account
 from app.limits.account_names import AccountName, InvalidAccount
@@ -33,11 +33,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 
 @click.group()
 def limits() -> None:
-    """Show and change what a single tenant, key or user may use.
+    """Show and change the limits of a single tenant, key or user.
 
-    Without limits of its own an account has those of the settings: RATE_LIMIT, USER_BUDGET_USD and so on. A key has none
-    of these: what is set for it holds in addition, for all that is sent with it and with the visitor tokens that it
-    issued. All workers know of a change within a second or two.
+    A tenant or user without limits of its own has those of the settings: RATE_LIMIT, USER_BUDGET_USD and so on. The
+    settings have none for keys. The limits of a key apply in addition, to all requests with the key or with visitor
+    tokens that it issued. All workers apply a change within two seconds.
     """
 
 
@@ -46,15 +46,15 @@ def limits() -> None:
 @_json
 @with_appcontext
 def list_limits(tenant: str | None, as_json: bool) -> None:
-    """List the accounts that have limits of their own."""
-    with reported():
+    """List the tenants, keys and users that have limits of their own."""
+    with report_errors():
         found = services().stored_limits.list_all(tenant)
     if as_json:
         click.echo(orjson.dumps([_to_json(each) for each in found], option=orjson.OPT_INDENT_2))
         return
     if not found:
         of = "" if tenant is None else f" of the tenant {tenant}"
-        click.echo(f"No account{of} has limits of its own: those of the settings hold.")
+        click.echo(f"No account{of} has limits of its own; those of the settings apply.")
         return
     print_table(
         ("KIND", "TENANT", "ID", "REQUESTS", "TOKENS", "STREAMS", "USD", "BUDGET TOKENS"),
@@ -76,9 +76,9 @@ def _add_options(command: Any) -> Any:
 @_json
 @with_appcontext
 def set_limits(kind: str, name: str, tenant: str | None, as_json: bool, **values: str | None) -> None:
-    """Set limits of a tenant, a key or a user; those that are not given stay as they are.
+    """Set limits of a tenant, a key or a user. Limits that are not given do not change.
 
-    Instead of a VALUE: `none` for no limit, `0` to allow nothing, `default` for what the settings say.
+    Special VALUEs: `none` for no limit, `0` to allow nothing, `default` for the limit of the settings.
 
     \b
     flask limits set user 42 --tenant acme --budget-usd 5 --requests 10/minute
@@ -89,7 +89,7 @@ def set_limits(kind: str, name: str, tenant: str | None, as_json: bool, **values
     if not given:
         raise click.UsageError(f"Give at least one of {', '.join(option for option, _ in _OPTIONS.values())}.")
     built = services()
-    with reported(InvalidAccount):
+    with report_errors(InvalidAccount):
         account = _find(kind, name, tenant)
         texts = built.stored_limits.get(account).to_texts()
     texts |= {limit: None if text == _DEFAULT else text for limit, text in given.items()}
@@ -97,7 +97,7 @@ def set_limits(kind: str, name: str, tenant: str | None, as_json: bool, **values
         wanted = OwnLimits.parse(texts)
     except InvalidLimit as error:
         raise click.BadParameter(str(error), param_hint=_OPTIONS[error.field][0]) from None
-    with reported():
+    with report_errors():
         built.stored_limits.set(account, wanted, by=command_actor())
     if as_json:
         click.echo(orjson.dumps(_to_json(StoredLimit(account, wanted)), option=orjson.OPT_INDENT_2))
@@ -117,8 +117,8 @@ def set_limits(kind: str, name: str, tenant: str | None, as_json: bool, **values
 @_json
 @with_appcontext
 def clear_limits(kind: str, name: str, tenant: str | None, as_json: bool) -> None:
-    """Give a tenant, a key or a user the limits of the settings again."""
-    with reported(InvalidAccount):
+    """Remove the limits of a tenant, a key or a user; those of the settings apply again."""
+    with report_errors(InvalidAccount):
         account = _find(kind, name, tenant)
         services().stored_limits.clear(account, by=command_actor())
     if as_json:

@@ -1,4 +1,4 @@
-"""`flask nginx-conf`: print the Nginx site of deploy/nginx.conf, filled in from the settings."""
+"""`flask nginx-conf`: print the Nginx site of deploy/nginx.conf with values from the settings."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from app.services import services
 _TEMPLATE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 _NAME = "gatehouse.example.com"
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-# Beyond the longest wait of the application, which must answer first.
+# Added to the application's longest timeout, so that the application answers before Nginx gives up.
 _GRACE_S = 15
-# The tables have 64 bytes for an entry, some of which are Nginx's own. Wider ones could only be set once for all sites.
-_LONGEST_IN_TABLE = 40
-_HEADING = "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again when they have changed.\n"
-# Nginx warns of larger tables, and then reads several lines of memory for an entry.
-_MOST_NAMES = 150
-_MOST_IN_MAP = 400
+# An entry of Nginx's hash tables has 64 bytes, of which Nginx needs some. A larger size would apply to all sites.
+_MAX_ENTRY_CHARS = 40
+_HEADING = "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again after you change them.\n"
+# Above these counts Nginx warns that its default tables are too small, and lookups become slower.
+_MAX_DEFAULT_NAMES = 150
+_MAX_DEFAULT_MAP = 400
 
 
 class TemplateChanged(Exception):
-    """deploy/nginx.conf no longer has a line that is to be filled in. The message is the line."""
+    """deploy/nginx.conf no longer contains a line to replace. The message is the line."""
 
 
 @click.command("nginx-conf")
@@ -37,30 +37,30 @@ class TemplateChanged(Exception):
 def nginx_conf(names: tuple[str, ...], tls: bool) -> None:
     """Print an Nginx site with the names, sizes, timeouts and origins of the settings.
 
-    BIND, or HOST and PORT, say where gunicorn listens.
+    The site connects to gunicorn at BIND, or at HOST and PORT.
     """
     config = services().config
     chosen = names or tuple(dict.fromkeys(host.rpartition(":")[0] or host for host in config.trusted_hosts))
     if not chosen:
-        raise click.UsageError("Name the site with --server-name, or in TRUSTED_HOSTS.")
+        raise click.UsageError("Set the name of the site with --server-name, or in TRUSTED_HOSTS.")
     if wrong := [name for name in chosen if not _HOST_NAME.fullmatch(name)]:
-        raise click.BadParameter(f"{wrong[0]!r} is no name of a host.", param_hint="--server-name")
+        raise click.BadParameter(f"{wrong[0]!r} is not a host name.", param_hint="--server-name")
     if config.trusted_proxies != 1:
-        click.echo("TRUSTED_PROXIES must be 1 behind this site, unless the unit sets it.", err=True)
+        click.echo("Set TRUSTED_PROXIES=1 behind this site, unless the systemd unit sets it.", err=True)
     click.echo(render_site(_TEMPLATE.read_text(encoding="utf-8"), config, chosen, tls=tls), nl=False)
 
 
 def render_site(template: str, config: Config, names: Iterable[str], *, tls: bool = False) -> str:
-    """Return the site.
+    """Return the text of the site.
 
     Args:
         template: the text of deploy/nginx.conf.
         config: the settings.
-        names: of the site, the first of which is that of its certificate.
-        tls: whether it serves https.
+        names: the host names of the site. The certificate is that of the first one.
+        tls: whether the site serves https.
 
     Raises:
-        TemplateChanged: a line is missing in the template.
+        TemplateChanged: the template lacks a line to replace.
     """
     names = list(names)
     heading = template[: template.index("\nupstream gatehouse")]
@@ -98,32 +98,32 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
 
 
 def _size_tables(names: int, origins: int) -> Iterator[str]:
-    """Yield the sizes of Nginx's tables that are too small for so many names or origins by default."""
+    """Yield directives for the hash tables whose default size is too small for this many names or origins."""
     sizes = []
-    if names > _MOST_NAMES:
+    if names > _MAX_DEFAULT_NAMES:
         sizes.append(f"server_names_hash_max_size {_round_up(names)};\n")
-    if (most := max(names, origins)) > _MOST_IN_MAP:
-        sizes.append(f"map_hash_max_size {_round_up(most)};\n")
+    if (entries := max(names, origins)) > _MAX_DEFAULT_MAP:
+        sizes.append(f"map_hash_max_size {_round_up(entries)};\n")
     if sizes:
-        yield "\n# These hold for all sites of this Nginx. If it says that one is a duplicate, set it in nginx.conf instead, in front\n"
-        yield "# of all maps and includes, to the largest that a site needs.\n"
+        yield "\n# These apply to all sites of this Nginx. If it reports one as a duplicate, set it in nginx.conf instead, before\n"
+        yield "# all maps and includes, to the largest value that a site needs.\n"
         yield from sizes
 
 
 def _round_up(count: int) -> int:
-    """Return a size that is large enough for a table of so many entries, whatever they are."""
+    """Return a size that is large enough for a table of this many entries of any length."""
     return 1 << (8 * count).bit_length()
 
 
 def _list_names(names: Iterable[str], line: re.Match[str]) -> str:
-    """Return the names in lines: one of 4,096 characters is too long for Nginx, also in a comment."""
+    """Return the names on one line each: Nginx rejects lines of 4,096 characters, even in a comment."""
     start = line[1]
     return f"{start}server_name {f'{chr(10)}{start}            '.join(map(_match, names))};"
 
 
 def _match(text: str) -> str:
-    """Return what matches a name or an origin: a pattern where Nginx's tables would be too narrow for the text itself."""
-    return text if len(text) <= _LONGEST_IN_TABLE else f"~^{text.replace('.', '[.]')}$"
+    """Return a name or an origin as a key of an Nginx table: as a pattern if the text is too long for an entry."""
+    return text if len(text) <= _MAX_ENTRY_CHARS else f"~^{text.replace('.', '[.]')}$"
 
 
 def _bracket(host: str) -> str:

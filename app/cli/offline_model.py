@@ -18,14 +18,14 @@ from app.config import Config
     "plays",
     default=Config.offline_model_as,
     show_default=True,
-    help="The model that it plays for unknown names.",
+    help="The OpenAI model that it imitates for unknown names.",
 )
 def offline_model(host: str, port: int, plays: str) -> None:
     """Serve the offline model, for any program that uses OpenAI's API.
 
     It is not an AI, and its answers say so.
     """
-    # Imported here, since no other command needs them.
+    # Imported here, because no other command needs them.
     from werkzeug.serving import make_server
 
     from app.offline_model import create_offline_model
@@ -42,6 +42,6 @@ def offline_model(host: str, port: int, plays: str) -> None:
         click.echo(f"The offline model answers at {url}; Ctrl-C stops it. To use it from Gatehouse:")
         click.echo(f"  OPENAI_BASE_URL={url} make run")
         click.echo(
-            f"It refuses what the requested model of OpenAI's refuses; for names that it does not know, what {plays} does."
+            f"It refuses what the requested OpenAI model refuses; for a model name that it does not know, what {plays} refuses."
         )
         server.serve_forever()

@@ -17,7 +17,7 @@ from app.services import services
 def prompts() -> None:
     """List the stored prompts, with their variables and settings.
 
-    A variable in brackets is optional. A value is the variable's default.
+    A variable in brackets is optional; a value after = is its default.
     """
     built = services()
     stored = built.prompts.stored

@@ -1,4 +1,4 @@
-"""Do what a command does once, or with --watch again and again."""
+"""Run the work of a command once, or repeatedly with --watch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 import click
 
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.storage.database.database import DatabaseUnavailable
 
 
 def watch_option(verb: str) -> Callable[[Any], Any]:
-    """Return the option --watch of a command, as its argument `every_s`."""
+    """Return the option --watch of a command, which sets its argument `every_s`."""
     return click.option(
         "--watch",
         "every_s",
         metavar="SECONDS",
         type=click.IntRange(1, 86_400),
-        help=f"{verb} again after so many seconds, instead of once.",
+        help=f"{verb} repeatedly, with a pause of this many seconds.",
     )
 
 
 def repeat(work: Callable[[], None], every_s: int | None) -> None:
-    """Do the work, again and again if there is an interval: then a database that is away is tried again as well."""
+    """Run the work once, or repeatedly if there is an interval, even while the database is unavailable."""
     if every_s is None:
-        with reported():
+        with report_errors():
             work()
         return
     while True:

@@ -17,7 +17,7 @@ from flask.cli import with_appcontext
 from app.billing.exports.focus import BY, write_focus
 from app.billing.ledger.reports import Total
 from app.billing.ledger.totals_query import Grouping
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.table import print_table
 from app.models.pricing.money import format_usd
 from app.models.token_counts import FIGURES, get_figures
@@ -38,7 +38,7 @@ from app.services import services
     default="table",
     show_default=True,
     type=click.Choice(("table", "focus")),
-    help="focus: CSV of FOCUS 1.2, a row for each day, tenant, user, model and route.",
+    help="focus: CSV in the format FOCUS 1.2, with a row for each day, tenant, user, model and route.",
 )
 @with_appcontext
 def usage(month: str | None, by: str, tenant: str | None, user: str | None, style: str) -> None:
@@ -53,11 +53,11 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None, styl
         services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
     )
     if style == "focus":
-        with reported():
+        with report_errors():
             rows = totals(BY)
         _write_focus(rows)
         return
-    with reported():
+    with report_errors():
         events = services().safety_events.list_all(
             tenant=tenant, first_day=f"{month}-01", last_day=_last_day(month)
         )
@@ -75,12 +75,12 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None, styl
             f"The tokens of {total.estimated:,} of these requests are estimates: the upstream did not report them."
         )
     if total.unpriced:
-        click.echo(f"The cost of {total.unpriced:,} of these requests is unknown, and not included.")
+        click.echo(f"The cost of {total.unpriced:,} of these requests is unknown and not included.")
 
     for event in events:
-        who = "nobody known" if event.user_id is None else f"user {event.user_id} of tenant {event.tenant}"
-        told = " ".join(filter(None, (event.kind, event.category, event.case_id)))
-        click.echo(f"{format_minute(event.received_at / 1000)} OpenAI reported {told}: {who}; {event.action}.")
+        who = "unknown user" if event.user_id is None else f"user {event.user_id} of tenant {event.tenant}"
+        report = " ".join(filter(None, (event.kind, event.category, event.case_id)))
+        click.echo(f"{format_minute(event.received_at / 1000)} OpenAI reported {report}: {who}; {event.action}.")
 
 
 def _write_focus(rows: Sequence[Total]) -> None:

@@ -3,20 +3,20 @@
 settings           Config: one field for each setting
 setting_fields     these fields, with their defaults and checks
 fields             how a field declares its default and its check; ConfigError
-variables          the variables of the environment, parsed by the type of their settings
-parsing            from the text of a variable to the type of its field
-formats            the formats of names, URLs and rates
-origins            origins of pages and names of hosts: how browsers write them, and what is none
-upstream_urls      what the upstream's URLs must not be
-paths              the files and folders that settings name: what cannot be read or written
-env_file           reads .env, and says what in it is no setting
-rules              rules that concern several settings, and who can use a development server that others reach
+variables          reads the environment variables and secret files, and parses them by the type of their settings
+parsing            converts the text of a variable to the type of its field
+formats            checks the formats of names, URLs and rates
+origins            normalizes and checks origins of pages and host names
+upstream_urls      checks the URLs and keys of the upstream
+paths              checks that the files and folders that settings name can be read or written
+env_file           reads .env, and reports names in it that are not settings
+rules              checks rules that involve several settings, and warns of a development server open to other machines
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
 
-gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the
-standard library and dotenv.
+gunicorn.conf.py loads this package before the rest of the application. It therefore imports only the standard
+library and dotenv.
 """
 
 from app.config.env_file import load_config, read_env_file

@@ -1,4 +1,4 @@
-"""Read the settings from .env and the environment, and say what in .env is no setting."""
+"""Read the settings from .env and the environment, and report names in .env that are not settings."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from app.config.settings import Config
 from app.config.variables import list_file_names
 
 _SETTINGS = {declared.name.upper() for declared in fields(Config)} | list_file_names(fields(Config))
-# What libraries read themselves: proxies, certificates, PostgreSQL's client, the flask command, Python.
+# Variables that libraries read: proxies, certificates, PostgreSQL's client, the flask command, Python.
 _OF_LIBRARIES = re.compile(r"(HTTP|HTTPS|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|TZ|(PG|FLASK_|PYTHON)[A-Z_]+")
-# Names of other programs for the same thing, for which the nearest name would be wrong.
+# Names that other programs use for the same setting. The most similar of our names would be a wrong suggestion.
 _SYNONYMS = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
     "OPENAI_API_BASE_URL": "OPENAI_BASE_URL",
@@ -45,8 +45,8 @@ def load_config(root: Path, in_file: Mapping[str, str] | None = None) -> Config:
     """Read the settings from `.env` in a directory and from the environment, which overrides the file.
 
     Args:
-        root: the directory, where relative paths begin as well.
-        in_file: what the file sets, if it has been read already.
+        root: the directory. Relative paths in the settings start from it.
+        in_file: the variables of the file, if the caller has read it already.
 
     Raises:
         ConfigError: with all problems at once, those of the file first.
@@ -65,10 +65,10 @@ def load_config(root: Path, in_file: Mapping[str, str] | None = None) -> Config:
 
 
 def read_env_file(root: Path) -> dict[str, str]:
-    """Return what `.env` in a directory sets; nothing if there is none.
+    """Return the variables that `.env` in a directory sets; none if the file does not exist.
 
     Raises:
-        ConfigError: the file cannot be read, or a line is not of the form NAME=value.
+        ConfigError: the file cannot be read, or a line does not have the form NAME=value.
     """
     path = root / ".env"
     try:
@@ -76,7 +76,7 @@ def read_env_file(root: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:
-        raise ConfigError([".env is not a text in UTF-8; save it as UTF-8."]) from None
+        raise ConfigError([".env is not encoded as UTF-8; save it as UTF-8."]) from None
     except OSError as error:
         raise ConfigError([f".env cannot be read ({error.strerror}): check its owner and its mode."]) from None
     bindings = list(parse_stream(io.StringIO(text)))
@@ -92,7 +92,7 @@ def read_env_file(root: Path) -> dict[str, str]:
 
 
 def _find_emptied(bindings: Sequence[Binding]) -> Iterator[str]:
-    """Yield what is set, and then emptied by another line, as the last one counts."""
+    """Yield a problem for each variable that one line sets and a later line empties: the last line would win."""
     lines: dict[str, tuple[str, int]] = {}
     for binding in bindings:
         if binding.key is None:
@@ -100,34 +100,34 @@ def _find_emptied(bindings: Sequence[Binding]) -> Iterator[str]:
         value, line = binding.value or "", _find_line(binding)
         before, line_before = lines.get(binding.key, ("", 0))
         if before and not value:
-            yield f".env: {binding.key} is set in line {line_before} and empty again in line {line}; remove one of the two."
+            yield f".env: {binding.key} is set in line {line_before} and emptied in line {line}; remove one of the two."
         lines[binding.key] = value, line
 
 
 def _find_undefined(bindings: Sequence[Binding]) -> Iterator[str]:
-    """Yield what refers to a variable that there is not, which would stand for nothing."""
+    """Yield a problem for each reference to an undefined variable, which would expand to nothing."""
     known = {binding.key for binding in bindings}
     for binding in bindings:
         for atom in parse_variables(binding.value or ""):
             if not isinstance(atom, Variable) or atom.default is not None or atom.name in known:
                 continue
             reference = f"${{{atom.name}}}"
-            if os.path.expandvars(reference) == reference:  # the environment has none of that name
+            if os.path.expandvars(reference) == reference:  # the environment does not define it either
                 yield f".env: {binding.key} contains {reference}, which is not set."
 
 
 def _find_line(binding: Binding) -> int:
-    """Return the number of a binding's line; the empty lines before it belong to it."""
+    """Return the line number of a binding. dotenv counts from the empty lines before it; skip those."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _find_unknown_names(values: Mapping[str, str]) -> Iterator[str]:
-    # Only those of the file: in the environment are the names of other programs.
+    # Only the file is checked: the environment also has the variables of other programs.
     for name in values:
         if name in _SETTINGS or _OF_LIBRARIES.fullmatch(name.upper()):
             continue
         wanted = name.upper()
         nearest = _SYNONYMS.get(wanted) or next(iter(difflib.get_close_matches(wanted, _SETTINGS, 1, 0.7)), None)
-        advice = f"did you mean {nearest}?" if nearest else ".env.example lists all."
+        advice = f"did you mean {nearest}?" if nearest else ".env.example lists all settings."
         yield f".env: {name} is not a setting; {advice}"

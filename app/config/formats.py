@@ -1,4 +1,4 @@
-"""Check the formats of names, URLs and rates. Each check returns what is wrong with a text; None if it is valid."""
+"""Check the formats of names, URLs and rates. Each check returns the problem with a text; None if it is valid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 """The names of prompts, schemas and tools."""
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""The names of tenants. With a slash, two users could have the same account: a slash parts tenant and user there."""
+"""The names of tenants. They have no slash: an account is "tenant/user", so two users could share one otherwise."""
 
 MAX_PORT = 65_535
 
@@ -19,13 +19,13 @@ _ESCAPED = "in a password, write @ as %40, / as %2F, : as %3A, # as %23"
 NO_DATABASE_URL = f"is not a URL such as sqlite:///instance/gatehouse.sqlite3 or postgresql://user:password@host/name; {_ESCAPED}"
 
 MIN_SECRET_CHARS = 32
-"""The shortest SECRET_KEY that tokens and sessions are signed with."""
+"""The minimum length of a SECRET_KEY that signs tokens and sessions."""
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _BIND = re.compile(r"unix:.+|fd://\d+|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]*):(?P<port>\d{1,5})")
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
-# Servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…, and LM Studio and Ollama as people do.
-# But a comma parts two models, a quote is a mistake in .env, and so is a comment where nothing takes it out.
+# Local servers name a model by the path of its file, Cloudflare @cf/…, Fireworks …#…, LM Studio and Ollama freely.
+# But a comma separates two models. A quote is a mistake in .env, and so is a comment that was not removed.
 _MODEL = re.compile(r"(?![- ])(?!.* #)[^,\"'`]{1,200}(?<! )")
 _NO_MODELS = ("true", "false", "yes", "no", "on", "off", "null", "[]", "{}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
@@ -41,7 +41,7 @@ def check_listening_host(value: str) -> str | None:
 
 
 def check_bind(value: str) -> str | None:
-    """Check where the server listens, as gunicorn has it."""
+    """Check where the server listens, in gunicorn's form."""
     found = _BIND.fullmatch(value)
     if found and int(found["port"] or 0) <= MAX_PORT:
         return None
@@ -72,14 +72,14 @@ def check_webhook_secret(value: str) -> str | None:
 
 
 def check_own_webhook_secret(value: str) -> str | None:
-    """Check the secret by which the site's own webhook knows us."""
+    """Check the secret that signs requests to the site's own webhook."""
     if _WEBHOOK_SECRET.fullmatch(value):
         return None
-    return "must be whsec_ and Base64, such as that of `openssl rand -base64 32`."
+    return "must be whsec_ and Base64, such as the output of `openssl rand -base64 32`."
 
 
 def check_usage_webhook(value: str) -> str | None:
-    """Check the URL of the site's own webhook: what is sent names users, so only this machine has it unencrypted."""
+    """Check the URL of the site's own webhook. Its data names users, so plain http is for this machine only."""
     if is_url(value, ("https",)) or (
         is_url(value) and urlsplit(value).hostname in ("localhost", "127.0.0.1", "::1")
     ):
@@ -88,7 +88,7 @@ def check_usage_webhook(value: str) -> str | None:
 
 
 def check_network(value: str) -> str | None:
-    """Check a network or an address."""
+    """Check an IP address or network."""
     try:
         ip_network(value)
     except ValueError:
@@ -105,12 +105,12 @@ def check_model(value: str) -> str | None:
     """Check the name of a model."""
     if value.isprintable() and _MODEL.fullmatch(value) and value.lower() not in _NO_MODELS:
         return None
-    return f"{value!r} is not a valid name of a model; several are separated by commas, and none is no model."
+    return f"{value!r} is not a valid model name; separate several by commas, or write none for an empty list."
 
 
 def check_name(value: str) -> str | None:
     """Check the name of a prompt, schema or tool."""
-    return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
+    return None if _NAME.fullmatch(value) else f"{value!r} does not have the form [A-Za-z0-9_-]{{1,64}}."
 
 
 def check_tenant(value: str) -> str | None:
@@ -119,21 +119,21 @@ def check_tenant(value: str) -> str | None:
 
 
 def check_header(value: str) -> str | None:
-    """Check the name of a header, or the beginning of several with an asterisk behind it."""
+    """Check the name of a header, or a prefix of names that ends in an asterisk."""
     if _HEADER.fullmatch(value):
         return None
-    return f"{value!r} is not the name of a header, such as X-Tenant, or a beginning of names, such as X-Trace-*."
+    return f"{value!r} is not the name of a header, such as X-Tenant, or a prefix of names, such as X-Trace-*."
 
 
 def check_header_value(value: str) -> str | None:
-    """Check what is sent in a header, such as a key; no problem contains any of it."""
+    """Check the value of a header, such as a key. The returned problem contains no part of it."""
     if value.isascii() and all(char > " " for char in value):
         return None
     return "contains a space, a control character or one that is not ASCII."
 
 
 def check_header_pairs(value: str) -> str | None:
-    """Check headers that are written as OpenTelemetry has them; no problem contains any of them."""
+    """Check headers in OpenTelemetry's form. The returned problem contains no part of them."""
     pairs = [pair.partition("=") for pair in value.split(",")]
     is_valid = all(check_header(name.strip()) is None and sign for name, sign, _ in pairs)
     return None if is_valid else "must be name=value pairs, comma-separated."

@@ -1,7 +1,7 @@
 """Groups of settings, each for one part of the application: see the properties of Config.
 
-Named tuples, as each process makes these classes at its start, and a dataclass takes seven times as long to make. Those
-with secrets are dataclasses, which leave them out of their repr.
+They are named tuples, because each process creates these classes at its start, and a dataclass takes seven times as
+long. Groups with secrets are dataclasses, whose repr can omit them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from app.config.models import ModelSettings
 
 
 class UpstreamSettings(NamedTuple):
-    """The API that is called: OpenAI's, if nothing else is given.
+    """The upstream: OpenAI, if no other is configured.
 
     Attributes:
         is_offline: whether the offline model answers.
         base_url: of a compatible server, or empty.
         azure_endpoint: of an Azure resource, or empty.
-        api: that answers conversations: auto, chat or responses.
+        api: the API for conversations: auto, chat or responses.
     """
 
     is_offline: bool
@@ -30,12 +30,12 @@ class UpstreamSettings(NamedTuple):
 
 
 class HostedToolSettings(NamedTuple):
-    """The tools that run at OpenAI, which callers of /v1/responses may use.
+    """The tools that run at OpenAI and that callers of /v1/responses may use.
 
     Attributes:
-        allowed: their types.
-        resources: ids and URLs of what these tools may be pointed at: vector stores, files, containers, MCP servers.
-        max_calls: of one answer, which a request may lower.
+        allowed: the types of these tools.
+        resources: ids and URLs of what these tools may access: vector stores, files, containers, MCP servers.
+        max_calls: the maximum calls in one answer. A request may lower it.
     """
 
     allowed: frozenset[str]
@@ -44,11 +44,11 @@ class HostedToolSettings(NamedTuple):
 
 
 class AttributionSettings(NamedTuple):
-    """What the upstream is told about a conversation.
+    """What is sent to the upstream about a conversation's user, and whether it may store the conversation.
 
     Attributes:
-        identifiers: who gets hashes of users: auto (OpenAI and Azure), always (every upstream), or never.
-        store: whether it may keep conversations.
+        identifiers: which upstreams receive hashes of users: auto (OpenAI and Azure), always (any), or never.
+        store: whether the upstream may store conversations.
     """
 
     identifiers: str
@@ -57,10 +57,10 @@ class AttributionSettings(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
-    """The API that is called, and the credentials for it.
+    """The upstream, and the credentials for it.
 
     Attributes:
-        offline_model_as: the model that the offline model plays.
+        offline_model_as: the model that the offline model imitates.
         api_keys: in the order in which they are tried; may be empty.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
@@ -78,7 +78,7 @@ class LogSettings(NamedTuple):
     """What is logged, and how.
 
     Attributes:
-        level: the least that is.
+        level: the minimum level of logged messages.
         form: text or json.
         with_priorities: whether each line begins with its priority for systemd's journal.
     """
@@ -90,14 +90,14 @@ class LogSettings(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracingSettings:
-    """Where traces go, and what all of them say.
+    """Where traces are sent, and the attributes that all spans share.
 
     Attributes:
-        endpoint: of the collector; spans go to /v1/traces below it.
-        headers: sent with them, such as a credential.
+        endpoint: of the collector. Spans are sent to /v1/traces below it.
+        headers: of these requests, such as a credential.
         service_name: of this server.
-        provider: of the upstream, by the conventions' name.
-        upstream_url: whose host is told.
+        provider: of the upstream, by its name in OpenTelemetry's conventions.
+        upstream_url: the URL whose host the spans name.
     """
 
     endpoint: str
@@ -111,11 +111,11 @@ class OriginSettings(NamedTuple):
     """The origins of the pages that may call the API.
 
     Attributes:
-        allowed: origins of other hosts.
-        allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
+        allowed: origins on other hosts.
+        allowed_headers: names of request headers that pages may send besides those of the API, or prefixes that end in an asterisk.
         with_credentials: whether browsers may send cookies.
-        own_hosts: names of this server; a page of theirs is the site's own.
-        has_loopback_hosts: whether localhost is one of them, and its pages of any port are allowed, as in development.
+        own_hosts: the host names of this server. Pages on them are the site's own.
+        has_loopback_hosts: whether localhost is one of them and its pages are allowed on any port, as in development.
     """
 
     allowed: frozenset[str]
@@ -139,11 +139,11 @@ class MediaSettings(NamedTuple):
         models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
-        max_detail: the highest at which the model looks at an image: low, high, auto or original.
+        max_detail: the maximum detail in which the model sees an image: low, high, auto or original.
         max_file_bytes: of one file, as received.
         max_file_pages: of all files of a request together.
-        are_moderated: whether a moderator must be able to see what is in a file.
-        timeout_s: for the whole answer, including the work on its images and files.
+        are_moderated: whether the content of a file must be readable for moderation.
+        timeout_s: for the whole answer, including the processing of its images and files.
     """
 
     models: Mapping[str, str]
@@ -160,7 +160,7 @@ class BatchSettings(NamedTuple):
     """The settings of batches.
 
     Attributes:
-        submitters: who may submit one: off (nobody), keys, or all (visitors with a token, too).
+        submitters: who may submit one: off (no caller), keys, or all (visitors with a token as well).
         timeout_s: for a request to the upstream.
     """
 
@@ -171,10 +171,10 @@ class BatchSettings(NamedTuple):
 
 
 class UpstreamBatchSettings(NamedTuple):
-    """What the client of the upstream's Batch API needs to know.
+    """The settings of the client of the upstream's Batch API.
 
     Attributes:
-        chat_is_moderated: whether chat is moderated, which batches cannot be.
+        chat_is_moderated: whether chat is moderated. Batches cannot be.
         max_attempts: for each request to the Batch API.
     """
 
@@ -187,7 +187,7 @@ class UpstreamBatchSettings(NamedTuple):
 
 
 class BreakerSettings(NamedTuple):
-    """How many failures in a row open a model's circuit, and for how long it stays open."""
+    """The number of consecutive failures that open a model's circuit, and how long it stays open."""
 
     failures: int
     cooldown_s: float
@@ -234,13 +234,13 @@ class CacheSettings(NamedTuple):
 
 
 class ServiceSettings(NamedTuple):
-    """What the service needs to know.
+    """The settings of OpenAIService.
 
     Attributes:
         request_timeout_s: for the whole answer.
         heartbeat_s: between two heartbeats of a silent stream.
-        drains: whether an answer is read to its end after its client has left.
-        tool_max_steps: how often the model may ask for server tools in one call.
+        drains: whether an answer is read to its end after its client has disconnected.
+        tool_max_steps: the maximum rounds of server tool calls in one call.
         tool_timeout_s: for each run of a server tool.
     """
 

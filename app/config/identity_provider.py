@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from app.config.settings import Config
 
 VISITOR_SCOPES = ("chat", "vision", "embeddings", "structured", "usage")
-"""The scopes that a visitor can have. `admin` is for keys of servers only."""
+"""The scopes that a visitor can have. `admin` is for API keys of servers only."""
 
 # The minimum bytes of a secret (https://www.rfc-editor.org/rfc/rfc7518#section-3.2).
 _MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -21,11 +21,11 @@ _PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """An identity provider: how its JWTs are signed, and what they allow.
+    """An identity provider: how it signs its JWTs, and what they allow.
 
     Attributes:
         jwks_url: of the public keys; empty if tokens are signed with `secret`.
-        tenant, scopes: of all users of the provider. Those in a token are ignored.
+        tenant, scopes: of all users of the provider. A token's own are ignored.
         max_ttl_s: the maximum time until a token expires.
     """
 
@@ -58,12 +58,12 @@ def read_provider(config: Config) -> ProviderSettings | None:
 def find_provider_problems(config: Config) -> Iterator[str]:
     """Yield one sentence for each problem.
 
-    Only one algorithm is accepted, with a secret or with public keys. A token cannot choose another.
+    Only one algorithm is accepted, with a secret or with public keys. A token cannot choose another one.
     """
     if config.jwt_algorithm not in (*_PUBLIC_KEY_ALGORITHMS, *_MIN_SECRET_BYTES):
         yield f"JWT_ALGORITHM must be one of {', '.join((*_PUBLIC_KEY_ALGORITHMS, *_MIN_SECRET_BYTES))}."
     if unknown := [scope for scope in config.jwt_scopes if scope not in VISITOR_SCOPES]:
-        yield f"JWT_SCOPES: visitors can have {', '.join(sorted(VISITOR_SCOPES))}, but not {unknown[0]!r}."
+        yield f"JWT_SCOPES may contain {', '.join(sorted(VISITOR_SCOPES))}, but not {unknown[0]!r}."
     if problem := formats.check_tenant(config.jwt_tenant):
         yield f"JWT_TENANT {problem}"
     if not (config.jwt_issuer or config.jwt_audience or config.jwt_jwks_url or config.jwt_secret):
@@ -87,8 +87,8 @@ def _check_secret(config: Config) -> Iterator[str]:
 
 def _check_public_keys(config: Config) -> Iterator[str]:
     if config.jwt_secret:
-        yield f"JWT_SECRET is for {', '.join(_MIN_SECRET_BYTES)} only, not for {config.jwt_algorithm}."
+        yield f"JWT_SECRET works with {', '.join(_MIN_SECRET_BYTES)} only, not with {config.jwt_algorithm}."
     if not formats.is_url(config.jwt_jwks_url, ("https",) if config.is_production else ("https", "http")):
-        # Over plain http, the keys could be replaced on the way, and tokens forged.
+        # Over plain http, an attacker on the network could replace the keys and forge tokens.
         scheme = "an https:// URL" if config.is_production else "a URL"
-        yield f"JWT_JWKS_URL must be {scheme}, where the provider's public keys are."
+        yield f"JWT_JWKS_URL must be {scheme} that returns the provider's public keys."

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Literal["low", "medium", "high"]
 ServiceTier = Literal["auto", "default", "flex", "priority", "fast"]
-"""Those that have a price. `auto` is what the project of the site's key is set to."""
+"""The tiers that have a price. `auto` means the setting of the key's project at OpenAI."""
 
 REASONING_EFFORTS: tuple[str, ...] = get_args(ReasoningEffort)
 VERBOSITIES: tuple[str, ...] = get_args(Verbosity)
 SERVICE_TIERS: tuple[str, ...] = get_args(ServiceTier)
 
 COMPUTER_USE = ("computer_use", "computer", "computer_use_preview")
-"""The tool for a computer of the client's: of either type, or of one."""
+"""The tool that operates a computer of the client: its name for both types of it, and each type."""
 IMAGE_GENERATION = "image_generation"
 HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp", IMAGE_GENERATION, *COMPUTER_USE)
-"""Tools that cost something by themselves, or reach out."""
+"""The tools of OpenAI that cost something besides tokens or access other systems."""
 
 OPENAI_FALLBACK_MODEL = "gpt-6-luna"
-"""Tried after CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is not set."""
+"""The fallback of CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is unset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,14 @@ class ModelSettings:
     """The models of each operation, and the limits of their answers and inputs in tokens.
 
     Attributes:
-        answering: all that may answer a conversation, with or without images.
-        offered: by operation, those that a request may name, the default first.
-        fallbacks: by operation, those to try after another model has failed, in order.
+        answering: all models that may answer a conversation, with or without images.
+        offered: by operation, the models that a request may name, the default first.
+        fallbacks: by operation, the models to try after another one has failed, in order.
         max_tokens: of an answer.
         max_tokens_param: the parameter of a request that limits its answer.
-        stream_options: whether streams ask for their usage.
-        max_input_tokens: of an input; 0 if only the models limit it.
-        reasoning_effort, verbosity, service_tier: of a request that names none; None leaves it to the model.
+        stream_options: whether streams request their usage.
+        max_input_tokens: of an input; 0 if only the model's context window limits it.
+        reasoning_effort, verbosity, service_tier: of a request that sets none; None means the model's default.
     """
 
     answering: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Origins of pages, and names of hosts: write them as browsers do, and say what is wrong with what is none."""
+"""Normalize and check origins of pages and host names, as browsers write them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from app.config.parsing import parse_list
 _WEB_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@:\[\]\\\s]*|\[[^\]]*\])(?::(\d{1,5}))?")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-# Of apps and extensions: capacitor://localhost, chrome-extension://<id>, app://. and app://- .
+# Hosts of apps and extensions: capacitor://localhost, chrome-extension://<id>, app://. and app://- .
 _OTHER_NAME = re.compile(r"[A-Za-z0-9._~-]+")
-# Schemes of which no page that calls has an origin, or every page has the same.
+# Schemes that are no page's origin, or the same for every page; each with the scheme that was probably meant.
 _NOT_OF_PAGES = {"ws": "http", "wss": "https", "ftp": "https", "file": "", "data": "", "blob": "", "about": ""}
-# Letters that Python's older standard of international names changes and browsers keep.
+# Letters that browsers preserve, but Python's older standard of international names replaces.
 _DISPUTED = set("ßς\u200c\u200d")
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
-    """Parse a list of origins, as browsers send them: lower case, no slash at the end, no default port, punycode.
+    """Parse a list of origins into the form that browsers send: lower case, no final slash, no default port, punycode.
 
-    Of the schemes of apps, Chromium writes the host in lower case and WebKit as it is: both forms are allowed.
+    With the scheme of an app, Chromium sends the host in lower case and WebKit does not: both forms are allowed.
     """
     origins: dict[str, None] = {}
     for item in parse_list(text):
@@ -35,7 +35,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
-    """Parse a list of host names, as browsers send them. A port is kept, be it the default one or not."""
+    """Parse a list of host names into the form that browsers send. A port is preserved, even a default one."""
     return tuple(
         _normalize(f"http://{item}").removeprefix("http://") + ":80" * item.endswith(":80")
         for item in parse_list(text)
@@ -43,11 +43,11 @@ def parse_hosts(text: str) -> tuple[str, ...]:
 
 
 def check_origin(value: str) -> str | None:
-    """Check an item of ALLOWED_ORIGINS, and name the nearest origin."""
+    """Check an item of ALLOWED_ORIGINS. If it is invalid, suggest the origin that was probably meant."""
     if value == "*":
-        return "* is never allowed; name each origin."
+        return "* is not allowed; list each origin."
     if value == "null":
-        return "null is what browsers send for a sandboxed frame or a local file of anybody; serve the page from an origin."
+        return "null is the origin of any sandboxed frame or local file; serve the page from a web server instead."
     if _is_origin(value):
         return None
     nearest = _find_nearest(value)
@@ -56,13 +56,13 @@ def check_origin(value: str) -> str | None:
 
 
 def check_host(value: str) -> str | None:
-    """Check an item of TRUSTED_HOSTS, and name the nearest host."""
+    """Check an item of TRUSTED_HOSTS. If it is invalid, suggest the host that was probably meant."""
     origin = f"http://{value}"
     if _is_origin(origin.removesuffix(":80")):
         return None
     nearest = _find_nearest(f"{value.rstrip('/')}/" if "://" in value else origin)
     hint = f"; did you mean {urlsplit(nearest).netloc}?" if nearest else " such as chat.example.com (no wildcard)."
-    return f"{_hide_user(value)!r} is not the name of a host{hint}"
+    return f"{_hide_user(value)!r} is not a host name{hint}"
 
 
 def _is_origin(value: str) -> bool:
@@ -81,7 +81,7 @@ def _is_origin(value: str) -> bool:
 
 
 def _normalize(text: str) -> str:
-    """Return an origin as browsers write it. A text that is none is changed no more than that."""
+    """Return an origin as browsers write it. A text that is not an origin loses at most its final slash."""
     text = text.removesuffix("/") if text.count("/") == 3 else text
     found = _ORIGIN.fullmatch(text)
     if found is None:
@@ -117,7 +117,7 @@ def _write_ipv6(host: str) -> str | None:
 
 
 def _is_broken_ipv4(host: str) -> bool:
-    """Return whether a browser would read a host as an IPv4 address and write it in another way: 127.1, 010.0.0.1."""
+    """Return whether a browser would treat a host as an IPv4 address and rewrite it: 127.1, 010.0.0.1."""
     last = host.rstrip(".").rpartition(".")[2]
     if not (last.isdigit() or last.startswith("0x")):
         return False
@@ -129,12 +129,12 @@ def _is_broken_ipv4(host: str) -> bool:
 
 
 def _hide_user(value: str) -> str:
-    """Return a text without the password that it may hold, as the error is logged."""
+    """Return a text without a user and password, because the error is logged."""
     return re.sub(r"[^/\s]*@", "…@", value)
 
 
 def _find_nearest(value: str) -> str | None:
-    """Return the origin that somebody probably meant, if there is one."""
+    """Return the origin that was probably meant, if one can be guessed."""
     text = value.strip().strip("\"'").replace("\\", "/")
     first = re.split(r"[\s;|]+", text)[0]
     if "://" not in first:

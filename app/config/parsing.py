@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 
 def find_parser(declared_type: str) -> Callable[[str], object]:
-    """Return the parser of a type. It raises a ValueError that is worded to follow the setting's name."""
+    """Return the parser of a type. Its ValueError is the rest of a sentence that begins with the setting's name."""
     return _BY_TYPE[declared_type]
 
 
 def parse_list(text: str) -> tuple[str, ...]:
-    """Parse a list with commas. The word `none` is the empty list, where unset is a default that is not empty."""
+    """Parse a comma-separated list. `none` means an empty list, for settings whose default is not empty."""
     if text.strip().lower() == "none":
         return ()
     return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
 def parse_lines(text: str) -> tuple[str, ...]:
-    """Parse a list with commas or, as in a file, one item a line."""
+    """Parse a list that is comma-separated or, as in a file, has one item a line."""
     return parse_list(",".join(text.splitlines()))
 
 

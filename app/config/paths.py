@@ -1,4 +1,4 @@
-"""Check the files and folders that settings name: what is read must be there, what is written must be writable."""
+"""Check the files and folders that settings name: inputs must be readable, and output folders writable."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DEFAULTS = {declared.name: declared.default for declared in fields(SettingField
 _READ_FOLDERS = ("prompts_dir", "schemas_dir", "tools_dir")
 _READ_FILES = ("prices_file",)
 _WRITTEN_FOLDERS = ("state_dir", "data_dir")
-# A full disk may have room again, and the server runs without what it cannot write.
+# A full disk is temporary, and the server runs without writing these files.
 _PASSING = (errno.ENOSPC, errno.EDQUOT)
 
 
 def find_unreadable(config: Config, root: Path) -> Iterator[str]:
-    """Yield a sentence for each file or folder that the owner named and that cannot be read.
+    """Yield a sentence for each configured file or folder that cannot be read.
 
-    The folders of the defaults may be missing: a site without prompts of its own has no such folder.
+    A folder with its default name may be missing: a site without prompts needs no folder for them.
     """
     for name in _READ_FOLDERS:
         value = getattr(config, name)
@@ -41,7 +41,7 @@ def find_unreadable(config: Config, root: Path) -> Iterator[str]:
 
 
 def find_unwritable(config: Config, root: Path) -> Iterator[str]:
-    """Yield a sentence for each folder that the server would write to and cannot."""
+    """Yield a sentence for each folder that the server needs to write to and cannot."""
     for name in _WRITTEN_FOLDERS:
         if name == "state_dir" and config.redis_url:
             continue
@@ -55,7 +55,7 @@ def _find_folder_problem(path: Path) -> str | None:
     except FileNotFoundError:
         return f"there is no folder {str(path)!r}; create it, or correct the path."
     except NotADirectoryError:
-        return f"{str(path)!r} is no folder; correct the path."
+        return f"{str(path)!r} is not a folder; correct the path."
     except OSError as error:
         return f"{str(path)!r} cannot be read: {error.strerror}; check its owner and mode."
     return None
@@ -74,11 +74,11 @@ def _find_file_problem(path: Path) -> str | None:
 def _find_write_problem(path: Path) -> str | None:
     try:
         existing = next(each for each in (path, *path.parents) if each.exists())
-        tempfile.TemporaryFile(dir=existing).close()  # a mode says nothing of root, or of a disk that is read-only
+        tempfile.TemporaryFile(dir=existing).close()  # a mode does not show root, or a read-only disk
     except NotADirectoryError:
         return f"{str(path)!r} cannot be a folder, as {str(existing)!r} is a file; correct the path."
     except OSError as error:
         if error.errno in _PASSING:
             return None
-        return f"{str(path)!r} cannot be written: {error.strerror}; chown it to the user of the server, or name another."
+        return f"{str(path)!r} cannot be written: {error.strerror}; chown it to the server's user, or choose another folder."
     return None

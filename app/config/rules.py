@@ -1,4 +1,4 @@
-"""Check the rules that concern several settings, or each item of a list, and say who can use an open server."""
+"""Check the rules that involve several settings or the items of a list, and warn of an exposed development server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_problems(config: Config) -> list[str]:
 
 
 def describe_exposure(config: Config) -> str | None:
-    """Return what it means if others can reach a development server with a real upstream; None if they cannot."""
+    """Return a warning if other machines can reach a development server with a real upstream, else None."""
     if config.is_production or config.is_offline:
         return None
     addresses = [each for each in config.bind.split(",") if not each.startswith("unix:")]
@@ -45,9 +45,9 @@ def describe_exposure(config: Config) -> str | None:
     where = f"BIND={config.bind}" if config.bind else f"HOST={config.host}"
     what = "your OPENAI_API_KEY" if config.openai_api_key else "your upstream"
     credential = (
-        "with the cookie that the page at / gives to everyone" if config.auth_required else "without a credential"
+        "with the cookie that the page at / sets for everyone" if config.auth_required else "without a credential"
     )
-    limit = "" if config.anonymous_budget_usd else " and without a common limit"
+    limit = "" if config.anonymous_budget_usd else " and without a common budget"
     return (
         f"{where} with APP_ENV=development: everyone who can reach this machine can use {what}, {credential}{limit}."
         " Set HOST=127.0.0.1, or APP_ENV=production."
@@ -65,7 +65,7 @@ def _check_upstream(config: Config) -> Iterator[str]:
         for problem in dict.fromkeys(filter(None, (check_key(key) for key in keys))):
             yield f"{name} {problem}"
         if is_openai(config.openai_base_url) and any(is_placeholder(key) for key in keys):
-            yield f"{name} is a placeholder: write your own key there."
+            yield f"{name} is a placeholder: replace it with your own key."
     if unsendable := formats.check_header_value(config.openai_org_id):
         yield f"OPENAI_ORG_ID {unsendable}"
 
@@ -75,8 +75,8 @@ def _check_hosted_tools(config: Config) -> Iterator[str]:
         yield "ALLOWED_OPENAI_TOOLS needs /responses, which UPSTREAM_API=chat never calls."
     if IMAGE_GENERATION in config.allowed_openai_tools and not config.openai_image_price_usd:
         yield (
-            f"ALLOWED_OPENAI_TOOLS has {IMAGE_GENERATION}, whose cost no list tells before: set OPENAI_IMAGE_PRICE_USD to"
-            " the most that one image may cost you, such as 0.5."
+            f"ALLOWED_OPENAI_TOOLS has {IMAGE_GENERATION}, whose cost is not known in advance: set OPENAI_IMAGE_PRICE_USD"
+            " to the maximum cost of one image, such as 0.5."
         )
 
 
@@ -103,7 +103,7 @@ def _check_token_rates(config: Config) -> Iterator[str]:
 
 def _check_access(config: Config) -> Iterator[str]:
     if config.secret_key_fallbacks and not config.secret_key:
-        yield "SECRET_KEY_FALLBACKS needs SECRET_KEY, which signs what is new."
+        yield "SECRET_KEY_FALLBACKS needs SECRET_KEY, which signs new tokens."
     if any(len(secret) < MIN_SECRET_CHARS for secret in config.secret_key_fallbacks):
         yield f"SECRET_KEY_FALLBACKS has a secret of fewer than {MIN_SECRET_CHARS} characters."
     if config.pseudonym_secret and len(config.pseudonym_secret) < MIN_SECRET_CHARS:
@@ -129,21 +129,21 @@ def _check_access(config: Config) -> Iterator[str]:
 
 def _check_outbox(config: Config) -> Iterator[str]:
     if bool(config.usage_webhook_url) != bool(config.usage_webhook_secret):
-        yield "USAGE_WEBHOOK_URL and USAGE_WEBHOOK_SECRET need each other."
+        yield "USAGE_WEBHOOK_URL and USAGE_WEBHOOK_SECRET must be set together."
     if bool(config.stripe_api_key) != bool(config.stripe_meter):
-        yield "STRIPE_API_KEY and STRIPE_METER need each other."
+        yield "STRIPE_API_KEY and STRIPE_METER must be set together."
     for each in config.stripe_customers:
         tenant, _, customer = each.partition("=")
         if not tenant or not (customer == "none" or customer.startswith("cus_")):
-            yield f"STRIPE_CUSTOMERS: {each!r} is not like acme=cus_123, or acme=none for a tenant that is not billed."
+            yield f"STRIPE_CUSTOMERS: {each!r} must be like acme=cus_123, or acme=none for a tenant that is not billed."
 
 
 def _check_anonymous_scopes(config: Config) -> Iterator[str]:
     for scope in config.anonymous_scopes or ():
         if scope == "batches":
-            yield "ANONYMOUS_SCOPES: batches are never anonymous; BATCHES says who may send them."
+            yield "ANONYMOUS_SCOPES: batches always need a credential; BATCHES sets who may submit them."
         elif scope not in VISITOR_SCOPES:
-            yield f"ANONYMOUS_SCOPES: callers without a credential can have {', '.join(sorted(VISITOR_SCOPES))}, but not {scope!r}."
+            yield f"ANONYMOUS_SCOPES: {scope!r} is not one of {', '.join(sorted(VISITOR_SCOPES))}."
 
 
 def _check_production(config: Config) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _check_production(config: Config) -> Iterator[str]:
     if len(config.secret_key) < MIN_SECRET_CHARS:
         yield f"SECRET_KEY is missing or shorter than {MIN_SECRET_CHARS} characters."
     if not config.allowed_origins:
-        yield "ALLOWED_ORIGINS is missing; name the origin of your site."
+        yield "ALLOWED_ORIGINS is missing; set it to the origin of your site."
     bounds = (
         ("ADDRESS_RATE_LIMIT", config.address_rate_limit),
         ("ANONYMOUS_BUDGET_USD", config.anonymous_budget_usd),
@@ -160,7 +160,7 @@ def _check_production(config: Config) -> Iterator[str]:
     missing = [name for name, value in bounds if not value]
     if missing and not config.auth_required:
         yield (
-            "AUTH_REQUIRED is not true, so anybody may spend your money: set it to true, or limit use without a"
+            "AUTH_REQUIRED is not true, so anyone can spend your money: set it to true, or limit callers without a"
             f" credential with {' and '.join(missing)}."
         )
 

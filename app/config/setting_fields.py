@@ -1,4 +1,4 @@
-"""SettingFields: every setting, with its default and its check."""
+"""Declare every setting, with its default and its check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.config.upstream_urls import check_azure_endpoint, check_azure_version, 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingFields:
-    """One field for each environment variable of the same name in capitals; .env.example explains them."""
+    """One field for each environment variable, in lower case. .env.example explains them."""
 
     app_env: str = one_of("development", "production", default="development")
     host: str = text(formats.check_listening_host, default="127.0.0.1")

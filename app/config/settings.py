@@ -38,23 +38,23 @@ from app.config.variables import list_file_names, parse_values, read_secret_file
 class Config(SettingFields):
     """All settings, and their groups: one property for each part of the application.
 
-    Not a dataclass once more: to write the methods for so many fields takes 5 ms of each process.
+    This class is not decorated as a dataclass again: generating methods for so many fields takes 5 ms at each start.
     """
 
     def find_problems(self) -> list[str]:
-        """Return one sentence for each value that is not valid, and for each rule that the settings break."""
+        """Return one sentence for each invalid value, and for each rule that the settings violate."""
         return [*super().find_problems(), *find_problems(self)]
 
     @classmethod
     def from_env(
         cls, environ: Mapping[str, str] | None = None, *, file_values: Mapping[str, str] | None = None
     ) -> Config:
-        """Read the settings from the environment, which overrides those of a file; an empty value counts as unset.
+        """Read the settings from the environment, which overrides `file_values`. An empty value counts as unset.
 
-        Each secret may also be in a file of its own, which a variable of its name and `_FILE` names.
+        A secret can also be read from a file, whose path is in the variable with the secret's name and `_FILE`.
 
         Raises:
-            ConfigError: a value is invalid, or settings exclude each other. It lists all problems at once.
+            ConfigError: a value is invalid, or settings exclude each other. It lists all problems.
         """
         environ = os.environ if environ is None else environ
         given = {**(file_values or {}), **environ}
@@ -71,13 +71,13 @@ class Config(SettingFields):
 
     @classmethod
     def find_secret_files(cls, file_values: Mapping[str, str]) -> dict[str, Path]:
-        """Return the files that hold secrets, by the names of their variables; the environment overrides the file's."""
+        """Return the paths of secret files by variable name. The environment overrides `file_values`."""
         given = {**file_values, **os.environ}
         return {name: Path(given[name]) for name in sorted(list_file_names(fields(cls))) if given.get(name)}
 
     @property
     def is_production(self) -> bool:
-        """Whether this is a production server, which starts with safe settings only."""
+        """Whether this is a production server, which refuses to start with unsafe settings."""
         return self.app_env == "production"
 
     @property
@@ -92,14 +92,14 @@ class Config(SettingFields):
 
     @property
     def allowed_anonymous_scopes(self) -> frozenset[str]:
-        """What callers without a credential may do: ANONYMOUS_SCOPES, or its default."""
+        """The scopes of callers without a credential: ANONYMOUS_SCOPES, or its default."""
         if self.anonymous_scopes is not None:
             return frozenset(self.anonymous_scopes)
         return frozenset(("chat",) if self.is_production else VISITOR_SCOPES)
 
     @property
     def logs(self) -> LogSettings:
-        """What is logged, and how. systemd says by a variable whether its journal reads the output of a service."""
+        """What is logged, and how. systemd sets JOURNAL_STREAM if its journal reads the output of a service."""
         is_read_by_journal = bool(os.environ.get("JOURNAL_STREAM")) and not os.isatty(2)
         return LogSettings(
             level=self.log_level,
@@ -111,7 +111,7 @@ class Config(SettingFields):
 
     @cached_property
     def tracing(self) -> TracingSettings | None:
-        """Where traces go; None if there are none."""
+        """Where traces are sent; None if there are no traces."""
         if not self.otel_exporter_otlp_endpoint:
             return None
         pairs = [pair.partition("=") for pair in self.otel_exporter_otlp_headers.split(",") if pair]
@@ -131,7 +131,7 @@ class Config(SettingFields):
 
     @cached_property
     def upstream(self) -> UpstreamSettings:
-        """The API that is called."""
+        """The upstream."""
         return UpstreamSettings(
             is_offline=self.is_offline,
             base_url=self.openai_base_url,
@@ -141,7 +141,7 @@ class Config(SettingFields):
 
     @cached_property
     def hosted_tools(self) -> HostedToolSettings:
-        """The tools of OpenAI's own that callers may use."""
+        """OpenAI's own tools that callers may use."""
         return HostedToolSettings(
             allowed=frozenset(self.allowed_openai_tools),
             resources=frozenset(self.openai_tool_resources),
@@ -150,12 +150,12 @@ class Config(SettingFields):
 
     @cached_property
     def attribution(self) -> AttributionSettings:
-        """What the upstream is told about a conversation."""
+        """What is sent to the upstream about a conversation's user, and whether it may store the conversation."""
         return AttributionSettings(identifiers=self.upstream_identifiers, store=self.store_at_openai)
 
     @cached_property
     def connection(self) -> ConnectionSettings:
-        """The API that is called, and the credentials for it."""
+        """The upstream, and the credentials for it."""
         return ConnectionSettings(
             upstream=self.upstream,
             offline_model_as=self.offline_model_as,
@@ -212,7 +212,7 @@ class Config(SettingFields):
 
     @cached_property
     def upstream_batches(self) -> UpstreamBatchSettings:
-        """What the client of the upstream's Batch API needs to know."""
+        """The settings of the client of the upstream's Batch API."""
         return UpstreamBatchSettings(
             upstream=self.upstream,
             attribution=self.attribution,
@@ -224,7 +224,7 @@ class Config(SettingFields):
 
     @cached_property
     def breaking(self) -> BreakerSettings:
-        """When circuits open, and for how long."""
+        """When a circuit opens, and how long it stays open."""
         return BreakerSettings(failures=self.breaker_failures, cooldown_s=self.breaker_cooldown_s)
 
     @cached_property
@@ -261,7 +261,7 @@ class Config(SettingFields):
 
     @cached_property
     def service(self) -> ServiceSettings:
-        """What the service needs to know."""
+        """The settings of OpenAIService."""
         return ServiceSettings(
             upstream=self.upstream,
             attribution=self.attribution,

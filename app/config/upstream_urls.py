@@ -1,4 +1,4 @@
-"""Check the URLs of the upstream and the keys for it: tell at start what no request could ever reach or use."""
+"""Check the URLs and keys of the upstream, so that the start fails for values with which no request could succeed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from app.config.formats import check_header_value, is_url
 
-# A path that ends in one of these is a route. Some gateways have more path after /v1, so that alone says nothing.
+# A path that ends in one of these is a route. More path after /v1 alone is not a mistake: some gateways have it.
 _ROUTE = re.compile(
     r"/(chat/completions|completions?|responses|embeddings|moderations|messages|batches|files|images/\w+|audio/\w+|rerank"
     r"|(?<=/v1/)(chat|models)(/.*)?|(?<=/v1/)(images|audio|realtime|assistants|threads|engines|edits)"
@@ -17,7 +17,7 @@ _ROUTE = re.compile(
 _VERSION_TWICE = re.compile(r"/v1/v1$")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _AZURE_API = re.compile(r"/openai(/.*)?$")
-# What examples have in place of a key; other servers may really want such a word, OpenAI never does.
+# Placeholders for a key in examples. Other servers may accept such a word as the key; OpenAI never does.
 _PLACEHOLDER = re.compile(
     r".*(\.\.\.|your[-_]|[-_]here$|change[-_]?me|replace[-_]|placeholder|insert[-_]).*|(sk-)?(proj-)?[x*]{3,}"
     r"|none|null|undefined|empty|true|false|todo",
@@ -34,11 +34,11 @@ def check_base_url(value: str) -> str | None:
     parts = urlsplit(url)
     host, path = parts.hostname or "", parts.path.rstrip("/")
     if version and (is_openai(url) or _is_azure(host)):
-        return "needs no api-version here: leave it out."
+        return "must not contain an api-version for this host: remove it."
     if host in _PAGES:
         return "is the address of a page; OpenAI's API is at https://api.openai.com/v1 (or leave it unset)."
     if found := _ROUTE.search(path):
-        return f"ends in a route, {found[0]}: leave that out, it is added to each request."
+        return f"ends in a route, {found[0]}: remove it, as each request adds its own."
     if "//" in parts.path:
         return "has two slashes in a row in its path."
     if _VERSION_TWICE.search(path):
@@ -71,27 +71,27 @@ def check_azure_version(value: str) -> str | None:
 
 
 def split_version(url: str) -> tuple[str, str]:
-    """Return a base URL without the `?api-version=…` that gateways of Azure's want behind each path, and that version."""
+    """Split a base URL from its `?api-version=…`, which Azure gateways require behind each path; "" if there is none."""
     base, _, version = url.partition("?api-version=")
     return (base, version) if _VERSION.fullmatch(version) else (url, "")
 
 
 def check_key(value: str) -> str | None:
-    """Check a key of the upstream; no problem contains any of it."""
+    """Check an API key of the upstream. The returned problem contains no part of it."""
     if problem := check_header_value(value):
         return problem
     if re.search(r"[\"'`\\;,<>{}]|^\$|^OPENAI_", value):
-        return "contains a quote, a comma or another character that no key has: it must be the key alone."
+        return "contains a quote, a comma or another character that no key has: write only the key."
     return None
 
 
 def is_placeholder(key: str) -> bool:
-    """Return whether a key is one of an example, which stands for the real one."""
+    """Return whether a key is a placeholder from an example."""
     return _PLACEHOLDER.fullmatch(key) is not None
 
 
 def is_openai(url: str) -> bool:
-    """Return whether a base URL is OpenAI's own; an empty one is."""
+    """Return whether a base URL is OpenAI's own, as an empty one is."""
     host = (urlsplit(url).hostname or "") if is_url(url) else ""
     return not url or host == "api.openai.com" or host.endswith(".api.openai.com")
 

@@ -1,6 +1,6 @@
-"""Parse the variables of the environment, each by the type of its setting, and read secrets from files.
+"""Parse environment variables by the types of their settings, and read secrets from files.
 
-Containers and systemd hand secrets over as files: OPENAI_API_KEY_FILE has the path of OPENAI_API_KEY.
+Containers and systemd provide secrets as files: OPENAI_API_KEY_FILE is the path of the file with OPENAI_API_KEY.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
 def parse_values(
     environ: Mapping[str, str], settings: Iterable[Field[Any]]
 ) -> tuple[dict[str, object], list[str]]:
-    """Return the values of the variables that are set and not empty, and what is wrong with the others."""
+    """Return the parsed values of all variables that are not empty, and a problem for each that is invalid."""
     values: dict[str, object] = {}
     problems = []
     for declared in settings:
@@ -43,16 +43,16 @@ def parse_values(
 
 
 def list_file_names(settings: Iterable[Field[Any]]) -> set[str]:
-    """Return the names of the variables that may name a file: one for each secret."""
+    """Return the names of the variables that may contain the path of a file: one for each secret."""
     return {f"{declared.name.upper()}{_SUFFIX}" for declared in settings if not declared.repr}
 
 
 def read_secret_files(
     environ: Mapping[str, str], settings: Iterable[Field[Any]]
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the secrets that come from files, by the names of their settings, and what is wrong with the others.
+    """Return the secrets from files by setting name, and a problem for each file that cannot be used.
 
-    The end of the last line is not part of a secret. No problem contains any of a file's content.
+    A final line break is not part of a secret. No problem contains any of a file's content.
     """
     secrets: dict[str, str] = {}
     problems = []
@@ -82,7 +82,7 @@ def _read(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError("it is no text in UTF-8") from None
+        raise ValueError("it is not encoded as UTF-8") from None
     if not text.strip():
         raise ValueError("it is empty")
     return text

@@ -1,1 +1,1 @@
-"""What comes in and goes out beside text: data URLs, images, PDF files, and Markdown made into HTML."""
+"""Content other than plain text: data URLs, images, PDF files, and Markdown rendered to HTML."""

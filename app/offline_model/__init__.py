@@ -4,12 +4,12 @@ It calls no AI and no network, and says so: every answer has `"model": "offline"
 this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separate server.
 
 - `requests/`: parse and validate request bodies.
-- `player`: plays one of OpenAI's models: its refusals, its reasoning and, with `prompt_cache`, its bill.
-- `answer`, `replies`, `tools`: make an answer. `completion`: the form of a chat's, whole or streamed.
+- `player`: imitates one of OpenAI's models: its refusals, its reasoning and, with `prompt_cache`, its usage.
+- `answer`, `replies`, `tools`: make an answer. `completion`: the form of a chat completion, complete or streamed.
 - `responses/`: the form of `/v1/responses`.
 - `instances/`: make values that match a JSON schema.
 - `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
-- `simulation`: refuses, breaks off or falls silent when it is told to.
+- `simulation`: refuses, breaks off or pauses on request, for testing pages.
 - `images`, `colours`: describe images and files. `tokens`: counts tokens.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_offline_model"]
 
-# OpenAI's own ceiling for a request with images.
+# OpenAI's own maximum for a request with images.
 MAX_BODY_BYTES = 50 * 1024 * 1024
 
 MODELS = {
@@ -58,14 +58,14 @@ def create_offline_model(
     Args:
         token_delay_s: the pause before each streamed token after the first.
         directory: where files and batches are stored, shared by all processes that use it; None disables both.
-        plays: the model of OpenAI's that is played where a request names none that is known; empty: none, which
-            refuses little.
+        plays: the OpenAI model that is imitated if a request names an unknown model; empty: none, so that little is
+            refused.
 
     Raises:
-        ValueError: the name is of no model that is known.
+        ValueError: `plays` is not a known model.
     """
     if plays and find_family(plays) is None:
-        raise ValueError(f"OFFLINE_MODEL_AS: {plays!r} is none of the models in docs/models.md")
+        raise ValueError(f"OFFLINE_MODEL_AS: {plays!r} is not one of the models in docs/models.md")
     folder = None if directory is None else Folder(directory)
     player = Player(plays)
 

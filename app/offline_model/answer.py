@@ -21,13 +21,13 @@ PRIMING_TOKENS = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as a list of tokens: of its text, or of the arguments, or the text, for the tool `tool_name`.
+    """An answer as a list of tokens: of its text, or of the input of the tool `tool_name`.
 
     Attributes:
-        thought: what a model that reasons has thought; empty if it has not, or says nothing of it.
-        cache_use: what the prompt cache had of the prompt.
-        is_custom: whether the tool is a custom one, so that it takes a text.
-        is_refusal: whether the text says that the model does not answer.
+        thought: the reasoning of the model; empty if it did not reason, or does not show it.
+        cache_use: the tokens of the prompt read from the prompt cache, and written to it.
+        is_custom: whether the tool is a custom one, whose input is text.
+        is_refusal: whether the text is a refusal.
     """
 
     request: ChatRequest
@@ -43,12 +43,12 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The text, or the arguments."""
+        """The text, or the input of the tool."""
         return "".join(self.pieces)
 
     @property
     def prompt_tokens(self) -> int:
-        """The tokens of the prompt, those in the cache among them."""
+        """The tokens of the prompt, including cached ones."""
         messages = sum(message.prompt_tokens for message in self.request.messages)
         return PRIMING_TOKENS + self.request.tools.prompt_tokens + messages
 
@@ -59,7 +59,7 @@ class Answer:
 
     @property
     def completion_tokens(self) -> int:
-        """The tokens of the answer, those of the thought among them. A tool's name is the first of its call."""
+        """The tokens of the answer, including those of the thought. A tool's name counts as one."""
         return self.reasoning_tokens + len(self.pieces) + bool(self.tool_name)
 
 

@@ -83,7 +83,7 @@ def new_id(kind: str) -> str:
 def upload(folder: Folder, name: str, content: bytes, purpose: str) -> JsonObject:
     """Answer `POST /files`."""
     if purpose != "batch":
-        raise InvalidRequestError("The offline model takes files for batches only.", param="purpose")
+        raise InvalidRequestError("The offline model accepts files for batches only.", param="purpose")
     folder.delete_old()
     file_id = new_id("file")
     folder.write(file_id, content)
@@ -103,7 +103,7 @@ def delete(folder: Folder, file_id: str) -> JsonObject:
 
 
 def parse(content: bytes) -> list[JsonObject | None]:
-    """Parse each line that is not blank; None for one that is not a JSON object."""
+    """Parse each line that is not blank; a line that is not a JSON object becomes None."""
     return [_parse_line(line) for line in content.splitlines() if line.strip()]
 
 

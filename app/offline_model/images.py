@@ -71,7 +71,7 @@ def describe_image(image_url: JsonObject) -> DescribedImage:
 
 
 def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Describe an image in a side process: decoding it would keep the server's other requests waiting."""
+    """Describe an image. This runs in a side process: decoding it here would delay the server's other requests."""
     try:
         described = _describe(data, fields["detail"])
     except InvalidRequestError as error:
@@ -84,7 +84,7 @@ def _describe_elsewhere(data: bytes, detail: str) -> DescribedImage:
     try:
         answer, _ = _PROCESSES.run({"detail": detail}, data, claim)
     except (JobKilled, PoolBusy) as error:
-        raise _unreadable("takes too much work to look at") from error
+        raise _unreadable("takes too much work to decode") from error
     if "error" in answer:
         raise InvalidRequestError(answer["error"], param="messages", code="invalid_image_format")
     return DescribedImage(**answer)

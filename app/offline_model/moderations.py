@@ -1,4 +1,4 @@
-"""Answer moderations, flagging only one phrase, so that a page can be tested with it."""
+"""Answer moderations. Only one phrase is flagged, with which a page can be tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Play a model of OpenAI's: refuse what it refuses, reason where it reasons, bill its prompt cache."""
+"""Imitate an OpenAI model: refuse what it refuses, reason if it reasons, and report the usage of its prompt cache."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _BREAKPOINT = "prompt_cache_breakpoint"
 
 @dataclass(frozen=True)
 class Player:
-    """Plays the model that a request names, or `plays` where the name is of none that is known."""
+    """Imitates the model that a request names, or `plays` if that name is unknown."""
 
     plays: str = ""
     _cache: PromptCache = field(default_factory=PromptCache)
 
     def check(self, path: str, body: JsonObject) -> None:
-        """Refuse what the played model refuses.
+        """Refuse a request that the imitated model refuses.
 
         Raises:
             InvalidRequestError: with OpenAI's status and error.
@@ -95,7 +95,7 @@ def _cut_into_segments(request: ChatRequest, body: JsonObject) -> list[Segment]:
     for index, (given, message) in enumerate(zip(body["messages"], request.messages, strict=True)):
         parts = given.get("content")
         is_breakpoint = isinstance(parts, list) and any(_BREAKPOINT in part for part in parts)
-        if is_breakpoint:  # which moves from turn to turn, and is no part of what is compared
+        if is_breakpoint:  # a breakpoint moves from turn to turn, so it is excluded from the comparison
             parts = [{key: value for key, value in part.items() if key != _BREAKPOINT} for part in parts]
         content = tokens.encode_json({**given, "content": parts}, f"messages[{index}]")
         segments.append(Segment(content, message.prompt_tokens, is_breakpoint))

@@ -1,4 +1,4 @@
-"""Write the offline model's replies: a note, what it was given, and samples to test a page's layout."""
+"""Write the offline model's replies: a note, a summary of the request, and samples to test a page's layout."""
 
 from __future__ import annotations
 

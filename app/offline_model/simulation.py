@@ -1,6 +1,6 @@
-"""Play what goes wrong, or slowly, with a model, so that a page can be built for it: see `STATES`.
+"""Simulate failures and delays of a model, with which a page can be tested: see `STATES`.
 
-What is to be played belongs to the request that is being answered, not to the body, which is OpenAI's.
+The state is set for the request that is being answered. It is not in the body, whose form is OpenAI's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STATES = {
     "silence": "nothing comes for five seconds, in the middle of a stream or before a whole answer",
     "slow": "the tokens of a stream come slowly",
 }
-"""What can be played, by name."""
+"""The states that can be simulated, by name."""
 
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -27,13 +27,13 @@ _state: ContextVar[str] = ContextVar("simulated_state", default="")
 
 
 def play(state: str) -> None:
-    """Set what the answers of this thread of execution play from now on; empty: nothing."""
+    """Set the state that further answers of this thread or greenlet simulate; empty: none."""
     assert not state or state in STATES, state
     _state.set(state)
 
 
 def plays(state: str) -> bool:
-    """Return whether this is to be played now."""
+    """Return whether this state is simulated now."""
     return _state.get() == state
 
 
@@ -43,13 +43,13 @@ def find_delay(token_delay_s: float) -> float:
 
 
 def wait_before_answer() -> None:
-    """Be silent before a whole answer, if that is to be played."""
+    """Pause before a complete answer, if silence is simulated."""
     if plays("silence"):
         time.sleep(_SILENCE_S)
 
 
 def disturb(events: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """Break a stream of about so many events off in its middle, or make a pause there, if that is to be played."""
+    """Break off a stream of about `count` events in its middle, or pause there, if that is simulated."""
     if plays("cut") or plays("silence"):
         return _disturb(events, max(2, count // 2), is_cut=plays("cut"))
     return events

@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s")
 
 
 def split(text: str) -> list[str]:
-    """Split a text into tokens, which joined give the text."""
+    """Split a text into tokens. Joined, they are the text again."""
     return _TOKEN.findall(text)
 
 
@@ -41,5 +41,5 @@ def encode_json(value: Any, param: str) -> bytes:
 
 
 def pad(delta: str) -> str:
-    """Return random text that hides the length of a streamed delta: both together have a multiple of 16 bytes."""
+    """Return random text that hides the length of a streamed delta: their total length is a multiple of 16 bytes."""
     return secrets.token_hex(16)[: -len(delta.encode()) % 16 or 16]

@@ -21,7 +21,7 @@ _KINDS = ("function", "custom")
 
 @dataclass(frozen=True)
 class Tool:
-    """What the caller runs: a function, or a custom tool, which takes a text."""
+    """A tool that the caller runs: a function, or a custom tool, whose input is text."""
 
     name: str
     description: str
@@ -79,7 +79,7 @@ def _parse_tool(given: Any, param: str) -> Tool:
         raise wrong_type(param, "an object")
     kind = string(given, "type", f"{param}.type")
     if kind not in _KINDS:
-        raise invalid_value(f"{param}.type", "'function' or 'custom'; the offline model takes no other kind")
+        raise invalid_value(f"{param}.type", "'function' or 'custom'; the offline model accepts no other type")
     declared = json_object(given, kind, f"{param}.{kind}")
     name = string(declared, "name", f"{param}.{kind}.name")
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):

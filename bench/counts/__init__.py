@@ -1,1 +1,1 @@
-"""Counts that no other load on the machine changes: calls of functions, and SQL statements."""
+"""Counts that do not depend on other load on the machine: function calls and SQL statements."""

@@ -67,13 +67,13 @@ def _load(kind: str, folder: Path) -> Wsgi:
     from app.config import Config
     from app.storage.shared_state import resilient
 
-    resilient.RECENT_S = _TIMEOUT_S  # else it is a question of time how many calls find a copy that is fresh
+    resilient.RECENT_S = _TIMEOUT_S  # otherwise, timing determines how many calls find a fresh copy
     settings = os.environ | {"DATA_DIR": str(folder / "data"), "STATE_DIR": str(folder / "state")}
     return create_app(Config.from_env(settings))
 
 
 class _Chat:
-    """Asks an application for the same chat again and again, as a WSGI server would."""
+    """Sends the same chat to an application repeatedly, like a WSGI server."""
 
     def __init__(self, app: Wsgi, target: Target, call: Call = _CHAT) -> None:
         path, self._body = path_and_body(target.dialect, call)
@@ -103,7 +103,7 @@ class _Chat:
         self._status = ""
 
     def ask(self, around: Any = None) -> None:
-        """Ask once, with a profiler enabled around it where there is one."""
+        """Send the chat once, with the profiler enabled if there is one."""
         environ = {**self._environ, "wsgi.input": io.BytesIO(self._body)}
         app, start = self._app, self._start
         if around is not None:
@@ -150,7 +150,7 @@ def _package(code: CodeType) -> str:
 
 
 def _statements(kind: str, folder: Path) -> int:
-    """Load it once more, with connections that count, which would add to its calls."""
+    """Load the target again with counting connections, which would add to its function calls."""
     with count_sql_statements() as given:
         chat = _Chat(_load(kind, folder), Target(kind, kind))
         for _ in range(_WARM_UP):
@@ -160,7 +160,7 @@ def _statements(kind: str, folder: Path) -> int:
             given.clear()
             chat.ask()
             counts.append(len(given))
-    return min(counts)  # as once a second something is tidied up
+    return min(counts)  # the others include clean-ups, which run once a second
 
 
 def main(kind: str, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""How many SQL statements SQLite is given: the same number on each machine, so a test can hold it."""
+"""Count the SQL statements that SQLite executes: the number is the same on each machine, so a test can check it."""
 
 import importlib
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The upstream of the measurements: a server that answers at once, and what it answers."""
+"""The upstream of the measures: a server that answers at once, and its answers."""

@@ -1,4 +1,4 @@
-"""The bytes that the fake upstream answers with, made once and shaped like OpenAI's own."""
+"""The answers of the fake upstream, encoded once, in OpenAI's form."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ _HEADERS = (
 
 @dataclass(frozen=True)
 class Script:
-    """How to answer, as written in the model's name: bench, bench-d100 (ms), bench-s150x20 (chunks x ms)."""
+    """How to answer, as encoded in the model's name: bench, bench-d100 (ms), bench-s150x20 (chunks x ms)."""
 
     delay_ms: int = 0
     chunks: int = 20
@@ -46,7 +46,7 @@ class Script:
     @staticmethod
     @cache
     def of(model: str) -> "Script":
-        """Read the parameters out of a model's name."""
+        """Parse the parameters in a model's name."""
         delay = re.search(r"-d(\d+)", model)
         stream = re.search(r"-s(\d+)x(\d+)", model)
         return Script(

@@ -1,4 +1,4 @@
-"""The bytes that the fake upstream answers with over /responses, shaped like OpenAI's own."""
+"""The answers of the fake upstream over /responses, in OpenAI's form."""
 
 from functools import cache
 
@@ -63,8 +63,8 @@ def end_events(model: str, number: int) -> bytes:
         ("response.output_item.done", {"output_index": 0, "item": done}),
         ("response.completed", {"response": _response(model, "completed", [done], _USAGE)}),
     ]
-    told = [frame(_event(kind, number + place, **rest)) for place, (kind, rest) in enumerate(events)]
-    return b"".join(told) + b"0\r\n\r\n"
+    frames = [frame(_event(kind, number + place, **rest)) for place, (kind, rest) in enumerate(events)]
+    return b"".join(frames) + b"0\r\n\r\n"
 
 
 def _response(model: str, status: str, output: list[object], usage: object) -> dict[str, object]:

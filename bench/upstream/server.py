@@ -1,4 +1,4 @@
-"""A fake OpenAI that costs next to nothing: `python -m bench.upstream.server` prints its port, then serves.
+"""A fake OpenAI with minimal cost: `python -m bench.upstream.server` prints its port, then serves.
 
 How to answer comes with the request, in the model's name (see answers.Script), so that it passes through any
 server in between. Each chunk of a stream carries the time it was sent, on the clock that all processes share,
@@ -34,7 +34,7 @@ class Counter:
 
 
 class Refusals:
-    """What OpenAI refuses of what it is asked, looked at once for all bodies that begin alike and are as long."""
+    """Refuses what OpenAI refuses. Bodies with the same beginning and length are checked only once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes, int], bytes | None] = {}
@@ -51,7 +51,7 @@ class Refusals:
 
 
 class Connection:
-    """One client's connection: reads whole requests, answers each, and is kept open."""
+    """One client's connection: reads complete requests, answers each, and stays open."""
 
     def __init__(self, loop: Loop, sock: socket.socket, counter: Counter, refusals: Refusals) -> None:
         self._loop = loop
@@ -84,7 +84,7 @@ class Connection:
             pass
 
     def _take_request(self) -> bool:
-        """Answer one request if all of it is there."""
+        """Answer one request if it has arrived completely."""
         received = self._received
         head_end = received.find(b"\r\n\r\n")
         if head_end < 0:
@@ -122,9 +122,9 @@ class Connection:
             self._later(model, lambda: self._send(answers.chat(model)))
 
     def _answer_embeddings(self, model: str, body: bytes) -> None:
-        asked = orjson.loads(body)
-        inputs = 1 if isinstance(asked["input"], str) else len(asked["input"])
-        self._send(answers.embeddings(model, inputs, asked.get("encoding_format") == "base64"))
+        params = orjson.loads(body)
+        inputs = 1 if isinstance(params["input"], str) else len(params["input"])
+        self._send(answers.embeddings(model, inputs, params.get("encoding_format") == "base64"))
 
     def _later(self, model: str, action: Callable[[], object]) -> None:
         delay_ms = answers.Script.of(model).delay_ms
@@ -134,7 +134,7 @@ class Connection:
             action()
 
     def _send(self, data: bytes) -> bool:
-        """Send now what the socket takes, the rest when it can; False once the client is gone."""
+        """Send what the socket accepts now, and the rest later. Return False if the client has disconnected."""
         if self._is_open and self._unsent:
             self._unsent = memoryview(self._unsent.tobytes() + data)
         elif self._is_open:
@@ -217,7 +217,7 @@ class ChatStream(Stream):
 
 
 class ResponseStream(Stream):
-    """The events of a response, which are numbered."""
+    """The numbered events of a response."""
 
     def __init__(self, loop: Loop, send: Callable[[bytes], bool], model: str) -> None:
         super().__init__(loop, send, model)
@@ -235,7 +235,7 @@ class ResponseStream(Stream):
 
 
 def main() -> None:
-    """Listen on a free port of the loopback, say which, and serve."""
+    """Listen on a free port of the loopback, print it, and serve."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener.setblocking(False)
     loop, counter, refusals = Loop(), Counter(), Refusals()

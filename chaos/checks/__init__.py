@@ -1,4 +1,4 @@
-"""What must be true of a run, one file for each thing that could be wrong."""
+"""The checks of a run, one file for each kind of fault."""
 
 from collections.abc import Callable
 
@@ -23,5 +23,5 @@ _CHECKS: list[Callable[[Trace, Log, Settings], list[Check]]] = [
 
 
 def all_of(trace: Trace, log: Log, settings: Settings) -> list[Check]:
-    """Judge a run."""
+    """Return the results of all checks of a run."""
     return [check for checks in _CHECKS for check in checks(trace, log, settings)]

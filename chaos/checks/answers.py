@@ -1,4 +1,4 @@
-"""Every answer is one that the contract has, for a reason that the request or the upstream gave."""
+"""Check that every answer is one of the API, and that the request or the upstream explains it."""
 
 import json
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def _form_faults(request: ClientRequest) -> Iterator[str]:
 
 
 class _Reasons:
-    """Which codes can be explained, for each request."""
+    """The error codes that can be explained, for each request."""
 
     def __init__(self, trace: Trace, settings: Settings) -> None:
         self._trace = trace

@@ -1,4 +1,4 @@
-"""How often the upstream was asked: as often as the log says, no more than allowed, and never too soon."""
+"""Check the attempts at the upstream: as many as logged, not more than allowed, and none before Retry-After."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""One line in the log for each request that got past the door, and it says what happened."""
+"""Check that each admitted request has one log line, which says what happened."""
 
 from collections.abc import Iterator
 

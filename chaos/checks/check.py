@@ -1,4 +1,4 @@
-"""What a check is."""
+"""Check: the result of one check of a run."""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ class Check:
 
 
 def describe(trace: Trace, request_id: str) -> str:
-    """What the upstream did with a request, in a few words."""
+    """Describe in a few words what the upstream did with a request."""
     attempts = trace.by_id.get(request_id, [])
     return " → ".join(f"{attempt.model}: {attempt.mode}" for attempt in attempts) or "no attempt"
 

@@ -1,4 +1,4 @@
-"""Nothing hung: every request was answered, or ended, within its deadline."""
+"""Check that nothing hung: every request was answered, or ended, within its deadline."""
 
 from chaos.checks.check import Check, describe, of
 from chaos.log import Log

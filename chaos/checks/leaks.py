@@ -1,4 +1,4 @@
-"""When all is over, nothing is left: no connection, file, thread or lease; and the end itself is clean."""
+"""Check that nothing leaks: no connection, file, thread or lease is left at the end, and the server stops cleanly."""
 
 from chaos.checks.check import Check
 from chaos.log import Log

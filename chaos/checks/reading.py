@@ -1,4 +1,4 @@
-"""What is in an answer."""
+"""Read the content of an answer."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Keys and prompts stay inside; so does what the application says only when it is broken."""
+"""Check that no key, prompt or internal error appears in answers or in the log."""
 
 from chaos.checks.check import Check
 from chaos.log import Log

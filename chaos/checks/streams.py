@@ -1,4 +1,4 @@
-"""Every stream ends in one way or another, and holds all that the upstream had written by then."""
+"""Check that every stream ends properly, and contains all that the upstream had written by then."""
 
 from chaos.checks.check import Check, describe
 from chaos.checks.reading import events_of

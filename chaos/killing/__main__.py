@@ -1,4 +1,4 @@
-"""`python -m chaos.killing`: runs a storm, and says by its exit status whether the money adds up."""
+"""`python -m chaos.killing`: kill workers under load, and exit with status 1 if the charges are wrong."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What the ledger charged beside what the upstream billed."""
+"""Compare what the ledger charged with what the upstream billed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

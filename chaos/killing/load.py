@@ -1,4 +1,4 @@
-"""Callers who ask one call after the other, each as somebody new, while workers are killed."""
+"""Run callers that send one call after another, each as a new user, while workers are killed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""An upstream that bills each token as it writes it, whoever reads it."""
+"""An upstream that bills each token when it writes it, even if no client reads it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The upstream's ways to answer, each a mode with a name; which one is taken is drawn anew for each attempt."""
+"""The ways in which the upstream answers. Each is a named mode; a random one is chosen for each attempt."""
 
 import random
 from typing import Any
@@ -11,14 +11,14 @@ MODES = [*successes.MODES, *refusals.MODES, *connections.MODES, *streams.MODES, 
 __all__ = ["MODES", "Mode", "choose"]
 
 
-def choose(rng: random.Random, operation: str, asked: dict[str, Any], failures: float) -> Mode:
-    """Draw a mode for one attempt.
+def choose(rng: random.Random, operation: str, params: dict[str, Any], failures: float) -> Mode:
+    """Choose a random mode for one attempt.
 
     Args:
         failures: which share of the attempts is to fail.
     """
     fails = rng.random() < failures
-    fitting = [mode for mode in MODES if mode.fails == fails and mode.fits(operation, asked)]
+    fitting = [mode for mode in MODES if mode.fails == fails and mode.fits(operation, params)]
     return rng.choices(fitting, weights=[mode.weight for mode in fitting])[0]
 
 

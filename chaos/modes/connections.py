@@ -1,4 +1,4 @@
-"""Connections that break, and such on which nothing comes."""
+"""Modes with connections that break, or on which nothing arrives."""
 
 from chaos.call import Call, drip
 from chaos.modes.mode import ANY, BROKEN_OFF, FAILED, STREAM, TIMEOUT, Mode, codes

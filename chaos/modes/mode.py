@@ -1,4 +1,4 @@
-"""What a mode is."""
+"""Mode: one way in which the upstream answers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ class Mode:
         """Whether nothing good can come of it."""
         return bool(self.codes) or bool(self.needs)
 
-    def fits(self, operation: str, asked: dict[str, Any]) -> bool:
+    def fits(self, operation: str, params: dict[str, Any]) -> bool:
         """Whether a request can be answered so."""
-        return operation in self.on and (not self.needs or self.needs in asked)
+        return operation in self.on and (not self.needs or self.needs in params)
 
 
 def codes(*names: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""BatchResults by which the upstream refuses: every status that it has, with what goes with each."""
+"""Modes in which the upstream refuses: every status that it uses, with its headers and body."""
 
 import time
 from collections.abc import Awaitable, Callable

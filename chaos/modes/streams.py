@@ -1,4 +1,4 @@
-"""Event streams that end otherwise than they should."""
+"""Modes with event streams that do not end properly."""
 
 from chaos.call import Call
 from chaos.modes.mode import BROKEN_OFF, FAILED, STREAM, Mode, codes

@@ -1,4 +1,4 @@
-"""Good answers, plain and odd: every one of them must reach the client whole."""
+"""Modes with correct answers in usual and unusual forms. Each must reach the client completely."""
 
 from chaos.call import Call, drip
 from chaos.modes.mode import ANY, CHATS, EMBEDDINGS, STREAM, TEXT, Mode

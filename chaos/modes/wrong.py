@@ -1,4 +1,4 @@
-"""Answers with a 200 that hold something else than was asked for, and pages where no page belongs."""
+"""Modes that answer 200 with another content than requested, or with an HTML page."""
 
 from chaos.call import Call
 from chaos.modes.mode import ANY, BROKEN_OFF, EMBEDDINGS, FAILED, STREAM, STRUCTURED, TEXT, Mode, codes
@@ -24,7 +24,7 @@ async def _error_object(call: Call) -> None:
 
 
 async def _stream_for_vectors(call: Call) -> None:
-    """The event stream of a chat where vectors were asked for."""
+    """The event stream of a chat where vectors were requested."""
     await call.open_stream()
     for token in call.tokens:
         await call.event(call.chunk({"content": token}))

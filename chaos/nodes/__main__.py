@@ -1,4 +1,4 @@
-"""`python -m chaos.nodes`: loads two nodes, breaks or watches them, and says by its exit status whether all was well."""
+"""`python -m chaos.nodes`: load two nodes, with or without faults, and exit with status 1 if a check failed."""
 
 import argparse
 import asyncio

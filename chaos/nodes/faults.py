@@ -1,4 +1,4 @@
-"""What is done to the site under load, and which answers it excuses."""
+"""Inject faults into the site under load, and decide which answers each fault excuses."""
 
 import asyncio
 import os

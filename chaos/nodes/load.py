@@ -1,4 +1,4 @@
-"""Callers who ask one call after the other, and what each got."""
+"""Run callers that send one call after another, and record the answers."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A network of namespaces, as of several machines: one for each node, joined by a bridge to everything else."""
+"""Simulate several machines with network namespaces: one for each node, with a bridge to everything else."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ class Place:
 
     @contextmanager
     def unplugged(self) -> Iterator[None]:
-        """Cut its cable: what is sent is lost, and nobody is told."""
+        """Disconnect the node: packets are lost without an error."""
         _run("link", "set", self.link, "down")
         try:
             yield

@@ -1,4 +1,4 @@
-"""Whether anything grows: what each worker holds when all is quiet, round after round."""
+"""Check whether anything grows: what each worker holds when idle, after each round of load."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""`python -m chaos.rolling`: reloads or restarts two nodes under load; its exit status says whether anybody noticed."""
+"""`python -m chaos.rolling`: reload or restart two nodes under load, and exit with status 1 if a client was affected."""
 
 import argparse
 import asyncio

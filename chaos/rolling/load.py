@@ -1,4 +1,4 @@
-"""Streams that run across the reload, and others who ask again and again."""
+"""Run streams across the reload, and clients that send one request after another."""
 
 import asyncio
 import json

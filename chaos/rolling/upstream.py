@@ -1,4 +1,4 @@
-"""An upstream whose streams take as long as they are told to, and whose other answers come at once."""
+"""An upstream whose streams last as long as requested, and whose other answers are immediate."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make the Nginx site of containers from deploy/nginx.conf: other nodes, ports and places, and the same rules. The image
-# of Nginx runs it before it starts, from /docker-entrypoint.d.
+# Generate the Nginx site for containers from deploy/nginx.conf, with other nodes, ports and paths but the same rules. The
+# Nginx image runs this script from /docker-entrypoint.d before it starts Nginx.
 #
 #   SITE_NAME  the host name of the site
 #   NODES      host:port of each node, separated by spaces; addresses, as Nginx looks names up only at its start
@@ -13,7 +13,7 @@ set -eu
 
 servers=""
 for node in $NODES; do
-    # A node that does not take a connection is left alone for two seconds.
+    # A node that refuses a connection is not used for two seconds.
     servers="$servers    server $node max_fails=1 fail_timeout=2s;\\n"
 done
 

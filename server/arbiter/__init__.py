@@ -1,11 +1,11 @@
-"""What gunicorn's main process, the arbiter, does beyond starting workers.
+"""Extensions of gunicorn's main process, the arbiter.
 
-command_line.py    refuses what cannot work on the command line
-start_check.py     says why the server cannot start, or cannot take new settings
-loaded_settings.py gives each worker the settings that the arbiter has loaded, whatever .env says by then
-boot_failures.py   lets the other workers serve on while a new one cannot start
-boot_signals.py    lets no worker miss a signal to stop while it boots
-stop_notice.py     informs workers why they stop, and who takes what comes after
-death_notice.py    notes when a worker died, for the charges of the calls that it was making
+command_line.py    refuses arguments that Gatehouse cannot run with
+start_check.py     reports why the server cannot start, or cannot reload its settings
+loaded_settings.py passes the settings that the arbiter has loaded to each worker, even if .env has changed
+boot_failures.py   keeps the server running if a replacement worker cannot start
+boot_signals.py    blocks stop signals while a worker boots, so that it misses none
+stop_notice.py     informs workers why they stop, and who accepts further connections
+death_notice.py    records when a worker died, for the charges of its running calls
 metrics_folder.py  prepares the folder in which workers count for /metrics
 """

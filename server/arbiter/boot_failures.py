@@ -1,8 +1,8 @@
-"""Have a worker that cannot start leave the others alone, and be tried again.
+"""Keep the server running if a replacement worker cannot start, and start it again later.
 
-gunicorn ends the whole server where a worker cannot load the application. That is right for the first ones. A later one
-takes the place of a killed one, and may meet a prompt or a tool that somebody is writing: the server runs on without
-it, and has it once the fault is mended.
+gunicorn ends the whole server if a worker cannot load the application. That is right for the first workers. A later
+one replaces a killed worker, and may fail because a prompt or tool file is being edited. Then the server continues
+with the other workers, and starts the replacement once the file is valid again.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import time
 from typing import Any
 
 RETRY_S = 5.0
-"""How long a worker that has failed waits before it ends, since gunicorn replaces it at once."""
+"""How long a failed worker waits before it exits, because gunicorn replaces it at once."""
 
 # private API: spawn_worker, worker_age and the exit statuses of Arbiter; guarded by tests/test_private_apis.py
 
 _is_replacement = False
 
 
-def tell(fault: str) -> None:
-    """Say why the application cannot be loaded: plainly while the server starts, else by a line of the log."""
+def report(reason: str) -> None:
+    """Report why the application cannot be loaded: on stderr while the server starts, later in the log."""
     if _is_replacement:
-        logging.getLogger("server").error("server.worker_failed", extra={"reason": fault})
+        logging.getLogger("server").error("server.worker_failed", extra={"reason": reason})
     else:
-        sys.stderr.write(f"{fault}\n")
+        sys.stderr.write(f"{reason}\n")
 
 
-def outlive_failures(arbiter: Any) -> None:
-    """Have workers that fail to start end the server only while it starts."""
+def survive_failures(arbiter: Any) -> None:
+    """Let a worker that fails to start end the server only while the server starts."""
     spawn_worker = arbiter.spawn_worker
 
-    def spawn_and_outlive() -> Any:
+    def spawn_and_survive() -> Any:
         global _is_replacement  # noqa: PLW0603
         _is_replacement = arbiter.worker_age >= arbiter.cfg.workers
         try:
@@ -49,4 +49,4 @@ def outlive_failures(arbiter: Any) -> None:
             time.sleep(RETRY_S)
             sys.exit(1)
 
-    arbiter.spawn_worker = spawn_and_outlive
+    arbiter.spawn_worker = spawn_and_survive

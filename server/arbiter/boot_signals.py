@@ -1,7 +1,7 @@
-"""Have no worker miss a signal to stop while it boots: it would serve on, and the server wait for it to its very limit.
+"""Block stop signals while a worker boots. A worker that missed one would run until the server's graceful timeout.
 
-A new worker has the arbiter's signal handlers until it installs its own. Those only queue a signal, for an arbiter
-that the worker is not. So the signals are held back from before the fork until then.
+A new worker has the arbiter's signal handlers until it installs its own. They only queue a signal for the arbiter's
+loop, which a worker does not run. So the signals are blocked from before the fork until the worker's handlers are set.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
-def hold_stops(arbiter: Any) -> None:
-    """Have the arbiter fork each worker with the signals held back, and get its own afterwards."""
+def block_stops_in_forks(arbiter: Any) -> None:
+    """Make the arbiter block the signals while it forks a worker, and unblock its own afterwards."""
     spawn_worker = arbiter.spawn_worker
 
-    def spawn_and_take_stops() -> Any:
+    def spawn_with_blocked_stops() -> Any:
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         try:
             return spawn_worker()
         finally:
-            take_stops()
+            unblock_stops()
 
-    arbiter.spawn_worker = spawn_and_take_stops
+    arbiter.spawn_worker = spawn_with_blocked_stops
 
 
-def take_stops() -> None:
-    """Take the signals from now on, and what was held back at once."""
+def unblock_stops() -> None:
+    """Unblock the signals. Those that are pending are delivered at once."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

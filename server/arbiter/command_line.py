@@ -1,4 +1,4 @@
-"""Say in plain words what on gunicorn's command line Gatehouse cannot be run with, before gunicorn tries it."""
+"""Refuse arguments on gunicorn's command line that Gatehouse cannot run with, before gunicorn uses them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OUR_WORKERS = ("server.workers.gevent_worker.StreamWorker", "server.workers.thr
 
 
 def find_problem(arguments: Sequence[str]) -> str | None:
-    """Return why no server of Gatehouse can run with these arguments; None if nothing is known.
+    """Return why Gatehouse cannot run with these arguments; None if there is no known problem.
 
     Args:
-        arguments: of the command line. Those of GUNICORN_CMD_ARGS, which it overrides, are read as well.
+        arguments: of the command line. They override those of GUNICORN_CMD_ARGS, which are checked as well.
     """
     given = Config().parser().parse_args([*shlex.split(os.environ.get("GUNICORN_CMD_ARGS", "")), *arguments])
     return (
@@ -32,9 +32,9 @@ def _check_worker(kind: str | None) -> str | None:
     if kind is None or kind in _OUR_WORKERS:
         return None
     if kind in ("gthread", "gevent"):
-        return f"Gatehouse has workers of its own: set WORKER_CLASS={kind} in .env, and leave out -k {kind}."
+        return f"Gatehouse has its own worker classes: set WORKER_CLASS={kind} in .env, and remove -k {kind}."
     return (
-        f"Gatehouse cannot run with workers of the kind {kind}: leave out -k; WORKER_CLASS is gevent or gthread."
+        f"Gatehouse cannot run with the worker class {kind}: remove -k, and set WORKER_CLASS to gevent or gthread."
     )
 
 
@@ -42,19 +42,19 @@ def _check_threads(number: int | None) -> str | None:
     if number is None:
         return None
     return (
-        f"The number of threads is a setting: set WORKER_CLASS=gthread and THREADS={number} in .env, and leave out"
+        f"The number of threads is a setting: set WORKER_CLASS=gthread and THREADS={number} in .env, and remove"
         " --threads."
     )
 
 
-def _check_preload(is_asked: bool | None) -> str | None:
-    if not is_asked:
+def _check_preload(is_requested: bool | None) -> str | None:
+    if not is_requested:
         return None
-    return "Gatehouse cannot be loaded before its workers are forked: leave out --preload."
+    return "Gatehouse cannot be loaded before its workers are forked: remove --preload."
 
 
 def _check_application(uri: str) -> str | None:
-    """Check the name of the application; a module of the site's own may import ours and give it another one."""
+    """Check the name of the application. The site's own module may import ours and name it differently."""
     if uri == APPLICATION:
         return None
     module = uri.partition(":")[0]
@@ -65,4 +65,4 @@ def _check_application(uri: str) -> str | None:
         is_own = False
     if is_own and not module.endswith(".py"):
         return None
-    return f"There is no application {uri} here: Gatehouse is started by `gunicorn {APPLICATION}`."
+    return f"There is no application {uri} here: start Gatehouse with `gunicorn {APPLICATION}`."

@@ -1,8 +1,8 @@
-"""Hand each worker the settings that the arbiter has loaded, whatever `.env` says by then.
+"""Pass the settings that the arbiter has loaded to each worker, even if `.env` has changed since.
 
-So a worker that replaces a killed one is like the others, also while somebody writes `.env`, or after a reload was
-refused for a fault in it. Only plain values are kept: the arbiter keeps no module of the application, so that a reload
-loads its new code.
+So a worker that replaces a killed one has the same settings as the others, even while `.env` is being edited, or after
+a reload was refused because of an error in it. Only plain values are stored: the arbiter holds no module of the
+application, so that a reload imports its new code.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """What was loaded.
+    """The loaded settings.
 
     Attributes:
-        values: of the settings, by the names of their fields.
-        in_file: all variables of `.env`, some of which are for libraries.
+        values: of the settings, by field name.
+        in_file: all variables of `.env`, including those for libraries.
     """
 
     values: Mapping[str, Any]
     in_file: Mapping[str, str]
 
     def fill_environment(self) -> None:
-        """Put what `.env` has for libraries, such as proxies, into the environment, which overrides it."""
+        """Add the variables of `.env` for libraries, such as proxies, to the environment, which takes precedence."""
         for name, value in self.in_file.items():
             os.environ.setdefault(name, value)
 
@@ -34,8 +34,8 @@ class LoadedSettings:
 _loaded: LoadedSettings | None = None
 
 
-def keep(config: Any, in_file: Mapping[str, str]) -> LoadedSettings:
-    """Keep the settings for this process, and for the workers that it forks from now on."""
+def store(config: Any, in_file: Mapping[str, str]) -> LoadedSettings:
+    """Store the settings for this process and for the workers that it forks from now on."""
     global _loaded  # noqa: PLW0603
     values = {declared.name: getattr(config, declared.name) for declared in fields(config)}
     _loaded = LoadedSettings(values, in_file)
@@ -43,5 +43,5 @@ def keep(config: Any, in_file: Mapping[str, str]) -> LoadedSettings:
 
 
 def find() -> LoadedSettings | None:
-    """Return what is kept; None if no arbiter has loaded any."""
+    """Return the stored settings; None if no arbiter has loaded any."""
     return _loaded

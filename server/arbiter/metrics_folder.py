@@ -1,6 +1,6 @@
-"""The folder in which workers count for /metrics, before any of them starts.
+"""Prepare the folder in which workers count for /metrics, before any of them starts.
 
-prometheus-client reads its place from the environment when it is first imported, which is in the workers.
+prometheus-client reads the folder's path from the environment when it is first imported, in the workers.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def prepare_folder(folder: Path) -> str | None:
-    """Make the folder, empty, and tell the workers of it. Return what is wrong, if it cannot be made.
+    """Create or empty the folder, and pass its path to the workers. Return the problem if that fails.
 
-    After a reload, and in the server that takes over after USR2, workers count there already.
+    It does nothing after a reload, and in the server that takes over after USR2: workers already count there.
     """
     if os.environ.get(_VARIABLE) == str(folder):
         return None

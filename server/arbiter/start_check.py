@@ -1,4 +1,4 @@
-"""Say in plain words why the server cannot start, or cannot take new settings; run as a program, before a reload."""
+"""Report why the server cannot start, or cannot reload its settings. Before a reload, this runs as a program."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
-# Three seconds are usual; a machine at its limit takes many times that, and that is when settings are changed in haste.
-# Meanwhile the arbiter replaces no worker that was killed.
+# Usually it takes three seconds. An overloaded machine takes many times that, and settings are often changed then.
+# Meanwhile, the arbiter does not replace killed workers.
 _TIMEOUT_S = 60.0
 
 
 def find_problem(cfg: Any, *, own_addresses: Collection[Any] = ()) -> str | None:
-    """Return why a server with this configuration of gunicorn cannot start; None if nothing is known.
+    """Return why a server with this configuration of gunicorn cannot start; None if there is no known problem.
 
     Args:
-        cfg: gunicorn's configuration, with its command line.
-        own_addresses: where this server listens already.
+        cfg: gunicorn's configuration, including its command line.
+        own_addresses: the addresses on which this server already listens.
     """
     ours = sys.modules["__config__"]  # gunicorn.conf.py
     if unwritable := ours.find_unwritable():
@@ -36,9 +36,9 @@ def find_problem(cfg: Any, *, own_addresses: Collection[Any] = ()) -> str | None
 
 
 def guard_reload(server: Any) -> None:
-    """Have a reload tried in a process of its own first; with a fault in the settings, the server runs on as it is.
+    """Test each reload in a separate process first. If the settings are invalid, the server continues with its old ones.
 
-    gunicorn would end the arbiter, or have workers fail that nothing replaces.
+    gunicorn alone would end the arbiter, or end up without workers.
     """
     reload = server.reload
 
@@ -53,13 +53,14 @@ def guard_reload(server: Any) -> None:
             has_failed = done.returncode != 0
         except subprocess.TimeoutExpired:
             fault, has_failed = (
-                f"They could not be tried within {_TIMEOUT_S:.0f} s: reload again when less runs.",
+                f"The new settings could not be tested within {_TIMEOUT_S:.0f} s: reload again under less load.",
                 True,
             )
         except OSError as error:
-            fault, has_failed = f"They could not be tried: {error.strerror or type(error).__name__}.", True
+            reason = error.strerror or type(error).__name__
+            fault, has_failed = f"The new settings could not be tested: {reason}.", True
         if has_failed:
-            server.log.error("The reload is refused; the server runs on with its old settings.\n%s", fault)
+            server.log.error("The reload is refused; the server continues with its old settings.\n%s", fault)
             return
         reload()
 
@@ -70,8 +71,8 @@ def _find_bind_problem(address: Any, name: str) -> str | None:
     """Return why an address cannot be listened on.
 
     Args:
-        address: as gunicorn has parsed it: a host and a port, the path of a socket, or the number of an open one.
-        name: what said so: HOST, BIND or -b.
+        address: as parsed by gunicorn: a host and a port, the path of a socket, or an open file descriptor.
+        name: where it was set: HOST, BIND or -b.
     """
     if isinstance(address, int):
         return None
@@ -80,14 +81,14 @@ def _find_bind_problem(address: Any, name: str) -> str | None:
     host, port = address[:2]
     where = f"{host}:{port}"
     named = f"HOST={host}" if name == "HOST" else f"{name}: {host}"
-    better = "set HOST=127.0.0.1, or 0.0.0.0 for all." if name == "HOST" else "say 127.0.0.1, or 0.0.0.0 for all."
+    better = "set HOST=127.0.0.1, or 0.0.0.0 for all." if name == "HOST" else "use 127.0.0.1, or 0.0.0.0 for all."
     if not 0 <= port < 2**16:
-        return f"{where} has no port that there is: it must be from 1 to 65535."
+        return f"{where} has an invalid port: it must be from 1 to 65535."
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, target = found[0]
     except (OSError, ValueError):
-        return f"{named} is no address or name of this machine: {better}"
+        return f"{named} is not an address or name of this machine: {better}"
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -95,9 +96,9 @@ def _find_bind_problem(address: Any, name: str) -> str | None:
             probe.listen(1)
         except OSError as error:
             return {
-                errno.EADDRINUSE: f"{where} is in use, by another server or a second one of this: stop that, or set another PORT.",
-                errno.EACCES: f"{where} needs the rights of root: set a PORT above 1023, with a proxy such as Nginx in front.",
-                errno.EADDRNOTAVAIL: f"{named} is no address of this machine: {better}",
+                errno.EADDRINUSE: f"{where} is already in use, perhaps by another Gatehouse: stop that server, or set another PORT.",
+                errno.EACCES: f"{where} requires root: set a PORT above 1023, with a proxy such as Nginx in front.",
+                errno.EADDRNOTAVAIL: f"{named} is not an address of this machine: {better}",
             }.get(error.errno or 0, f"{where} cannot be listened on ({error.strerror}): check HOST and PORT.")
     return None
 
@@ -107,16 +108,14 @@ def _find_socket_problem(path: Path) -> str | None:
     if not folder.is_dir():
         return f"There is no folder {folder} for the socket of BIND: create it."
     if path.exists() and not path.is_socket():
-        return f"{path} is there already and no socket: name another path in BIND, or move that away."
+        return f"{path} exists and is not a socket: set another path in BIND, or move that file."
     if not os.access(folder, os.W_OK | os.X_OK):
-        return (
-            f"{folder}, the folder for the socket of BIND, cannot be written: chown it to the user of the server."
-        )
+        return f"{folder}, the folder for the socket of BIND, cannot be written: chown it to the server's user."
     return None
 
 
 def main() -> None:
-    """Load the settings and the application as gunicorn would, and exit with a message if that fails."""
+    """Load the settings and the application like gunicorn, and exit with a message if that fails."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
     own = [tuple(each) if isinstance(each, list) else each for each in json.loads(sys.argv[1])]

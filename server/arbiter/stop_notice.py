@@ -1,8 +1,8 @@
-"""Let a worker know why it is to stop, and so who takes what comes after it.
+"""Inform a worker why it must stop, and so who accepts further connections.
 
-It gets a SIGTERM in every case. gunicorn has no hook between its decision to stop and the signal, so the arbiter's
-`stop` is wrapped. All else that ends a worker (a reload, fewer workers, a new binary, an operator's kill) is a
-replacement.
+A worker gets a SIGTERM in every case. gunicorn has no hook between its decision to stop and the signal, so the
+arbiter's `stop` is wrapped. Any other end of a worker (a reload, fewer workers, a new binary, an operator's kill)
+counts as a replacement.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ _QUIT_S, _LATE_QUIT_S = 6.0, 1.5
 
 
 def find_quit_s(*, is_stopping: bool) -> float:
-    """Return how long a worker takes at most that quits, on SIGQUIT or SIGINT.
+    """Return the maximum time that a worker takes to quit, on SIGQUIT or SIGINT.
 
-    Streams notice it within a second and send a last event, later on a busy machine. A SIGINT to gunicorn that follows a
-    SIGTERM kills the workers after two seconds; otherwise it waits as long as for any stop.
+    Streams notice it within a second, later on a busy machine, and send a last event. If gunicorn gets a SIGINT after
+    a SIGTERM, it kills the workers after two seconds; otherwise it waits as long as for any stop.
 
     Args:
-        is_stopping: whether the worker was told to stop before.
+        is_stopping: whether the worker was already stopping.
     """
     return _LATE_QUIT_S if is_stopping else _QUIT_S
 
 
-# One byte that the arbiter shares with its workers, which are forked from it.
+# One byte that the arbiter shares with the workers that it forks.
 _stop_flag = mmap.mmap(-1, 1)
 
 
 class Stop(IntEnum):
-    """Who takes the connections that are made once a worker stops."""
+    """Who accepts connections that are made after a worker stops."""
 
     REPLACED = 0
-    """Another worker of this server does: the worker leaves them to it."""
+    """Another worker of this server: the stopping worker accepts no more."""
     WAITED_FOR = 1
-    """systemd holds the socket, and they wait in it for the next server: the worker ends soon."""
+    """The next server: systemd holds the socket, in which connections wait, so the worker ends soon."""
     PASSED_ON = 2
-    """A proxy stands in front, which passes on what cannot connect: the worker stops to listen."""
+    """Another server: a proxy passes on connections that this one refuses, so the worker stops listening."""
     LAST = 3
-    """Nobody does: the worker goes on accepting them while it finishes its work, to answer that the server stops."""
+    """No other: the worker still accepts them while it finishes its requests, to answer that the server stops."""
 
     @property
     def others_serve(self) -> bool:
-        """Whether others serve meanwhile, so that nobody waits for the worker's end, and it may give its clients time."""
+        """Whether other workers or servers serve meanwhile: then the worker can give its idle clients time."""
         return self in (Stop.REPLACED, Stop.PASSED_ON)
 
 
 def announce_stop(arbiter: Any, *, is_behind_proxy: bool) -> None:
-    """Have the arbiter set the flag for its workers before it signals them to stop."""
+    """Make the arbiter set the flag for its workers before it signals them to stop."""
     stop = arbiter.stop
     arbiter.is_stopping = False
 
@@ -66,12 +66,12 @@ def announce_stop(arbiter: Any, *, is_behind_proxy: bool) -> None:
 
 
 def find_stop() -> Stop:
-    """Return who takes what comes after a worker that is to stop."""
+    """Return who accepts connections after this worker, which must stop."""
     return Stop(_stop_flag[0])
 
 
 def is_last() -> bool:
-    """Return whether nobody takes what comes after it."""
+    """Return whether no other server accepts connections after this worker."""
     return _stop_flag[0] == Stop.LAST
 
 

@@ -1,8 +1,8 @@
 """Clients' connections, from the first byte to the last.
 
 listening.py       accepts connections, a fair share in each worker
-arrival.py         bounds slow requests, and the connections of one address
+arrival.py         limits slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
-relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
-lingering.py       closes answered connections without waiting for their clients
+relay.py           Relay: copies a stream to its client in gevent's loop, while the greenlet of the request sleeps
+lingering.py       closes answered connections without blocking on their clients
 """

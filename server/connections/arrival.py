@@ -1,4 +1,4 @@
-"""Bound how long a request may take to arrive, and how many connections and slow requests one address may have."""
+"""Limit how long a request may take to arrive, and how many connections and slow requests one address may have."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gunicorn.http.errors import NoMoreData
 
 from server.http.refusal_answers import Refusal, refuse
 
-# The longest pause within a request.
+# The maximum pause within a request.
 _MAX_PAUSE_S = 30.0
-# A head is one packet. The body that follows may be large.
+# A head usually fits into one packet; the body after it may be large.
 _MAX_HEAD_S = 10.0
 # A request that is still arriving after this time counts as a slow one.
 _SLOW_AFTER_S = 2.0
@@ -43,10 +43,10 @@ class ArrivalLimits:
     """The limits of one worker.
 
     Attributes:
-        request_s: how long a request may take to arrive.
-        idle_s: how long a connection may wait for a request.
-        connections: how many open connections one address may have; None behind a proxy, which has only one address.
-        slow_requests: how many slow requests one address may have; None as well.
+        request_s: the maximum time in which a request must arrive.
+        idle_s: the maximum time that a connection waits for a request.
+        connections: the maximum open connections of one address; None behind a proxy, whose address all clients share.
+        slow_requests: the maximum slow requests of one address; None behind a proxy.
     """
 
     request_s: float
@@ -56,11 +56,11 @@ class ArrivalLimits:
 
 
 class Arrivals:
-    """What arrives at one worker, by address.
+    """The connections and slow requests of one worker, counted by address.
 
     Args:
         limits: of the worker.
-        note_refusal: is told what was refused: the request id, the error, and a word for the log.
+        note_refusal: is called for each refused request with its id, the error, and a reason for the log.
     """
 
     def __init__(self, limits: ArrivalLimits, note_refusal: Callable[[str, Refusal, str], None]) -> None:
@@ -78,15 +78,15 @@ class Arrivals:
         return Arrival(self, address)
 
     def admit_slow(self, address: str | None) -> bool:
-        """Count a slow request; return whether its address may have it."""
+        """Count a slow request; return False if its address has too many."""
         return self._add(self._slow_requests, address, self.limits.slow_requests)
 
     def end_slow(self, address: str | None) -> None:
-        """End a slow request."""
+        """Stop counting a slow request."""
         self._remove(self._slow_requests, address)
 
     def end(self, address: str | None) -> None:
-        """End a connection."""
+        """Stop counting a connection."""
         self._remove(self._connections, address)
 
     def _add(self, counter: Counter[str], address: str | None, limit: int | None) -> bool:
@@ -108,7 +108,7 @@ class Arrivals:
 
 
 class Arrival:
-    """One connection, and how far its current request has arrived. Moments are those of `time.monotonic()`."""
+    """One connection, and how much of its current request has arrived. Times are those of `time.monotonic()`."""
 
     def __init__(self, arrivals: Arrivals, address: str | None) -> None:
         self._arrivals = arrivals
@@ -120,10 +120,10 @@ class Arrival:
         """When the first bytes of the request arrived; None before."""
         self.is_in_body = False
         self.is_answered = False
-        """Whether the request has been answered. What is still to come of it is thrown away."""
+        """Whether the request has been answered. The rest of it is discarded."""
 
     def refuse(self, sock: Any, why: Refusal, reason: str) -> None:
-        """Answer a request that no application gets to know of, and note it."""
+        """Answer a request that does not reach the application, and log it."""
         self._arrivals.note_refusal(refuse(sock, why), why, reason)
 
     def expect_request(self) -> None:
@@ -138,11 +138,11 @@ class Arrival:
             self.begun_at = time.monotonic()
 
     def find_patience_s(self) -> float:
-        """Return how long the next bytes may be waited for, unless that must be asked again before.
+        """Return how long to wait for the next bytes before calling this again.
 
         Raises:
-            TimeoutError: the request's time is over.
-            OSError: EUSERS: it is slow, and its address has too many slow ones.
+            TimeoutError: the request has not arrived in time.
+            OSError: EUSERS: it is slow, and its address has too many slow requests.
         """
         begun_at, limits = self.begun_at, self._arrivals.limits
         if begun_at is None:
@@ -161,30 +161,30 @@ class Arrival:
         return left_s
 
     def end(self) -> None:
-        """End the connection. It may be called more than once."""
+        """End the connection. Further calls do nothing."""
         self.end_slow()
         if not self._has_ended:
             self._has_ended = True
             self._arrivals.end(self._address)
 
     def end_slow(self) -> None:
-        """Count the request as a slow one no longer, if it is one."""
+        """Stop counting the request as a slow one, if it is one."""
         if self.is_slow:
             self.is_slow = False
             self._arrivals.end_slow(self._address)
 
 
 class ArrivedBody(io.BytesIO):
-    """The body of a request that came whole with its head, as most do: nothing has to be waited for."""
+    """The body of a request that arrived completely with its head, as most do."""
 
     arrival: Arrival | None = None
 
 
 class ArrivingBody(Body):  # type: ignore[misc]
-    """The body of a request.
+    """The body of a request, which limits how long it takes to arrive.
 
-    It is slow no longer once the application has read it, however long the answer takes. What the application leaves
-    belongs to the request as well: its time goes on, and the next one's begins after it.
+    Once the application has read it, the request is not slow any more, however long the answer takes. A rest that the
+    application does not read still belongs to the request: it uses up its time, and the next request begins after it.
     """
 
     # private API: buf and failed of gunicorn's Body, length, unreader and parser of its readers; guarded by tests/server/connections/test_arriving_requests.py
@@ -199,13 +199,13 @@ class ArrivingBody(Body):  # type: ignore[misc]
         return getattr(self.reader, "length", None) == 0 and not self.buf.tell() and not self.failed
 
     def getvalue(self) -> bytes:
-        """Return what has arrived and is not read, without waiting for more, as the method of ArrivedBody does."""
+        """Return the bytes that have arrived and are unread, without waiting, like the method of ArrivedBody."""
         return bytes(self.reader.unreader.buf.getvalue())
 
     def read(self, size: int | None = None) -> bytes:
-        """Return up to so many bytes."""
+        """Return up to `size` bytes."""
         data: bytes = super().read(size)
-        if not data and self.arrival.is_answered:  # gunicorn has thrown away what the application had not read
+        if not data and self.arrival.is_answered:  # gunicorn has discarded the rest
             self.arrival.expect_request()
         elif self.arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
             self.arrival.end_slow()
@@ -213,7 +213,7 @@ class ArrivingBody(Body):  # type: ignore[misc]
 
 
 def watch_body(body: Body | ArrivedBody, arrival: Arrival) -> ArrivingBody | ArrivedBody:
-    """Return the body of a request, watched while it arrives."""
+    """Return the body of a request, with limits on its arrival."""
     if not isinstance(body, ArrivedBody):
         return ArrivingBody(body, arrival)
     body.arrival = arrival
@@ -221,30 +221,30 @@ def watch_body(body: Body | ArrivedBody, arrival: Arrival) -> ArrivingBody | Arr
 
 
 def _has_chunks(reader: Any) -> bool:
-    """Return whether there may be more chunks of a body that is sent in them."""
+    """Return whether a body is chunked, and further chunks may follow."""
     return getattr(reader, "parser", None) is not None
 
 
 class ArrivingSocket:
-    """What the socket of a client's connection adds to its class: each read has what is left of the request's time.
+    """A mixin for the sockets of clients: each read has the remaining time of the request as its timeout.
 
-    In a head, the client gets the answer here, as no application knows of the request yet. In a body, the application
-    gets the error: TimeoutError, or OSError with EUSERS.
+    If a head is late, this class answers the client, as the request has not reached the application. If a body is
+    late, the application gets the error: TimeoutError, or OSError with EUSERS.
     """
 
     arrival: Arrival | None = None
 
     def recv(self: Any, size: int, *flags: int) -> bytes:
-        """Read a part of a request, or raise what is described above. With flags, read as the class does."""
+        """Read a part of a request, or raise the errors described above. With flags, only call the base class."""
         arrival = self.arrival
-        if flags or arrival is None:  # with flags, somebody only looks whether the client is still there
+        if flags or arrival is None:  # flags are only used to check whether the client is connected
             peeked: bytes = super().recv(size, *flags)  # type: ignore[misc]
             return peeked
         try:
             data = _wait_and_read(super().recv, self, arrival, size)  # type: ignore[misc]
         except OSError as error:
             if arrival.is_answered and error.errno == errno.EUSERS:
-                raise TimeoutError from None  # gunicorn then closes the connection without a word
+                raise TimeoutError from None  # gunicorn then closes the connection silently
             if arrival.is_in_body or error.errno not in (None, errno.EUSERS):
                 raise
             if arrival.begun_at is not None:
@@ -280,14 +280,14 @@ def _wait_and_read(recv: Any, sock: Any, arrival: Arrival, size: int) -> bytes:
 
 
 def refuse_connection(sock: Any, arrivals: Arrivals) -> None:
-    """Answer a connection of an address that has too many, and close it."""
+    """Refuse and close a connection of an address that has too many."""
     sock.settimeout(0.0)
     arrivals.note_refusal(refuse(sock, _CROWDED), _CROWDED, "connections")
     sock.close()
 
 
 def _find_address(peer: Any) -> str | None:
-    """Return the address that a connection counts for, a network of 64 bits if it is IPv6; None for a Unix socket."""
+    """Return the address for which a connection is counted: for IPv6 the /64 network; None for a Unix socket."""
     if not isinstance(peer, tuple):
         return None
     host = str(peer[0]).partition("%")[0]

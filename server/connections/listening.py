@@ -1,4 +1,4 @@
-"""Accept connections in a gevent worker, which leaves some of them to workers that are less busy."""
+"""Accept connections in a gevent worker, and leave some of them to less busy workers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.socket import socket
 
-# Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
+# Enough turns of the loop for an idle worker to wake up, and too few to delay a connection noticeably.
 _MAX_SKIPPED_TURNS = 16
 
 
 class Listener(StreamServer):  # type: ignore[misc]
-    """A listening socket, and the handler of its connections, which are of a class of sockets."""
+    """A listening socket that accepts connections as a given socket class, and passes them to a handler."""
 
     # private API: _accept() of sockets, as gevent calls it; guarded by tests/server/arbiter/test_gunicorn.py
 
@@ -40,9 +40,9 @@ class Listener(StreamServer):  # type: ignore[misc]
             return None
         return self._socket_class(listener.family, listener.type, listener.proto, fileno=descriptor), address
 
-    def take_queued(self, most: int) -> None:
-        """Accept what waits: the kernel resets it when the last process closes the socket."""
-        for _ in range(most):
+    def accept_queued(self, limit: int) -> None:
+        """Accept waiting connections, which the kernel resets when the last process closes the socket."""
+        for _ in range(limit):
             if self.full() or (accepted := Listener.do_read(self)) is None:
                 return
             self.do_handle(*accepted)
@@ -55,16 +55,15 @@ class Listener(StreamServer):  # type: ignore[misc]
 class FairListener(Listener):
     """A Listener that leaves new connections to less busy workers.
 
-    The kernel wakes every worker for a new connection, and a busy worker is awake already, so it would accept nearly
-    all of them. Here a worker skips as many turns of its loop as it has connections, and a worker with fewer is
-    quicker.
+    The kernel wakes every worker for a new connection. A busy worker is already awake, so it would accept nearly all
+    connections. Here, a worker skips as many turns of its loop as it has connections, so a worker with fewer is faster.
     """
 
     max_accept = 1
     _turns_to_skip = 0
 
     def do_read(self) -> Any:
-        """Accept a connection, unless turns are to be skipped."""
+        """Accept a connection, unless this turn is skipped."""
         if self._turns_to_skip > 0:
             self._turns_to_skip -= 1
             return None

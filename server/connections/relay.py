@@ -1,4 +1,4 @@
-"""Relay: passes on what arrives for a streamed response while the greenlet of its request sleeps."""
+"""Relay: copies a streamed response to its client while the greenlet of the request sleeps."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gevent.ssl import SSLSocket
 
 from server.connections.stream_socket import StreamSocket
 
-# The first lines of the chunks that a body is sent in, by size.
+# The first line of an HTTP chunk, by its size.
 _CHUNK_SIZES = [b"%X\r\n" % size for size in range(1024)]
 
 
 class Relay:
-    """Joins the connection that a streamed response is read from with the client's.
+    """Connects the upstream's connection of a streamed response with that of the client.
 
-    A greenlet that reads, writes and sleeps again costs two switches, with the stacks of all its generators, and a
-    watcher and a timer that are started and stopped. Here the loop itself calls what reads and writes.
+    If a greenlet reads, writes and sleeps again, that costs two switches with the stacks of all its generators, and it
+    starts and stops a watcher and a timer. Here, the loop itself calls the functions that read and write.
 
     Attributes:
-        unsent: what the client's connection did not take at once. Nothing more is passed on before it is flushed.
-        written: how many bytes of the body it was given.
-        written_at: when that was last, as whoever gives them to it says: in seconds of `time.monotonic()`.
+        unsent: bytes that the client's connection did not accept at once. They must be flushed before anything else.
+        written: the number of body bytes passed to write().
+        written_at: the time of the last write, in seconds of `time.monotonic()`; the caller of write() sets it.
     """
 
     def __init__(self, client: StreamSocket, *, is_chunked: bool) -> None:
@@ -40,18 +40,18 @@ class Relay:
     # private API: hub, _read_event and _sslobj of gevent's sockets; guarded by tests/server/connections/test_relay.py
 
     def wait(self, sock: Any, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
-        """Sleep, and have the loop read whenever there is something, and give it to `take`, until that returns False.
+        """Sleep while the loop reads available data and passes it to `take`, until that returns False.
 
-        It must not wait for anything. What it raises is raised here, as is what reading raises.
+        `take` must not block. This method raises its errors, and those of reading.
 
         Args:
-            sock: set not to wait.
-            take: is given what was read, b"" at the end of the connection.
-            size: how many bytes are read at most.
-            timeout_s: how long.
+            sock: a non-blocking socket.
+            take: is called with the data, or with b"" at the end of the connection.
+            size: the maximum number of bytes of one read.
+            timeout_s: the maximum time to sleep.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush, or wake() was called.
+            TimeoutError: the time is over, there is data to flush, or wake() was called.
         """
         self._has_to_wake = False
         if self.unsent:
@@ -89,11 +89,11 @@ class Relay:
             raise TimeoutError("timed out")
 
     def wake(self) -> None:
-        """Have the sleep end after what is being taken, as if its time were over."""
+        """End the sleep after the current call of `take`, as if its time were over."""
         self._has_to_wake = True
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body, as far as the client's connection takes it now."""
+        """Send a part of the body, as far as the client's connection accepts it now."""
         size = len(data)
         self.written += size
         if self._is_chunked:
@@ -103,19 +103,19 @@ class Relay:
             return
         try:
             sent = self._send(data)
-        except OSError:  # it is full; or broken, which flush() tells
+        except OSError:  # the buffer is full; or the connection is broken, which flush() will raise
             sent = 0
         if sent < len(data):
             self.unsent = data[sent:]
 
     def flush(self) -> None:
-        """Send what is unsent, and wait for that. Raises the errors of the client's connection."""
+        """Send the unsent bytes, and wait until they are sent. Raises the errors of the client's connection."""
         unsent, self.unsent = self.unsent, b""
         self._client.sendall(unsent)
 
 
 def _find_receive(sock: Any) -> Callable[[int], bytes]:
-    """Return what reads a socket that does not wait, without what gevent does to wait."""
+    """Return a function that reads a non-blocking socket directly, without gevent's code for waiting."""
     if not isinstance(sock, SSLSocket):
         receive: Callable[[int], bytes] = sock._sock.recv if type(sock) is StreamSocket else sock.recv
         return receive
@@ -124,7 +124,7 @@ def _find_receive(sock: Any) -> Callable[[int], bytes]:
     def receive_decrypted(size: int) -> bytes:
         try:
             data: bytes = read(size)
-        except SSLEOFError:  # many servers end without a farewell
+        except SSLEOFError:  # many servers close without close_notify
             return b""
         return data
 

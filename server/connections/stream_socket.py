@@ -1,4 +1,4 @@
-"""Lower the cost of small reads and writes of gevent's socket, which streams consist of."""
+"""Reduce the cost of small reads and writes with gevent's socket, of which streams consist."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gevent import getcurrent
 class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
     """A socket that waits before it reads, and writes before it waits.
 
-    gevent's own reads first, which nearly always fails on a stream as there is no data yet, then waits and reads
-    again. For each wait it builds a Timeout, and before each write it asks the kernel for the size of a buffer. Here
-    a wait costs a watcher and a timer, and a write one system call. docs/performance.md has the figures.
+    gevent's socket reads first. On a stream that nearly always fails, because there is no data yet; then it waits and
+    reads again. It creates a Timeout for each wait, and queries the kernel's buffer size before each write. Here, a wait
+    costs a watcher and a timer, and a write one system call. docs/performance.md has the figures.
     """
 
     _timer: tuple[Any, float] = (None, -1.0)
@@ -55,7 +55,7 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
             super().sendall(memoryview(data)[sent:], *flags)
 
     def _get_timer(self, timeout_s: float) -> Any:
-        """Return the timer of this socket. It repeats, since only a repeating timer can be restarted with again()."""
+        """Return the timer of this socket. It repeats, because only a repeating timer can be restarted with again()."""
         timer, for_s = self._timer
         if for_s != timeout_s:
             timer = self.hub.loop.timer(timeout_s, timeout_s)

@@ -1,4 +1,4 @@
-"""Ask a client that waits with its body for it (`Expect: 100-continue`) once the application reads it, not before."""
+"""Send "100 Continue" to a client with `Expect: 100-continue` only when the application reads the body."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def continue_when_read(request: Any, sock: Any) -> None:
-    """Send the 100 that a client waits for when the body is first read. Whoever is refused by the head gets no 100.
+    """Send the 100 that a client expects when the body is first read. A request refused by its head gets no 100.
 
-    gunicorn would send it before the application is called.
+    gunicorn would send it before it calls the application.
     """
     body = request.body
-    if isinstance(body, ArrivedBody):  # whose client has not waited
+    if isinstance(body, ArrivedBody):  # the client did not wait for the 100
         return
     request._expected_100_continue = False
-    request.force_close()  # who gets an answer in place of the 100 may send the body or not: nobody knows what follows
+    request.force_close()  # without a 100, the client may send the body or not, so what follows is undefined
     read = body.read
 
-    def ask_and_read(size: int | None = None) -> bytes:
+    def continue_and_read(size: int | None = None) -> bytes:
         del body.read
         arrival = getattr(body, "arrival", None)  # none with TLS
         if arrival is None or not arrival.is_answered:
@@ -31,4 +31,4 @@ def continue_when_read(request: Any, sock: Any) -> None:
         data: bytes = read(size)
         return data
 
-    body.read = ask_and_read
+    body.read = continue_and_read

@@ -1,4 +1,4 @@
-"""Read and write the heads of plain HTTP messages faster than gunicorn, and leave all others to it."""
+"""Read and write the heads of plain HTTP messages faster than gunicorn, which handles all others."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from server.connections.arrival import ArrivedBody, ArrivingBody
 _gunicorns_finish_body, _GunicornsErrors = RequestParser.finish_body, wsgi.WSGIErrorsWrapper
 _gunicorns_create = wsgi.create
 
-# One header with its line end: a name without "_", and a value without the controls that gunicorn refuses. No two
-# parts match the same character, so a hostile line costs no more than its length.
+# One header with its line end: a name without "_", and a value without the control characters that gunicorn refuses.
+# No two parts match the same character, so the time is linear, even for a hostile line.
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)", re.MULTILINE)
-# A long conversation comes with its head.
+# Large enough for the head together with the body of a long conversation.
 _FIRST_READ = 32_768
-# Longer request lines than this are not remembered.
+# Longer request lines are not cached.
 _USUAL_LINE = 128
 
 
 def install_request() -> None:
-    """Make gunicorn read requests with the class of this module, and end them."""
+    """Make gunicorn read requests with the class of this module, and finish their bodies."""
     RequestParser.mesg_class = PlainRequest
     RequestParser.finish_body = finish_body
 
 
 def install() -> None:
-    """Make gunicorn use all that is here."""
+    """Make gunicorn use all classes and functions of this module."""
     install_request()
     wsgi.Response = PlainResponse
     wsgi.WSGIErrorsWrapper = _Errors
@@ -47,12 +47,12 @@ def install() -> None:
 class PlainRequest(Request):  # type: ignore[misc]
     """A request whose headers are matched in one pass.
 
-    Whatever is not clearly valid goes to gunicorn's parser, so that what is refused, and how, is decided there; but for
-    codings of a body, and a request of HTTP/1.1 without a Host (RFC 9112 section 3.2).
+    A head that is not clearly valid goes to gunicorn's parser, which decides whether and how to refuse it. Two cases are
+    refused here: unsupported codings of a body, and HTTP/1.1 without a Host (RFC 9112 section 3.2).
     """
 
     has_response = False
-    """Whether the head of its response is made, and has said what becomes of the connection."""
+    """Whether the head of the response exists, including its Connection header."""
 
     body: Any
     _arrived = b""
@@ -79,7 +79,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         return rest
 
     def set_body_reader(self) -> None:
-        """Find out how long the body is, and whether it came whole with the head, as most do."""
+        """Determine the length of the body, and whether it arrived completely with the head, as most do."""
         super().set_body_reader()
         if not self._has_host and self.version > (1, 0):
             raise InvalidHeader("HOST", req=self)
@@ -91,8 +91,8 @@ class PlainRequest(Request):  # type: ignore[misc]
             self.unreader.unread(arrived)
 
     def parse_request_line(self, line_bytes: bytes) -> None:
-        """Take what was found of the same line before: most requests begin like earlier ones."""
-        # What follows "?" may be a secret, which is forgotten with its request.
+        """Parse the request line with a cache: most requests have the same line as an earlier one."""
+        # A query can contain a secret, which must not outlive its request.
         if len(line_bytes) > _USUAL_LINE or b"?" in line_bytes:
             super().parse_request_line(line_bytes)
         else:
@@ -102,10 +102,10 @@ class PlainRequest(Request):  # type: ignore[misc]
     # tests/server/http/test_http_messages.py
 
     def parse_headers(self, data: bytes, from_trailer: bool = False) -> list[tuple[str, str]]:
-        """Return the headers, with names in upper case, and note what they say of the connection.
+        """Return the headers, with names in upper case, and apply those that concern the connection.
 
         Raises:
-            UnsupportedTransferCoding: the body has a coding that nobody here undoes.
+            UnsupportedTransferCoding: the body has a coding other than chunked.
         """
         text = data.decode("latin-1")
         headers = [(name.upper(), value.strip(" \t")) for name, value in _HEADER.findall(text)]
@@ -125,7 +125,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         if not from_trailer:
             self._has_host = "HOST" in names
             if "CONNECTION" in names and "close" in _list_tokens(headers, "CONNECTION"):
-                self.force_close()  # gunicorn finds it only if it is the whole value
+                self.force_close()  # gunicorn notices it only if it is the whole value
         if not is_plain:
             return headers
         self.is_plain = True
@@ -139,7 +139,7 @@ class PlainRequest(Request):  # type: ignore[misc]
 
 @lru_cache(maxsize=256)
 def _parse_line(line: bytes, config: Any) -> dict[str, Any]:
-    """Return the attributes of a request that gunicorn finds in its first line."""
+    """Return the attributes that gunicorn sets on a request from its first line."""
     request = object.__new__(Request)
     request.cfg = config
     request.parse_request_line(line)
@@ -149,7 +149,7 @@ def _parse_line(line: bytes, config: Any) -> dict[str, Any]:
 
 
 def _create(req: Any, sock: Any, client: Any, server: Any, cfg: Any, *more: Any, **others: Any) -> Any:
-    """Return the response and the environ of a request, without the callback for early hints if it is a plain one."""
+    """Return the response and the environ of a request. A plain one gets no callback for early hints."""
     is_plain = getattr(req, "is_plain", False) and isinstance(client, tuple) and isinstance(server, tuple)
     if not is_plain or "%" in req.path or req.proxy_protocol_info or more or others:
         return _gunicorns_create(req, sock, client, server, cfg, *more, **others)
@@ -189,7 +189,7 @@ def _name_in_environ(header: str) -> str:
 
 
 def finish_body(parser: RequestParser, **bounds: Any) -> bool:
-    """Read what is left of a request's body, unless nothing is, which takes gunicorn two dozen calls to find out."""
+    """Read the rest of a request's body. If there is none, return early: gunicorn needs two dozen calls to find out."""
     body = getattr(parser.mesg, "body", None)
     if isinstance(body, ArrivedBody) or (isinstance(body, ArrivingBody) and body.is_read):
         if body.arrival is not None:
@@ -200,7 +200,7 @@ def finish_body(parser: RequestParser, **bounds: Any) -> bool:
 
 
 class _Errors:
-    """The `wsgi.errors` of a request, which looks for gunicorn's log when something is written to it: hardly ever."""
+    """The `wsgi.errors` of a request. It opens gunicorn's log only when something is written, which is rare."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
@@ -210,10 +210,10 @@ class _Errors:
 
 
 class PlainResponse(wsgi.Response):  # type: ignore[misc]
-    """A response that checks the names of its headers once for all like it, and formats the date once a second."""
+    """A response that caches the check of its header names, and formats the date once a second."""
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        """Check the headers, and keep those that are not hop-by-hop."""
+        """Check the headers, and add those that are not hop-by-hop."""
         length_at = _find_length(tuple([name for name, _ in headers]))
         values = [value for _, value in headers]
         if length_at is None or not _are_plain(values):
@@ -239,9 +239,9 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
 
 
 def _check_codings(headers: list[tuple[str, str]]) -> None:
-    """Refuse a body that is compressed, or said to be plain, within its chunks. gunicorn takes it for plain chunks."""
+    """Refuse a chunked body with a further coding, such as gzip or identity, which gunicorn would ignore."""
     codings = _list_tokens(headers, "TRANSFER-ENCODING")
-    # What does not end with chunks, or has them twice, is no valid HTTP: gunicorn says so.
+    # If chunked is not the last coding, or occurs twice, gunicorn refuses the request as invalid HTTP.
     if codings[-1] == "chunked" and set(codings[:-1]) - {"chunked"}:
         raise UnsupportedTransferCoding(", ".join(codings))
 
@@ -254,7 +254,7 @@ def _list_tokens(headers: list[tuple[str, str]], name: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _find_length(names: tuple[Any, ...]) -> int | None:
-    """Return where Content-Length is in a list of headers, -1 if it is not; None if gunicorn has to look at them."""
+    """Return the index of Content-Length in a list of headers, -1 if absent; None if gunicorn must check the list."""
     if not all(
         isinstance(name, str) and wsgi.TOKEN_RE.fullmatch(name) and not util.is_hoppish(name) for name in names
     ):
@@ -264,7 +264,7 @@ def _find_length(names: tuple[Any, ...]) -> int | None:
 
 
 def _are_plain(values: list[Any]) -> bool:
-    """Return whether these are values of headers."""
+    """Return whether these are valid header values."""
     try:
         return wsgi.HEADER_VALUE_RE.fullmatch("".join(values)) is not None
     except TypeError:

@@ -1,4 +1,4 @@
-"""Write the answer to a request that no application gets to know of, in the form of the application's errors."""
+"""Write the answer to a request that does not reach the application, in the form of the application's errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 Refusal = tuple[str, str, str]
-"""The line of status, the code and the sentence of an error."""
+"""The status line, the code and the sentence of an error."""
 
 
 def refuse(sock: Any, why: Refusal, path: str = "") -> str:
@@ -17,7 +17,7 @@ def refuse(sock: Any, why: Refusal, path: str = "") -> str:
     Args:
         sock: of the client.
         why: the error.
-        path: of the request, if that is known: below /v1 the error is OpenAI's object.
+        path: of the request, if known: below /v1 the body has the form of OpenAI's errors.
     """
     status, code, sentence = why
     request_id = secrets.token_hex(12)

@@ -20,7 +20,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
-from server.arbiter.boot_signals import take_stops
+from server.arbiter.boot_signals import unblock_stops
 from server.arbiter.stop_notice import Stop, find_quit_s, find_stop
 from server.connections.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection, watch_body
 from server.connections.listening import FairListener, Listener
@@ -34,10 +34,10 @@ from server.http.refusals import JsonRefusals
 _CLIENT_TIMEOUT_S = 30.0
 # How often a stopping worker checks whether its requests have ended.
 _POLL_S = 0.05
-# How long a connection that was accepted just before the stop has to send its request, if somebody waits for the end.
+# How long a connection that was accepted just before the stop may take to send its request, if the stop is urgent.
 _LATE_REQUEST_S = 0.5
-# The same if others serve meanwhile. A proxy may be about to send a request on a connection that is idle, and must not
-# send it again if it finds that closed: it closes such a connection itself, three seconds after its last request.
+# The same if others serve meanwhile. A proxy may be about to send a request on an idle connection, and must not send
+# it again if that is closed. It closes such a connection itself, three seconds after its last request.
 _UNHURRIED_S = 5.0
 # The arbiter kills the worker at graceful_timeout. This long before, the worker ends the remaining requests itself.
 _UNWIND_S = 1.0
@@ -47,8 +47,8 @@ _NO_LIMIT = nullcontext()
 class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py.
 
-    A worker that is stopped finishes its running requests. If nobody takes those that follow, it goes on accepting
-    connections, and the application answers that it stops. Else it leaves them to others, and serves what reaches it.
+    A worker that is stopped finishes its running requests. If no other server accepts connections, it still accepts
+    them, and the application answers that it is stopping. Otherwise it accepts no more, and serves those that it has.
     """
 
     alive: bool
@@ -58,7 +58,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     _quits_at = math.inf
 
     def patch(self) -> None:
-        """Patch the standard library and gunicorn: StreamSocket is the socket class, http_messages.py has the messages."""
+        """Patch the standard library and gunicorn: use StreamSocket for sockets, and http_messages.py for messages."""
         with _plugins_read_once():
             super().patch()
         # Connections to the upstream are made with this class as well.
@@ -69,22 +69,22 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         """Create the event that signals set, then install the handlers."""
         self._stop_requested = Event()
         super().init_signals()
-        take_stops()
+        unblock_stops()
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
         """Begin to stop, on SIGTERM."""
         self._stop_requested.set()
 
     def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
-        """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
+        """Begin to quit, on SIGQUIT and SIGINT. gunicorn alone would drop running calls without settling them."""
         if not self.is_quitting:
             quit_s = find_quit_s(is_stopping=self._stop_requested.is_set())
             self.alive, self.is_quitting, self._quits_at = False, True, time.monotonic() + quit_s
         self._stop_requested.set()
 
     def notify(self) -> None:
-        """Tell the arbiter that the worker lives. If the arbiter has died, stop as if the worker were replaced."""
-        super(GeventWorker, self).notify()  # GeventWorker's own drops what runs
+        """Notify the arbiter that the worker is alive. If the arbiter has died, stop as if the worker were replaced."""
+        super(GeventWorker, self).notify()  # GeventWorker.notify() would drop running requests
         if self.ppid != os.getppid() and not self._stop_requested.is_set():
             self.log.warning("Parent changed, shutting down: %s", self)
             self._stop_requested.set()
@@ -97,8 +97,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._running: dict[Any, Any] = {}
         self._idle: set[Any] = set()
         self._allows_keepalive, self._closes_idle = True, False
-        # TLS makes a socket of its own of each. All others are what is needed from the start: to make one of another
-        # takes a dozen system calls.
+        # TLS wraps each socket in its own class. All others are accepted as the right class at once: converting a
+        # socket takes a dozen system calls.
         how = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {"socket_class": _ClientSocket}
         listener_class = FairListener if self.cfg.workers > 1 else Listener
         self._has_tls = bool(self.cfg.is_ssl)
@@ -120,13 +120,13 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._allows_keepalive = False
         for server in servers:
             if stop is Stop.PASSED_ON:
-                server.take_queued(self.cfg.backlog)
+                server.accept_queued(self.cfg.backlog)
             server.close()
         for request in self._running.values():
-            if not request.has_response:  # else its client has been told that it may send another one
+            if not request.has_response:  # otherwise the client has been sent "Connection: keep-alive"
                 request.force_close()
         if stop.others_serve and not self.is_quitting:
-            # The client of a stream that was begun before knows as little of the stop as those that are idle do.
+            # The client of a stream that began before the stop does not know of it, like the idle clients.
             self._wait_until(lambda: not self._running, ends_at)
             ends_wait_at = min(ends_at, time.monotonic() + _UNHURRIED_S)
             self._wait_until(lambda: self.is_quitting or not self._connections, ends_wait_at)
@@ -142,7 +142,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
                 gevent.killall(list(self._running), timeout=_UNWIND_S / 2)
 
     def _is_quiet(self) -> bool:
-        """Return whether all open connections are idle: none runs a request, or has yet to send its first."""
+        """Return whether all open connections are idle: none runs a request, or has not sent its first one yet."""
         return len(self._connections) == len(self._idle)
 
     def _wait_until(self, condition: Callable[[], bool], end: float) -> None:
@@ -160,14 +160,14 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             client.arrival = arrival
         client.settimeout(_CLIENT_TIMEOUT_S)
         try:
-            # Skip GeventWorker.handle(), which removes the timeout: a client that neither reads nor writes would stay.
+            # Skip GeventWorker.handle(), which removes the timeout: clients that do nothing could stay forever.
             super(GeventWorker, self).handle(listener, client, addr)
         finally:
             arrival.end()
             self._idle.discard(client)
 
     def timeout_ctx(self) -> Any:
-        """Limit how long a request is waited for, which covers its head as well with TLS."""
+        """Limit how long to wait for a request. With TLS this includes its head."""
         return super().timeout_ctx() if self._has_tls else _NO_LIMIT
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
@@ -175,7 +175,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         greenlet = gevent.getcurrent()
         self._idle.discard(sock)
         self._running[greenlet] = req
-        arrival = getattr(sock, "arrival", None)  # none with TLS
+        arrival = getattr(sock, "arrival", None)  # None with TLS
         if arrival is not None:
             arrival.is_in_body = True
             req.body = watch_body(req.body, arrival)
@@ -202,7 +202,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
 
 @contextmanager
 def _plugins_read_once() -> Iterator[None]:
-    """Have gevent read once which plugins there are: for each of 25 events it reads a file of each installed package."""
+    """Make gevent look up its plugins once: for each of 25 events it would read a file of every installed package."""
     entry_points = metadata.entry_points
     metadata.entry_points = entry_points().select
     try:
@@ -212,9 +212,9 @@ def _plugins_read_once() -> Iterator[None]:
 
 
 def _hold_settings(config: Any) -> None:
-    """Make the settings plain attributes of gunicorn's configuration, which looks each one up in two calls.
+    """Make the settings plain attributes of gunicorn's configuration, in which each look-up costs two calls.
 
-    It does so two dozen times a request, a fifth of what gunicorn itself costs. A worker's settings never change.
+    gunicorn does two dozen look-ups a request, a fifth of its own cost. A worker's settings never change.
     """
     for name, setting in config.settings.items():
         if not hasattr(type(config), name):  # gunicorn computes the others from several settings
@@ -224,8 +224,8 @@ def _hold_settings(config: Any) -> None:
 def _stop_reading(connection: Any) -> None:
     """Accept no more data on a connection: a request that has arrived is answered, an idle connection is closed.
 
-    The shutdown() of gevent's socket would interrupt a reader that waits, so the one below it is called. TLS takes
-    an end without close_notify for an attack: such a connection ends by its keepalive timeout instead.
+    gevent's shutdown() would interrupt a waiting reader, so that of the underlying socket is called. TLS treats an end
+    without close_notify as an attack, so such a connection ends by its keepalive timeout instead.
     """
     if not isinstance(connection, ssl.SSLSocket):
         connection.is_read_closed = True
@@ -237,21 +237,21 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     """A client's connection.
 
     gunicorn writes the head of a response, then its body. Here the head is delayed until the next write, so a small
-    response is one packet. A client that reads nothing for too long raises ConnectionResetError, as if it had left.
+    response is one packet. If a client reads nothing for too long, ConnectionResetError is raised, as if it had left.
     """
 
     _head = b""
     is_read_closed = False
-    """Whether the worker has closed its reading half. A read then ends as if the client had disconnected."""
+    """Whether the worker has shut down its reading side. A read then ends as if the client had disconnected."""
 
     is_chunked = False
-    """Whether the response that has begun is sent in chunks."""
+    """Whether the current response is sent in chunks."""
 
     read_rest: Callable[[int], bytes] | None = None
-    """Reads what is left of the last request."""
+    """Reads the rest of the last request."""
 
     def open_relay(self) -> Relay:
-        """Return what passes on the rest of the response that has begun."""
+        """Return a relay for the rest of the current response."""
         self._send_head()
         return Relay(self, is_chunked=self.is_chunked)
 
@@ -292,7 +292,7 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
         read, self.read_rest = self.read_rest, None
         with suppress(OSError, ParseException):
             self._send_head()
-            # The kernel answers bytes that nobody has read with a reset, which may overtake the answer.
+            # The kernel answers unread bytes with a reset, which may overtake the answer.
             if read is not None:
                 self.shutdown(socket.SHUT_WR)
                 while read(65_536):

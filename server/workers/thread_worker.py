@@ -1,4 +1,4 @@
-"""Extend gunicorn's threaded worker: bounds on slow clients, and a shutdown that ends streams with a last event."""
+"""Extend gunicorn's threaded worker: limits on slow clients, and a shutdown that ends streams with a last event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from server.arbiter.boot_signals import take_stops
+from server.arbiter.boot_signals import unblock_stops
 from server.arbiter.stop_notice import Stop, find_quit_s, find_stop, is_last
 from server.connections.arrival import Arrivals, ArrivingSocket, refuse_connection, watch_body
 from server.connections.lingering import LingeringConnections
@@ -26,9 +26,9 @@ _POLL_S = 0.05
 class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py with WORKER_CLASS=gthread.
 
-    It bounds slow requests and the connections of one address. If the server stops and nobody takes what follows, it
-    goes on accepting connections while its requests finish, and the application answers that it is stopping. Those that
-    come while every thread is busy wait for one.
+    It limits slow requests and the connections of one address. If the server stops and no other accepts connections,
+    the worker still accepts them while its requests finish, and the application answers that it is stopping.
+    Connections wait while every thread is busy.
     """
 
     alive: bool
@@ -54,15 +54,15 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     def init_signals(self) -> None:
         """Install the handlers."""
         super().init_signals()
-        take_stops()
+        unblock_stops()
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or cease to accept connections; once the worker stops and a proxy has to notice it, for good."""
+        """Start or stop accepting connections. If the worker stops behind a proxy, close the listening sockets."""
         super().set_accept_enabled(enabled)
         if enabled or self.alive or find_stop() is not Stop.PASSED_ON:
             return
         for listener in self.sockets:
-            # What waits in its queue would be reset.
+            # The kernel would reset connections that wait in the queue.
             while listener.fileno() >= 0 and select.select([listener], [], [], 0)[0]:
                 self.accept(listener)
             listener.close()
@@ -73,7 +73,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
             super()._cap_keepalive(deadline)
 
     def enqueue_req(self, conn: Any) -> None:
-        """Have a thread serve a connection, unless it is new and its address has too many."""
+        """Queue a connection for a thread, unless it is new and its address has too many."""
         if not isinstance(conn.sock, _ClientSocket):
             arrival = self.arrivals.admit(conn.client)
             if arrival is None:
@@ -86,7 +86,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         super().enqueue_req(conn)
 
     def _close(self, conn: Any, graceful: bool = False) -> None:
-        """Close a connection, in the main thread, without waiting for its client."""
+        """Close a connection, in the main thread, without blocking on its client."""
         if graceful:
             self._lingering.add(conn.sock)
         else:
@@ -113,20 +113,20 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
             arrival.is_answered = True
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
+        """Begin to quit, on SIGQUIT and SIGINT. gunicorn alone would drop running calls without settling them."""
         if not self.is_quitting:
             self.is_quitting, self._quits_at = True, time.monotonic() + find_quit_s(is_stopping=not self.alive)
         self.handle_exit(sig, frame)
 
     def is_parent_alive(self) -> bool:
-        """Return whether the arbiter lives. If not, stop as if the worker were replaced."""
+        """Return whether the arbiter is alive. If not, stop as if the worker were replaced."""
         is_alive = bool(super().is_parent_alive())
         if not is_alive:
             self.alive = False
         return is_alive
 
     def notify(self) -> None:
-        """Tell the arbiter that the worker lives. gunicorn calls this in each turn of its loops."""
+        """Notify the arbiter that the worker is alive. gunicorn calls this in each turn of its loops."""
         super().notify()
         self._lingering.close_late()
         if self.alive:
@@ -139,7 +139,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         self.set_accept_enabled(is_finishing and self.nr_conns < self.worker_connections)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events; not for long while the worker stops, to notice what has ended."""
+        """Wait for events. While the worker stops, wait only briefly, to notice requests that have ended."""
         super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _POLL_S))
 
 

@@ -30,10 +30,10 @@ def test_the_tables_are_told_and_brought_up_to_date(run, database):
     assert "Pending: 0001_ledger" in missing.output
     assert not database.driver.path.exists(), "to check makes nothing"
 
-    assert f"now {find_newest_revision()}" in run("db", "upgrade").output
+    assert f"to {find_newest_revision()}" in run("db", "upgrade").output
     assert "is up to date" in run("db", "upgrade").output
     checked = run("db", "check")
-    assert (checked.exit_code, "All is well" in checked.output) == (0, True)
+    assert (checked.exit_code, "No problems found" in checked.output) == (0, True)
 
 
 def test_tables_of_a_newer_version_are_told_and_are_no_fault(run, database):
@@ -62,7 +62,7 @@ def test_a_backup_is_made_and_put_back(run, database, tmp_path):
     database.migrate()
     made = run("backup", tmp_path / "copy")
     assert made.exit_code == 0, made.output
-    assert "whole" in made.output
+    assert "intact" in made.output
     assert "not overwritten" in run("backup", tmp_path / "copy").output
     refused = run("restore", tmp_path / "copy")
     assert (refused.exit_code, "stop it first" in refused.output) == (1, True)
@@ -70,7 +70,7 @@ def test_a_backup_is_made_and_put_back(run, database, tmp_path):
     database.close()
     done = run("restore", tmp_path / "copy")
     assert done.exit_code == 0, done.output
-    assert "What was there is now" in done.output
+    assert "The old database is now" in done.output
     assert "not a file" in run("restore", tmp_path / "nothing").output
 
 
@@ -86,7 +86,7 @@ def test_copies_are_named_by_their_time_and_so_many_are_kept(run, database, tmp_
         made = run("backup", "--into", folder, "--keep", 2)
         assert made.exit_code == 0, made.output
 
-    assert "deleted, as 2 newer ones are kept" in made.output
+    assert "deleted, because there are 2 newer copies" in made.output
     assert {each.name for each in folder.iterdir()} - others == {
         "gatehouse-20261201T000002Z.sqlite3",
         "gatehouse-20261201T000003Z.sqlite3",
@@ -111,7 +111,7 @@ def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
         usage_webhook_secret="whsec_" + "a" * 32,
     )
     runner = app.test_cli_runner()
-    assert "Nothing waits" in runner.invoke(args=["outbox"]).output
+    assert "The outbox is empty" in runner.invoke(args=["outbox"]).output
     app.test_client().post("/api/chat", json={"message": "Hi"})
 
     (head, row) = runner.invoke(args=["outbox"]).output.splitlines()
@@ -119,7 +119,7 @@ def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
     assert row.split()[0] == "webhook"
     assert row.split()[-3:] == ["1", "0", "0"]
     delivered = runner.invoke(args=["outbox", "deliver"])
-    assert delivered.output == "webhook: 0 taken, 1 to be sent again, 0 given up.\n"
+    assert delivered.output == "webhook: 0 delivered, 1 to be sent again, 0 given up.\n"
     assert runner.invoke(args=["outbox"]).output.splitlines()[1].split()[-3:] == ["1", "1", "0"]
     with app.extensions["gatehouse"].database.transaction() as connection:
         connection.execute("UPDATE outbox SET due_at = NULL")
@@ -134,4 +134,4 @@ def test_a_delivery_to_nobody_is_told(run):
 
 
 def test_nothing_old_is_told(run):
-    assert run("prune").output == "Nothing is old enough.\n"
+    assert run("prune").output == "No row is old enough to be deleted.\n"

@@ -81,7 +81,7 @@ def test_a_key_is_rotated_and_revoked_by_its_id_however_it_is_written(run, keys,
 
     rotated = run("rotate", written, "--grace", "0.5")
     assert rotated.exit_code == 0
-    assert "stays valid for 0.5 hours" in rotated.stderr
+    assert "remains valid for 0.5 hours" in rotated.stderr
     assert keys.verify(rotated.stdout.strip())
     revoked = run("revoke", written)
     assert revoked.exit_code == 0

@@ -39,7 +39,7 @@ def test_limits_are_set_listed_and_cleared(run, current):
         run("clear", "user", "42", "--tenant", "acme").output
         == "The user 42 of acme now has the limits of the settings.\n"
     )
-    assert run("list").output == "No account has limits of its own: those of the settings hold.\n"
+    assert run("list").output == "No account has limits of its own; those of the settings apply.\n"
     assert current() == {}
 
 
@@ -111,7 +111,7 @@ def test_a_database_that_is_away_is_said(make_app, tmp_path):
 
 def test_sessions_and_changes_are_listed(app, run):
     runner = app.test_cli_runner()
-    assert runner.invoke(args=["admin", "audit"]).output == "Nothing was changed yet.\n"
+    assert runner.invoke(args=["admin", "audit"]).output == "The audit trail is empty.\n"
     assert runner.invoke(args=["admin", "sessions"]).output == "No session is open.\n"
     run("set", "tenant", "acme", "--streams", "3")
 

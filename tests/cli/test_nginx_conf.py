@@ -34,7 +34,7 @@ def test_without_a_name_nothing_is_printed(run):
 
 
 def test_that_the_application_must_know_of_the_proxy_is_said(run):
-    assert "TRUSTED_PROXIES must be 1" in run("--server-name", "a.example").stderr
+    assert "Set TRUSTED_PROXIES=1" in run("--server-name", "a.example").stderr
 
 
 def test_a_template_that_has_changed_is_no_half_filled_site():

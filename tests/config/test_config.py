@@ -291,7 +291,9 @@ PLACEHOLDERS = ["sk-...", "sk-xxxxxxxx", "sk-proj-XXXX", "your-key-here", "YOUR_
 
 @pytest.mark.parametrize("key", PLACEHOLDERS)
 def test_a_placeholder_is_told_at_openai_and_may_be_the_key_of_another_server(key):
-    assert problems_of({"OPENAI_API_KEY": key}) == ["OPENAI_API_KEY is a placeholder: write your own key there."]
+    assert problems_of({"OPENAI_API_KEY": key}) == [
+        "OPENAI_API_KEY is a placeholder: replace it with your own key."
+    ]
 
     assert Config(openai_api_key=key, openai_base_url="http://127.0.0.1:8080/v1").openai_api_key == key
 
@@ -324,7 +326,7 @@ def test_a_url_of_redis_that_cannot_be_read_is_told_with_how_to_write_it(url, is
 def test_a_model_that_cannot_be_one_is_told_with_its_setting(name, model):
     [problem] = problems_of({name: model})
 
-    assert problem.startswith(f"{name}: '{model}' is not a valid name of a model")
+    assert problem.startswith(f"{name}: '{model}' is not a valid model name")
 
 
 @each_row("name", ["chat_model", "vision_model", "embedding_model"])
@@ -581,7 +583,7 @@ def test_the_example_has_the_defaults():
 def test_images_that_openai_makes_need_a_price():
     [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search,image_generation"})
     assert "image_generation" in problem
-    assert "set OPENAI_IMAGE_PRICE_USD to the most that one image may cost you" in problem
+    assert "set OPENAI_IMAGE_PRICE_USD to the maximum cost of one image" in problem
     priced = Config.from_env({"ALLOWED_OPENAI_TOOLS": "image_generation", "OPENAI_IMAGE_PRICE_USD": "0.5"})
     assert (priced.allowed_openai_tools, priced.openai_image_price_usd) == (("image_generation",), 0.5)
 
@@ -595,6 +597,6 @@ def test_tools_that_openai_runs_need_the_endpoint_that_has_them():
 def test_tools_that_openai_runs_and_that_cannot_be_allowed_are_named_with_those_that_can(kind):
     [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": f"web_search,{kind}"})
     assert problem.startswith(
-        "ALLOWED_OPENAI_TOOLS must be some of web_search, code_interpreter, file_search, mcp, image_generation,"
+        "ALLOWED_OPENAI_TOOLS may contain web_search, code_interpreter, file_search, mcp, image_generation,"
     )
     assert f"but not '{kind}'" in problem

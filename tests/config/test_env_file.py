@@ -47,7 +47,7 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant(write, na
 
 
 def test_a_name_that_resembles_none_is_told_with_where_all_are(write):
-    assert told(write, "export ZZZ=1") == ".env: ZZZ is not a setting; .env.example lists all."
+    assert told(write, "export ZZZ=1") == ".env: ZZZ is not a setting; .env.example lists all settings."
 
 
 def test_all_faults_are_told_at_once(write):
@@ -85,7 +85,7 @@ def test_a_line_without_an_equals_sign_is_told_with_its_number_and_without_its_t
     [
         (
             "OPENAI_API_KEY=sk-secret\n\nOPENAI_API_KEY=\n",
-            ".env: OPENAI_API_KEY is set in line 1 and empty again in line 3; remove one of the two.",
+            ".env: OPENAI_API_KEY is set in line 1 and emptied in line 3; remove one of the two.",
         ),
         ("CHAT_MODEL=${MY_MODEL}\n", ".env: CHAT_MODEL contains ${MY_MODEL}, which is not set."),
         ("DATABASE_URL='postgresql://u:a${b}c@h/d'\n", ".env: DATABASE_URL contains ${b}, which is not set."),
@@ -104,7 +104,7 @@ def test_the_last_line_of_a_name_counts_and_a_variable_may_stand_for_another(wri
 
 
 def test_a_file_that_is_no_utf_8_is_told(write):
-    assert told(write, "CHAT_MODEL=m".encode("utf-16")) == ".env is not a text in UTF-8; save it as UTF-8."
+    assert told(write, "CHAT_MODEL=m".encode("utf-16")) == ".env is not encoded as UTF-8; save it as UTF-8."
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):

@@ -93,7 +93,7 @@ def test_what_is_written_need_not_be_there_but_must_be_possible(root, name):
     for value in ("a file", "a file/below/it", "/proc/none"):
         (problem,) = told(value)
         assert problem.startswith(f"{name.upper()}: '{root / value}' cannot be ")
-        assert problem.endswith(("correct the path.", "or name another."))
+        assert problem.endswith(("correct the path.", "or choose another folder."))
     assert not list(root.glob("not yet"))
 
 

@@ -65,7 +65,7 @@ def test_a_file_of_env_may_name_it(tmp_path, monkeypatch):
         (None, "No such file or directory"),
         (b"", "it is empty"),
         (b" \n\n", "it is empty"),
-        (b"\xff\xfe", "it is no text in UTF-8"),
+        (b"\xff\xfe", "it is not encoded as UTF-8"),
         (b"canary" * 20_000, "it is too large for a secret"),
     ],
 )

@@ -228,7 +228,7 @@ def test_each_token_arrives_before_the_next_is_sent(
         (
             {"gzip_types application/json": "gzip_types text/event-stream"},
             "warning",
-            "compressed on the way (gzip)",
+            "A proxy compresses streams (gzip)",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_the_doctor_tells_whether_nginx_lets_streams_through(
 
 def test_the_doctor_tells_that_nginx_does_not_reach_the_service(site_without_gunicorn: Site) -> None:
     (found,) = front.check_url(f"http://127.0.0.1:{site_without_gunicorn.port}", None, Config())
-    assert "does not reach the service (503)" in found.sentence
+    assert "cannot reach the service (503)" in found.sentence
 
 
 def test_answers_in_one_piece_are_compressed(site: Site) -> None:

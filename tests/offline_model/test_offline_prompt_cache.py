@@ -1,4 +1,4 @@
-from app.offline_model.prompt_cache import _MAX_KEPT, CacheUse, PromptCache, Segment
+from app.offline_model.prompt_cache import _MAX_STORED, CacheUse, PromptCache, Segment
 
 
 def use(cache, *contents, **fields):
@@ -20,9 +20,9 @@ def test_a_prefix_is_forgotten_after_half_an_hour():
 def test_only_so_many_are_kept_whatever_is_sent():
     cache = PromptCache()
 
-    for number in range(_MAX_KEPT + 10):
+    for number in range(_MAX_STORED + 10):
         use(cache, b"%d" % number)
-    assert len(cache._expiries) == _MAX_KEPT
+    assert len(cache._expiries) == _MAX_STORED
     assert use(cache, b"0").read == 0
 
 

@@ -27,5 +27,7 @@ def test_a_model_that_nobody_knows_accepts_what_the_played_one_does(monkeypatch,
 
 
 def test_a_model_to_play_must_be_known():
-    with pytest.raises(ConfigError, match=r"OFFLINE_MODEL_AS: 'gpt-0' is none of the models in docs/models\.md"):
+    with pytest.raises(
+        ConfigError, match=r"OFFLINE_MODEL_AS: 'gpt-0' is not one of the models in docs/models\.md"
+    ):
         make_client(offline_model_as="gpt-0")

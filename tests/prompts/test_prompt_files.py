@@ -85,7 +85,7 @@ PROBLEMS = {
     "a number for a text": ("system = 5", "system: should be a valid string"),
     "no model": (
         """system = "Hi"\nmodel = 'a"b'""",
-        """model: 'a"b' is not a valid name of a model""",
+        """model: 'a"b' is not a valid model name""",
     ),
     "too hot": ('system = "Hi"\ntemperature = 2.1', "temperature: should be less than or equal to 2"),
     "no temperature": ('system = "Hi"\ntemperature = nan', "temperature: should be a finite number"),

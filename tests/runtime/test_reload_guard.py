@@ -14,8 +14,11 @@ from server.arbiter import start_check
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        (subprocess.TimeoutExpired("python", 60), "could not be tried within 60 s: reload again when less runs."),
-        (OSError(12, "Cannot allocate memory"), "could not be tried: Cannot allocate memory."),
+        (
+            subprocess.TimeoutExpired("python", 60),
+            "could not be tested within 60 s: reload again under less load.",
+        ),
+        (OSError(12, "Cannot allocate memory"), "could not be tested: Cannot allocate memory."),
         (subprocess.CompletedProcess("python", 4, "", "MAX_TOKENS must be a whole number.\n"), "a whole number."),
         (subprocess.CompletedProcess("python", 0, "", ""), None),
     ],

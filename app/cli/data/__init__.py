@@ -1,9 +1,9 @@
-"""The commands for the data of years.
+"""The commands that maintain the database.
 
-backup     copy the database to a file, and put it back
-outbox     tell other systems of settled requests
-prune      delete rows that are older than the settings keep them
-retention/  which rows those are, and how they are deleted a few at a time
-reconcile  compare with OpenAI's figures
-schema     check the database's tables, and bring them up to date
+backup      copy the database to a file, and restore it
+outbox      deliver settled requests to other systems
+prune       delete rows that are older than the settings retain them
+retention/  which rows those are, and how they are deleted in small batches
+reconcile   compare the ledger with OpenAI's figures
+schema      check the database's tables, and upgrade them
 """

@@ -1,4 +1,4 @@
-"""`flask backup` and `flask restore`: copy the database to a file, and put it back."""
+"""`flask backup` and `flask restore`: copy the database to a file, and restore it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.services import services
 from app.storage.database.backup import back_up, restore
 from app.storage.database.copy_files import CopyRefused
@@ -21,43 +21,45 @@ _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 @click.command("backup")
 @click.argument("file", type=_FILE, required=False)
 @click.option(
-    "--into", "folder", type=_FOLDER, help="Instead of FILE: a folder, where the copy is named by the time."
+    "--into", "folder", type=_FOLDER, help="Instead of FILE: a folder for the copy, which is named by the time."
 )
 @click.option(
-    "--keep", type=click.IntRange(min=1), help="With --into: delete the oldest copies there beyond so many."
+    "--keep",
+    type=click.IntRange(min=1),
+    help="With --into: retain this many copies, and delete the oldest others.",
 )
 @with_appcontext
 def backup_command(file: Path | None, folder: Path | None, keep: int | None) -> None:
-    """Copy the database to a new FILE, as of one moment, while servers go on.
+    """Copy the database to a new FILE, as of one moment, while servers run.
 
-    The copy is checked. It has all keys' hashes and all users' names, but not the settings and secrets of `.env`.
+    The copy is checked. It has the hashes of all keys and the names of all users, but no settings or secrets of `.env`.
     """
     if (file is None) == (folder is None):
-        raise click.UsageError("Name either FILE or --into.")
+        raise click.UsageError("Give either FILE or --into.")
     if keep is not None and folder is None:
-        raise click.UsageError("--keep is of a folder: name it by --into.")
+        raise click.UsageError("--keep needs a folder: add --into.")
     database = services().database
     target = file or name_copy(database, Path(folder or "."))
-    with reported(CopyRefused, OSError):
+    with report_errors(CopyRefused, OSError):
         revision = back_up(database, target)
-        click.echo(f"{target}: {target.stat().st_size:,} bytes, whole, tables of revision {revision}.")
+        click.echo(f"{target}: {target.stat().st_size:,} bytes, intact, tables of revision {revision}.")
         for deleted in delete_oldest(target, keep) if keep is not None else ():
-            click.echo(f"{deleted}: deleted, as {keep} newer ones are kept.")
+            click.echo(f"{deleted}: deleted, because there are {keep} newer copies.")
 
 
 @click.command("restore")
 @click.argument("file", type=_FILE)
-@click.option("--damaged", is_flag=True, help="The file that is there cannot be opened, and no server runs.")
+@click.option("--damaged", is_flag=True, help="Replace a database file that cannot be opened. No server may run.")
 @with_appcontext
 def restore_command(file: Path, damaged: bool) -> None:
-    """Put FILE, of `flask backup`, in the place of the database. All servers must be stopped.
+    """Replace the database with FILE, a copy by `flask backup`. Stop all servers first.
 
-    What was there is kept beside it, if it is a file. Keys and tokens that were revoked after the copy was made are
-    valid again: revoke them again.
+    If the old database is a file, it is renamed and stays in its folder. Keys and tokens that were revoked after the
+    copy was made are valid again: revoke them again.
     """
-    with reported(CopyRefused, OSError):
+    with report_errors(CopyRefused, OSError):
         aside = restore(services().database, file, is_damaged=damaged)
-    click.echo(f"The database is that of {file}.")
+    click.echo(f"The database was restored from {file}.")
     if aside is not None:
-        click.echo(f"What was there is now {aside}.")
-    click.echo(f"Tables older than revision {find_newest_revision()} are brought up to date by the next start.")
+        click.echo(f"The old database is now {aside}.")
+    click.echo(f"The next start upgrades tables that are older than revision {find_newest_revision()}.")

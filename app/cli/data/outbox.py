@@ -1,4 +1,4 @@
-"""`flask outbox`: tell other systems of settled requests, and show what they do not take."""
+"""`flask outbox`: deliver settled requests to other systems, and show what they reject."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.billing.ledger.backlog import count_backlogs
 from app.billing.outbox.delivery import deliver as deliver_due
 from app.billing.outbox.queue import OutboxQueue
 from app.billing.outbox.targets import Target, open_targets
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
 from app.runtime.times import format_minute
@@ -23,18 +23,24 @@ _TARGETS = click.Choice(("webhook", "stripe"))
 
 
 @click.group("outbox", invoke_without_command=True)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many given up.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Maximum failed entries to show.",
+)
 @click.pass_context
 @with_appcontext
 def outbox(context: click.Context, limit: int) -> None:
-    """Show what USAGE_WEBHOOK_URL and Stripe are still to be told of, and what they do not take."""
+    """Show what has not been delivered to USAGE_WEBHOOK_URL and Stripe yet, and what they rejected."""
     if context.invoked_subcommand is not None:
         return
     queue = _open_queue()
-    with reported():
+    with report_errors():
         backlogs, given_up = count_backlogs(services().database), queue.list_given_up(limit)
     if not backlogs:
-        click.echo("Nothing waits.")
+        click.echo("The outbox is empty.")
         return
     print_table(
         ("TARGET", "OLDEST", "WAITING", "FAILED", "GIVEN UP"),
@@ -58,10 +64,10 @@ def outbox(context: click.Context, limit: int) -> None:
 @watch_option("Deliver")
 @with_appcontext
 def deliver(every_s: int | None) -> None:
-    """Tell the webhook and Stripe of what is due.
+    """Send all due entries to the webhook and to Stripe.
 
-    Several processes may do so at the same time, and each may be killed at any time: what it had begun is sent again
-    five minutes later, with the same id.
+    It is safe to run several processes at the same time, and to kill each at any time: entries that it had begun are
+    sent again five minutes later, with the same id.
     """
     targets = list(open_targets(services().config))
     if not targets:
@@ -74,21 +80,21 @@ def deliver(every_s: int | None) -> None:
 
 
 @outbox.command("retry")
-@click.option("--target", type=_TARGETS, help="Only of this one.")
+@click.option("--target", type=_TARGETS, help="Only entries for this target.")
 @with_appcontext
 def retry(target: str | None) -> None:
-    """Have what was given up sent again by the next delivery.
+    """Let the next delivery send the entries again that were given up.
 
-    Stripe counts an event twice if it took it more than a day ago: look those up first that say so.
+    Stripe counts an event twice if it accepted it more than a day ago. Look up entries whose reason says so first.
     """
-    with reported():
+    with report_errors():
         again = _open_queue().retry_given_up(target)
     click.echo(f"{again:,} entries will be sent again.")
 
 
 def _open_queue() -> OutboxQueue:
     database = services().database
-    with reported():
+    with report_errors():
         database.migrate()
     return OutboxQueue(database)
 
@@ -97,5 +103,5 @@ def _deliver(queue: OutboxQueue, targets: Sequence[Target]) -> None:
     for target in targets:
         done = deliver_due(queue, target)
         click.echo(
-            f"{target.name}: {done.accepted:,} taken, {done.failed:,} to be sent again, {done.given_up:,} given up."
+            f"{target.name}: {done.accepted:,} delivered, {done.failed:,} to be sent again, {done.given_up:,} given up."
         )

@@ -1,4 +1,4 @@
-"""`flask prune`: delete rows that are older than the settings keep them."""
+"""`flask prune`: delete rows that are older than the settings retain them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.data.retention.pruning import prune as prune_rows
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.services import services
 
 
 @click.command("prune")
 @with_appcontext
 def prune() -> None:
-    """Delete what ENTRIES_KEEP_DAYS, AUDIT_KEEP_DAYS and SAFETY_EVENTS_KEEP_DAYS no longer keep, and what has expired.
+    """Delete rows older than ENTRIES_KEEP_DAYS, AUDIT_KEEP_DAYS and SAFETY_EVENTS_KEEP_DAYS, and all that have expired.
 
-    The totals of each day stay. It may run while servers do, any number of times, and may be stopped.
+    Daily totals are not deleted. It is safe to run it while servers run, to repeat it and to stop it.
     """
     built = services()
-    with reported():
+    with report_errors():
         built.database.migrate()
         swept = built.ledger.sweep()
         deleted = prune_rows(built.database, built.config)
@@ -27,4 +27,4 @@ def prune() -> None:
     for table, rows in deleted.items():
         click.echo(f"{rows:,} rows of {table} deleted")
     if not swept and not deleted:
-        click.echo("Nothing is old enough.")
+        click.echo("No row is old enough to be deleted.")

@@ -1,4 +1,4 @@
-"""`flask reconcile`: compare the ledger with what OpenAI says of the last days."""
+"""`flask reconcile`: compare the ledger with OpenAI's usage and costs of the last days."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from app.billing.reconciliation.compare import Drift, compare
 from app.billing.reconciliation.ledger_side import read_booked
 from app.billing.reconciliation.organization import API, UsageUnavailable, fetch_reported
-from app.cli.errors import reported
+from app.cli.errors import report_errors
 from app.cli.table import print_table
 from app.models.pricing.money import format_usd
 from app.runtime import clock
@@ -25,28 +25,28 @@ from app.services import services
     default=1,
     show_default=True,
     type=click.IntRange(1, 31),
-    help="How many days, up to yesterday (UTC).",
+    help="Number of days to compare, up to yesterday (UTC).",
 )
 @click.option(
     "--tolerance",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0, 100),
-    help="The percentage of OpenAI's costs that may differ for reasons unknown; beyond it, the exit status is 1.",
+    help="Maximum unexplained difference, in percent of OpenAI's costs. Above it, the exit status is 1.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @with_appcontext
 def reconcile(days: int, tolerance: float, as_json: bool) -> None:
-    """Compare the ledger with OpenAI's usage and costs, by day and model, and say where differences come from."""
+    """Compare the ledger with OpenAI's usage and costs, by day and model, and explain the differences."""
     built = services()
     config = built.config
     if not config.openai_admin_key:
         raise click.ClickException(
-            "OPENAI_ADMIN_KEY is not set: an admin key of the organization that may read usage."
+            "Set OPENAI_ADMIN_KEY to an admin key of your OpenAI organization that may read usage."
         )
     now = clock.now_ms()
     first, last = get_day(now - days * DAY_MS), get_day(now - DAY_MS)
-    with reported(UsageUnavailable):
+    with report_errors(UsageUnavailable):
         built.database.migrate()
         booked = read_booked(built.database, built.reports, first, last)
         api = (config.openai_base_url or API).rstrip("/")
@@ -58,13 +58,13 @@ def reconcile(days: int, tolerance: float, as_json: bool) -> None:
         _print(drifts)
     unknown = sum(abs(each.micro_usd.unknown) + abs(each.micro_usd.elsewhere) for each in drifts)
     if unknown * 100 > tolerance * sum(each.told.micro_usd for each in drifts):
-        click.echo(f"{format_usd(unknown)} USD differ for reasons unknown, or were used elsewhere.", err=True)
+        click.echo(f"{format_usd(unknown)} USD are unexplained, or were spent outside Gatehouse.", err=True)
         raise SystemExit(1)
 
 
 def _print(drifts: list[Drift]) -> None:
     if not drifts:
-        click.echo("Neither the ledger nor OpenAI has any use in that time.")
+        click.echo("Neither the ledger nor OpenAI has any usage in that time.")
         return
     head = ("DAY", "MODEL", "TOKENS", "OPENAI'S", "USD", "OPENAI'S", "DRIFT")
     causes = ("SWEPT", "ESTIMATED", "UNPRICED", "ELSEWHERE", "UNKNOWN")

@@ -1,4 +1,4 @@
-"""The certificate of a server: whether it is accepted, and for how long."""
+"""Check the certificate of a server: whether it is valid, and for how long."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _TIMEOUT_S = 10.0
 
 
 def check_certificate(host: str, port: int, *, renew: str, renew_days: int) -> Finding:
-    """Return what is wrong with a server's certificate, or until when it is valid.
+    """Return the problem with a server's certificate, or how long it is valid.
 
     Args:
         host: of the server.
         port: of the server.
-        renew: what its operator does about one that has expired, or soon will.
-        renew_days: how many days before its end it should have been renewed.
+        renew: the hint how to renew the certificate.
+        renew_days: the number of days before its expiry when it should have been renewed.
     """
     try:
         with (
@@ -34,7 +34,7 @@ def check_certificate(host: str, port: int, *, renew: str, renew_days: int) -> F
         return fault(
             "certificate",
             f"No TLS connection to {host}:{port} ({_find_reason(error)}).",
-            "Check that TLS is on there, with a certificate; without it the URL begins with http://.",
+            "Check that the server uses TLS, with a certificate; without TLS, the URL begins with http://.",
         )
     days = (ssl.cert_time_to_seconds(str(found["notAfter"])) - time.time()) / 86_400
     if days < renew_days:
@@ -43,7 +43,7 @@ def check_certificate(host: str, port: int, *, renew: str, renew_days: int) -> F
 
 
 def _find_reason(error: OSError) -> str:
-    """Return why there is no connection, in the words of the system or of TLS."""
+    """Return the reason why the connection failed, as the system or the TLS library states it."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or type(error).__name__).replace("_", " ").lower()
     return error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""`flask doctor`: look for whatever keeps this installation from working, or makes it unsafe."""
+"""`flask doctor`: check whether this installation works and is safe, and say how to fix it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 PROBLEMS = "GATEHOUSE_PROBLEMS"
-"""Where an application that could not be built has what kept it from that."""
+"""The key of app.config with the reasons why the application could not be created."""
 
 _ROOT = Path(__file__).parents[3]
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}
@@ -20,15 +20,15 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--url", metavar="URL", help="Look at the site from outside as well, such as https://chat.example.com."
+    "--url", metavar="URL", help="Also check the site from outside, at a URL such as https://chat.example.com."
 )
-@click.option("--origin", metavar="ORIGIN", help="Look whether pages of this origin may call.")
+@click.option("--origin", metavar="ORIGIN", help="Check that pages of this origin may call the API.")
 @with_appcontext
 def doctor(as_json: bool, url: str | None, origin: str | None) -> None:
     """Check this installation. The exit status is 1 if there is a fault."""
-    from app.cli.doctor.examine import examine  # a worker has no need of it
+    from app.cli.doctor.examine import examine  # imported here, because workers do not need it
 
-    built = current_app.extensions.get("gatehouse")  # not there if the settings do not allow a start
+    built = current_app.extensions.get("gatehouse")  # missing if the settings are invalid
     config = None if built is None else built.config
     problems = current_app.config.get(PROBLEMS, ())
     findings = []

@@ -1,4 +1,4 @@
-"""The database: whether it answers and can be written, and why not, without changing its tables."""
+"""Check whether the database answers and can be written, and why not, without changing its tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.storage.database.connections.url import parse_url
 from app.storage.database.database import Contended, Database, DatabaseUnavailable, open_database
 from app.storage.database.inspection import Inspection, inspect_database, read_postgres_limits, try_to_write
 
-_READ_DATABASE = "Check that it runs, the host, user, password and name in DATABASE_URL, and its firewall."
+_CHECK_SERVER = "Check that it runs, its host, user, password and name in DATABASE_URL, and its firewall."
 
 
 def check_database(root: Path, config: Config) -> Iterator[Finding]:
     """Check that the database answers and can be written."""
     is_file = config.database_url.startswith("sqlite")
     if is_file and not (root / config.database_url.partition("///")[2]).exists():
-        # Not made here, where it could become a file of root's.
+        # Not created here: the file could belong to root.
         yield ok("database", "The ledger's file is created at the first start.")
         return
     database = open_database(config.database_url, root)
@@ -32,11 +32,11 @@ def check_database(root: Path, config: Config) -> Iterator[Finding]:
     except Contended:
         yield ok("database", f"{name} is busy with other writers, so it can be written.")
     except DatabaseUnavailable as error:
-        advice = error.advice or _READ_DATABASE
+        advice = error.advice or _CHECK_SERVER
         hint = f"{advice[0].upper()}{advice[1:].removesuffix('.')}."
         yield fault("database", f"{name} cannot be used ({find_reason(error)}).", hint)
     else:
-        yield ok("database", f"{name} answers, and can be written{_tell_tables(found)}.")
+        yield ok("database", f"{name} answers, and can be written{_describe_tables(found)}.")
         if not is_file:
             yield from _check_server(config, database)
     finally:
@@ -49,16 +49,16 @@ def _name_server(url: str) -> str:
     return f"PostgreSQL at {place}{f':{parsed.port}' if parsed.port else ''}"
 
 
-def _tell_tables(found: Inspection) -> str:
+def _describe_tables(found: Inspection) -> str:
     if not found.revision:
-        return "; its tables are made at the first start"
+        return "; the first start creates its tables"
     if found.pending:
-        return f"; its tables are of {found.revision}, and the next start brings them to {found.newest}"
+        return f"; the next start upgrades its tables from revision {found.revision} to {found.newest}"
     return ""
 
 
 def _check_server(config: Config, database: Database) -> Iterator[Finding]:
-    from app.storage.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
+    from app.storage.database.postgres_driver import POOL_SIZE  # imported here, because loading psycopg takes time
 
     free, ahead_s = read_postgres_limits(database)
     yield judge_clock(ahead_s, "PostgreSQL's")
@@ -66,6 +66,6 @@ def _check_server(config: Config, database: Database) -> Iterator[Finding]:
     if free < (needed := workers * POOL_SIZE):
         yield warning(
             "database",
-            f"PostgreSQL has {free} connections for all; {workers} workers of this machine may open {needed}.",
-            "Raise max_connections in postgresql.conf, or lower WEB_CONCURRENCY; each further machine needs as many.",
+            f"PostgreSQL allows {free} connections; the {workers} workers of this machine may open {needed}.",
+            "Raise max_connections in postgresql.conf, or lower WEB_CONCURRENCY. Each further machine needs as many.",
         )

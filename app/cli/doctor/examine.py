@@ -1,4 +1,4 @@
-"""Run all checks, each on its own: one that fails itself does not hide what the others find."""
+"""Run all checks independently: a check that crashes does not hide the findings of the others."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def examine(
     url: str | None = None,
     origin: str | None = None,
 ) -> Iterator[Finding]:
-    """Yield what each check finds.
+    """Yield the findings of all checks.
 
     Args:
         root: the directory of the installation, with `.env`.
         config: the settings; None reads them.
-        problems: why the application could not be built with them.
-        url: of the site as browsers know it, to be looked at as well.
-        origin: of a page that shall be able to call.
+        problems: why the application could not be created with them.
+        url: the site's public URL; None skips the checks from outside.
+        origin: an origin whose pages should be able to call the API.
     """
     checks: list[Check] = [
         partial(machine.check_python, root),
@@ -78,9 +78,9 @@ def _run(checks: list[Check], problems: Sequence[str] = ()) -> Iterator[Finding]
             yield from check()
         except Exception as error:
             name = check.func.__name__.removeprefix("check_")
-            # Not its text, which could quote a URL with a password.
-            said = f"This could not be checked ({type(error).__name__})."
+            # The error's text is omitted: it could contain a URL with a password.
+            sentence = f"This could not be checked ({type(error).__name__})."
             if problems and isinstance(error, ValueError):
-                yield warning(name, said, "Correct the settings first, which are at fault as said above.")
+                yield warning(name, sentence, "Correct the problems of the settings above first.")
             else:
-                yield fault(name, said, "Please report this as a bug.")
+                yield fault(name, sentence, "Please report this as a bug.")

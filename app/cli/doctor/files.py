@@ -1,4 +1,4 @@
-""".env, the secrets and the folders: owners and modes, and what a change of a secret changes for users."""
+"""Check owners and modes of .env, secret files and folders, and the effect of a replaced secret on users."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from app.cli.doctor.finding import Finding, fault, ok, warning
 from app.config import Config, ConfigError, read_env_file
 
 UNITS = Path("/etc/systemd/system")
-# Where engines of containers mount secrets, with modes of their own; nobody else is in there.
+# Container engines mount secrets here and set their modes. A container has no other users.
 _OF_CONTAINERS = Path("/run/secrets")
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
 def check_user(root: Path, units: Path = UNITS) -> Iterator[Finding]:
-    """Check that the command runs as the user of the service: root may read and write what that user may not."""
+    """Check that the command runs as the user of the service: root can access files which that user cannot."""
     user = _read_user(units)
     if os.geteuid() == 0 and user not in (None, "root"):
         yield warning(
             "user",
-            f"This command runs as root, the service as {user}: what it finds of files holds for root only.",
+            f"This command runs as root, but the service as {user}: the findings about files apply to root only.",
             f"sudo -u {user} {root}/.venv/bin/flask doctor",
         )
 
 
 def _read_user(units: Path) -> str | None:
-    """Return the user of the unit, if there is one."""
+    """Return the user of the systemd unit, if it exists."""
     unit = units / "gatehouse.service"
     named = re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE) if unit.is_file() else []
     return named[-1] if named else None
 
 
 def check_env_file(root: Path, units: Path = UNITS) -> Iterator[Finding]:
-    """Check that nobody but its owner and group reads `.env`, and that nobody else may write it."""
+    """Check that only its owner and group can read `.env`, and that no unexpected user can write it."""
     path = root / ".env"
     try:
         found = path.stat()
@@ -45,11 +45,11 @@ def check_env_file(root: Path, units: Path = UNITS) -> Iterator[Finding]:
         yield ok("env file", "There is no .env; the settings come from the environment.")
         return
     if found.st_mode & _OTHERS:
-        yield _tell_open("env file", path, found.st_mode)
+        yield _report_open_file("env file", path, found.st_mode)
     elif not os.access(path, os.R_OK):
         yield fault(
             "env file",
-            "This user may not read .env.",
+            "This user cannot read .env.",
             "Run this command as the user of the service: `sudo -u gatehouse …`.",
         )
     elif found.st_uid not in (0, os.geteuid(), root.stat().st_uid) and _name(found.st_uid) != _read_user(units):
@@ -65,10 +65,10 @@ def check_env_file(root: Path, units: Path = UNITS) -> Iterator[Finding]:
 
 
 def check_secret_files(root: Path) -> Iterator[Finding]:
-    """Check that not everybody reads the files that `OPENAI_API_KEY_FILE` and its kin name."""
+    """Check that not every user can read the files that variables such as `OPENAI_API_KEY_FILE` name."""
     try:
         in_file = read_env_file(root)
-    except ConfigError:  # which the settings tell
+    except ConfigError:  # reported with the settings
         in_file = {}
     for variable, path in Config.find_secret_files(in_file).items():
         file = (root / path).absolute()
@@ -77,13 +77,13 @@ def check_secret_files(root: Path) -> Iterator[Finding]:
         try:
             mode = file.stat().st_mode
             is_reached_by_all = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.parents)
-        except OSError:  # that it cannot be read is a fault of the settings
+        except OSError:  # an unreadable file is reported with the settings
             continue
         if mode & _OTHERS and is_reached_by_all:
-            yield _tell_open("secret files", path, mode, f"{variable}: ")
+            yield _report_open_file("secret files", path, mode, f"{variable}: ")
 
 
-def _tell_open(check: str, path: Path, mode: int, before: str = "") -> Finding:
+def _report_open_file(check: str, path: Path, mode: int, before: str = "") -> Finding:
     return fault(
         check,
         f"{before}{path.name} is open to every user of this machine (mode {stat.S_IMODE(mode):o}).",
@@ -99,17 +99,17 @@ def _name(user: int) -> str:
 
 
 def check_secrets(config: Config) -> Iterator[Finding]:
-    """Check that users keep the names by which logs and the upstream know them when SECRET_KEY is replaced."""
+    """Check that the hashes that stand for users in logs and at the upstream do not change with SECRET_KEY."""
     if config.secret_key_fallbacks and not config.pseudonym_secret:
         yield warning(
             "secrets",
-            "SECRET_KEY was replaced, so logs and OpenAI know each user by another hash than before.",
-            "To keep the hashes, put the former SECRET_KEY into PSEUDONYM_SECRET too, where it stays.",
+            "SECRET_KEY was replaced, so the hash of each user in logs and at OpenAI has changed.",
+            "To restore the old hashes, set PSEUDONYM_SECRET to the former SECRET_KEY permanently.",
         )
 
 
 def check_folders(root: Path, config: Config) -> Iterator[Finding]:
-    """Check that the folders of what is kept can be written, and that they are not root's while another user serves."""
+    """Check that the data folders can be written, and that their files do not belong to another user."""
     folders = {"STATE_DIR": root / config.state_dir, "DATA_DIR": root / config.data_dir}
     if config.database_url.startswith("sqlite"):
         folders["DATABASE_URL"] = (root / config.database_url.partition("///")[2]).parent
@@ -121,7 +121,7 @@ def check_folders(root: Path, config: Config) -> Iterator[Finding]:
 def _check_folder(names: str, path: Path) -> Finding:
     existing = next(each for each in (path, *path.parents) if each.exists())
     if not existing.is_dir():
-        return fault("folders", f"{existing} ({names}) is no folder.", "Name another one, or move that file away.")
+        return fault("folders", f"{existing} ({names}) is not a folder.", "Set another path, or move that file.")
     if not os.access(existing, os.W_OK | os.X_OK):
         return fault(
             "folders",
@@ -134,7 +134,7 @@ def _check_folder(names: str, path: Path) -> Finding:
     if foreign:
         return warning(
             "folders",
-            f"{path} has files of another user than its own: {', '.join(foreign[:3])}.",
-            "A command was run as another user: chown them, and use `sudo -u gatehouse` for commands.",
+            f"{path} has files that belong to another user than the folder: {', '.join(foreign[:3])}.",
+            "A command was run as another user: chown the files, and use `sudo -u gatehouse` for commands.",
         )
     return ok("folders", f"{path} ({names}) can be written.")

@@ -1,4 +1,4 @@
-"""Finding: what one check found, in a sentence, and what to do."""
+"""Finding: the result of one check, in a sentence, and what to do."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ State = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        check: what was looked at, in one or two words.
-        state: a fault keeps the site from working; a warning may.
-        sentence: what was found.
+        check: the checked thing, in one or two words.
+        state: with a fault the site does not work or is unsafe; a warning may cause that.
+        sentence: the result.
         hint: what to do, if anything.
     """
 
@@ -25,20 +25,20 @@ class Finding:
     hint: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return it as --json prints it."""
+        """Return the finding as --json prints it."""
         return asdict(self)
 
 
 def ok(check: str, sentence: str) -> Finding:
-    """Return a finding that all is well."""
+    """Return a finding without a problem."""
     return Finding(check, "ok", sentence)
 
 
 def warning(check: str, sentence: str, hint: str) -> Finding:
-    """Return a finding that may do harm."""
+    """Return a finding that may cause problems."""
     return Finding(check, "warning", sentence, hint)
 
 
 def fault(check: str, sentence: str, hint: str) -> Finding:
-    """Return a finding that keeps the site from working, or makes it unsafe."""
+    """Return a finding with which the site does not work, or is unsafe."""
     return Finding(check, "fault", sentence, hint)

@@ -1,4 +1,4 @@
-"""The keys and the upstream's address: whether it answers as OpenAI does and takes each key, and why not; the clock."""
+"""Check the upstream's address and keys: whether it answers like OpenAI and accepts each key, and why not; its clock."""
 
 from __future__ import annotations
 
@@ -16,36 +16,34 @@ from app.openai_service.key_check import KeyCheck, check_each_key
 from app.upstream_http.proxies import Proxy, find_proxy
 
 _RENEW_DAYS = 7
-_RENEW = (
-    "Renew it there. One of your own authority is trusted if SSL_CERT_FILE names that authority's certificate."
-)
+_RENEW = "Renew it there. If your own authority issued it, set SSL_CERT_FILE to the certificate of that authority."
 _IS_CLOSED = (
     "it closes the connection",
-    "If it speaks TLS there, the URL begins with https://; else look at its log.",
+    "If the server uses TLS, the URL begins with https://; otherwise see its log.",
 )
-# By the class of what failed, in the words of a person.
+# A description and a hint for each class of error.
 _FAILURES = {
     "ConnectionRefusedError": ("nothing listens there", "Check the host and the port, and that it runs."),
-    "gaierror": ("its name is not known", "Check the name of the host, and this machine's DNS."),
-    "SSLError": ("it does not speak TLS there", "Check the port; without TLS the URL begins with http://."),
+    "gaierror": ("its name cannot be resolved", "Check the host name, and this machine's DNS."),
+    "SSLError": ("it does not use TLS there", "Check the port; without TLS, the URL begins with http://."),
     "ConnectionResetError": _IS_CLOSED,
     "ConnectionEnded": _IS_CLOSED,
 }
-# By the upstream's code: from where it refuses each key.
+# By the upstream's error code: the place from which it refuses every key, and a hint.
 _REFUSED_PLACES = {
     "unsupported_country_region_territory": (
         "from this network",
-        "The upstream does not serve the country of this server's address, or of its proxy.",
+        "The upstream does not serve the country of this server, or of its proxy.",
     ),
     "ip_not_authorized": (
         "from this address",
-        "Add this server's address to the allowed ones of the project at the upstream.",
+        "Add this server's address to the allowed addresses of the project at the upstream.",
     ),
 }
 
 
 def check_keys(config: Config) -> Iterator[Finding]:
-    """Check that the upstream answers, takes each key and has the models, and that its clock is ours."""
+    """Check that the upstream answers, accepts each key and has the models, and that its clock agrees with ours."""
     if config.is_offline:
         yield warning(
             "key", "There is no OPENAI_API_KEY: the offline model answers.", "Set OPENAI_API_KEY in .env."
@@ -62,7 +60,7 @@ def check_keys(config: Config) -> Iterator[Finding]:
 
 
 def list_models(config: Config) -> list[str]:
-    """Return the models of the settings."""
+    """Return all models that the settings name."""
     moderation = (config.moderation_model,) if config.moderation != "off" else ()
     return list(dict.fromkeys((*config.models.answering, config.embedding_model, *moderation)))
 
@@ -84,7 +82,7 @@ def _judge(config: Config, answer: KeyCheck) -> Iterator[Finding]:
 
 def _judge_address(config: Config, answer: KeyCheck) -> Finding:
     where = _name_upstream(config)
-    said = (
+    result = (
         "has no list of models"
         if answer.error is None
         else f"has no list of models ({answer.error.upstream_status})"
@@ -92,19 +90,23 @@ def _judge_address(config: Config, answer: KeyCheck) -> Finding:
     if answer.missing_path:
         return fault(
             "base url",
-            f"{where} {said}, but {where}{answer.missing_path} has.",
+            f"{where} {result}, but {where}{answer.missing_path} has.",
             f"OPENAI_BASE_URL={where}{answer.missing_path}",
         )
     if answer.can_chat:
         return warning(
             "base url",
-            f"{where} {said}, but answers chats; whether it has the models of the settings is not known.",
-            "Try a request with each.",
+            f"{where} {result}, but answers chats; whether it has the models of the settings is unknown.",
+            "Try a request with each model.",
         )
-    what = "is a page, or another program's" if answer.error is None else "knows no route of OpenAI's"
+    reason = (
+        "its answer is a page or comes from another program"
+        if answer.error is None
+        else "it has none of OpenAI's routes"
+    )
     return fault(
         "base url",
-        f"{where} {said}; what answers there {what}.",
+        f"{where} {result}; {reason}.",
         "Check OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT: the host, and the path, which usually ends in /v1.",
     )
 
@@ -115,13 +117,11 @@ def _judge_failure(config: Config, error: UpstreamError) -> Iterator[Finding]:
         found = [each for each in _check_certificate(config) if each.state == "fault"]
         yield from found or [fault("certificate", f"The certificate of {where} is not valid.", _RENEW)]
         return
-    words, hint = _FAILURES.get(
-        kind or "", ("it does not answer", "Check the URL, and the proxy and the firewall on the way.")
-    )
+    words, hint = _FAILURES.get(kind or "", ("it does not answer", "Check the URL, the proxy and the firewall."))
     reason = kind or "no answer in time"
     if _find_proxy(config) is not None:
         words, hint = (
-            "the proxy does not answer, or refuses",
+            "the proxy does not answer, or refuses the connection",
             "Check HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, and NO_PROXY.",
         )
     yield fault("base url", f"{where} cannot be reached: {words} ({reason}).", hint)
@@ -129,40 +129,40 @@ def _judge_failure(config: Config, error: UpstreamError) -> Iterator[Finding]:
 
 def _judge_refusal(name: str, where: str, answer: KeyCheck, error: UpstreamError, status: int) -> Finding:
     code = error.upstream_code or ""
-    said = f"{status} {code}".strip() if code in _REFUSED_PLACES or code in QUOTA_CODES else str(status)
+    shown = f"{status} {code}".strip() if code in _REFUSED_PLACES or code in QUOTA_CODES else str(status)
     if status == 402 or code in QUOTA_CODES:
         return fault(
             "key",
-            f"The account of {name.lower()} has no credit left, or has reached its limit ({said}).",
-            "Add credit or raise the limit on the upstream's pages of billing.",
+            f"The account of {name.lower()} has no credit left, or has reached its limit ({shown}).",
+            "Add credit or raise the limit on the upstream's billing pages.",
         )
     if code in _REFUSED_PLACES:
         place, hint = _REFUSED_PLACES[code]
-        return fault("key", f"{where} refuses {name.lower()} {place} ({said}).", hint)
+        return fault("key", f"{where} refuses {name.lower()} {place} ({shown}).", hint)
     if status == 401 or code == "invalid_api_key":
         return fault(
             "key",
-            f"{name} is refused ({said}).",
-            "Put a valid key into OPENAI_API_KEY, of the service that OPENAI_BASE_URL names.",
+            f"{name} is refused ({shown}).",
+            "Set OPENAI_API_KEY to a valid key of the service at OPENAI_BASE_URL.",
         )
     if status == 403 and answer.can_chat is not False:
         return warning(
             "key",
-            f"{name} may not list models (403); whether it may use those of the settings is not known.",
-            "Give it that right, or try a request with each: a restricted key may still chat.",
+            f"{name} may not list models (403); whether it may use those of the settings is unknown.",
+            "Grant it that permission, or try a request with each model: a restricted key may still chat.",
         )
     if status == 403:
-        return fault("key", f"{name} may neither list models nor chat (403).", "Give it these rights.")
+        return fault("key", f"{name} may neither list models nor chat (403).", "Grant it these permissions.")
     if 300 <= status < 400:
         return fault(
             "base url",
             f"{where} answers with a redirect ({status}), which is not followed with a key.",
-            "Put the address that it leads to into OPENAI_BASE_URL.",
+            "Set OPENAI_BASE_URL to the target of the redirect.",
         )
     return fault(
         "key",
         f"{where} answers {status} to {name.lower()}.",
-        "Wait and try again; then look at the status page and the account of the upstream, or at its log.",
+        "Wait and try again; then check the upstream's status page, your account there, or its log.",
     )
 
 
@@ -189,7 +189,7 @@ def _find_proxy(config: Config) -> Proxy | None:
 
 
 def _check_certificate(config: Config) -> Iterator[Finding]:
-    """Look at the certificate of an upstream of one's own; OpenAI renews its own."""
+    """Check the certificate of an upstream other than OpenAI, which renews its own."""
     parts = urlsplit(config.azure_openai_endpoint or config.openai_base_url)
     if parts.scheme != "https" or not parts.hostname or _find_proxy(config) is not None:
         return

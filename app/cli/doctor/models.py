@@ -1,4 +1,4 @@
-"""The models: their prices and shutdowns."""
+"""Check the models' prices and shutdown dates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.openai_service import Upstream
 
 
 def check_models(root: Path, config: Config) -> Iterator[Finding]:
-    """Check that each model has a price, and whether one is shut down."""
+    """Check that each model has a price, and that none has been or will be shut down."""
     if config.is_offline:
         return
     prices = Prices(root / config.prices_file if config.prices_file else None)
@@ -23,12 +23,12 @@ def check_models(root: Path, config: Config) -> Iterator[Finding]:
     models = list_models(config)
     unpriced = [model for model in models if prices.bound_micro_usd(model, 1, 1) is None]
     if unpriced:
-        tell = fault if has_budget else warning
-        effect = "is refused, as there is a budget in dollars" if has_budget else "counts nothing in dollars"
-        yield tell(
+        make_finding = fault if has_budget else warning
+        effect = "is refused, because there is a budget in dollars" if has_budget else "is counted as 0 dollars"
+        yield make_finding(
             "prices",
-            f"No price is known of {', '.join(unpriced)}: its use {effect}.",
-            "Name its price in PRICES_FILE.",
+            f"There is no price for {', '.join(unpriced)}: its use {effect}.",
+            "Add its price to PRICES_FILE.",
         )
     else:
         yield ok("prices", "The price of each model is known.")
@@ -44,12 +44,12 @@ def check_models(root: Path, config: Config) -> Iterator[Finding]:
             yield fault(
                 "shutdown",
                 f"{model} was shut down on {family.shutdown}.",
-                "Name another model; docs/models.md lists them.",
+                "Choose another model; docs/models.md lists them.",
             )
         else:
-            tell = fault if days < 7 else warning
-            yield tell(
+            make_finding = fault if days < 7 else warning
+            yield make_finding(
                 "shutdown",
-                f"{model} is shut down on {family.shutdown}, in {days} days.",
-                "Name another model until then.",
+                f"{model} will be shut down on {family.shutdown}, in {days} days.",
+                "Choose another model by then.",
             )

@@ -1,10 +1,10 @@
-"""The known words for why something cannot be reached, from an error or what caused it."""
+"""Find a known reason why a server cannot be reached in an error or its causes."""
 
 from __future__ import annotations
 
 import re
 
-# Other texts could quote a password.
+# Only these texts are shown: others could contain a password.
 _REASONS = re.compile(
     r"Connection refused|Connection reset by peer|Connection closed by server|Connection timed out|timeout expired"
     r"|No route to host|Network is unreachable|No address associated with hostname|Name or service not known"
@@ -20,7 +20,7 @@ _REASONS = re.compile(
 
 
 def find_reason(error: BaseException) -> str:
-    """Return the known words, else what the error is called."""
+    """Return the known reason in the error or its causes; the name of the error if there is none."""
     name = str(error) if type(error).__name__ in ("DatabaseUnavailable", "Contended") else type(error).__name__
     cause: BaseException | None = error
     while cause is not None:

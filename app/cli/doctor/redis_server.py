@@ -1,4 +1,4 @@
-"""Redis: whether it answers and can be written, and why not."""
+"""Check whether Redis answers and can be written, and why not."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from app.config import Config
 if TYPE_CHECKING:
     import redis
 
-_READ_REDIS = "Check that it runs, the host and port in REDIS_URL, and its firewall."
+_CHECK_SERVER = "Check that it runs, its host and port in REDIS_URL, and its firewall."
 _PROBE = "gatehouse:doctor"
 
 
 def check_redis(config: Config) -> Iterator[Finding]:
-    """Check that Redis answers, can be written, and forgets nothing by itself, if there is one."""
+    """Check that Redis answers, can be written and does not evict entries, if the settings name one."""
     if not config.redis_url:
         return
-    import redis  # here, as loading it takes time
+    import redis  # imported here, because loading it takes time
 
     from app.storage.shared_state.redis_connection import make_connection_pool
 
@@ -46,7 +46,7 @@ def check_redis(config: Config) -> Iterator[Finding]:
 
 
 def _try_to_write(client: redis.Redis) -> None:
-    """Write as the server does, which calls scripts: a replica, a full memory or a user's rights may refuse it."""
+    """Write with a script, as the server does. A replica, full memory or missing permissions make it fail."""
     client.eval("redis.call('SET', KEYS[1], '', 'PX', 1000) return redis.call('GET', KEYS[1])", 1, _PROBE)
 
 
@@ -55,19 +55,19 @@ def _check_eviction(name: str, client: redis.Redis) -> Iterator[Finding]:
 
     try:
         memory: Any = client.info("memory")
-    except redis.RedisError:  # a user without the right to ask
+    except redis.RedisError:  # a user without permission for INFO
         return
     policy = str(memory.get("maxmemory_policy", "noeviction"))
     if memory.get("maxmemory") and policy != "noeviction":
         yield warning(
             "redis",
-            f"{name} throws entries away when its memory is full (maxmemory-policy {policy}).",
-            "Set maxmemory-policy noeviction: counts of limits and reservations would be lost.",
+            f"{name} evicts entries when its memory is full (maxmemory-policy {policy}).",
+            "Set maxmemory-policy noeviction; otherwise, counts of limits and reservations can be lost.",
         )
 
 
 def _judge(name: str, parts: SplitResult, error: redis.RedisError) -> Finding:
-    """Say what an error means. The server's own texts name the reason; none of them has a secret, but none is shown."""
+    """Explain an error. The server's own texts reveal the reason. They contain no secret, but are not shown."""
     text = str(error).lower()
     if parts.hostname and text in ("connection not ready", "connection closed by server"):
         text += _read_greeting(parts)
@@ -76,26 +76,28 @@ def _judge(name: str, parts: SplitResult, error: redis.RedisError) -> Finding:
             return fault("redis", f"{name} {sentence}.", hint)
     reason = find_reason(error)
     if type(error).__name__ == "InvalidResponse" or "protocol error" in text:
-        return fault("redis", f"What answers at {name.removeprefix('Redis at ')} is not Redis.", _READ_REDIS)
+        return fault("redis", f"The server at {name.removeprefix('Redis at ')} is not Redis.", _CHECK_SERVER)
     if parts.scheme == "rediss" and "certificate verify failed" in text:
         return fault(
             "redis",
             f"The certificate of {name} is not valid ({reason}).",
-            "Renew it, use the name that it is for, or name its authority: rediss://…?ssl_ca_certs=/path/to/ca.pem.",
+            "Renew it, use the host name in it, or specify its authority: rediss://…?ssl_ca_certs=/path/to/ca.pem.",
         )
     if parts.scheme == "rediss" and reason in ("Timeout", "timeout", "WRONG_VERSION_NUMBER"):
         return fault(
-            "redis", f"{name} does not answer with TLS ({reason}).", "Without TLS REDIS_URL begins with redis://."
+            "redis", f"{name} does not answer with TLS ({reason}).", "Without TLS, REDIS_URL begins with redis://."
         )
     if parts.scheme == "redis" and reason in ("Connection closed by server", "Connection reset by peer"):
         return fault(
-            "redis", f"{name} closes the connection at once.", "If it wants TLS, REDIS_URL begins with rediss://."
+            "redis",
+            f"{name} closes the connection at once.",
+            "If it requires TLS, REDIS_URL begins with rediss://.",
         )
-    return fault("redis", f"{name} does not answer ({reason}).", _READ_REDIS)
+    return fault("redis", f"{name} does not answer ({reason}).", _CHECK_SERVER)
 
 
 def _read_greeting(parts: SplitResult) -> str:
-    """Return what is said before anything is asked: why the connection is refused."""
+    """Return the text that the server sends before any request: the reason why it refuses the connection."""
     try:
         with socket.create_connection((parts.hostname, parts.port or 6379), 1) as connection:
             connection.settimeout(1)
@@ -109,35 +111,35 @@ _KNOWN = (
     (
         "without any password configured",
         "has no password, and REDIS_URL has one",
-        "Leave it out of REDIS_URL, or set requirepass there.",
+        "Remove it from REDIS_URL, or set requirepass at the server.",
     ),
-    ("authentication required", "wants a password, and REDIS_URL has none", _CHECK_LOGIN),
+    ("authentication required", "requires a password, and REDIS_URL has none", _CHECK_LOGIN),
     ("invalid username-password", "refuses the password", _CHECK_LOGIN),
     ("invalid password", "refuses the password", _CHECK_LOGIN),
     (
         "db index is out of range",
-        "has no database of that number",
-        "Correct the number at the end of REDIS_URL, which is 0 as a rule, or raise `databases` there.",
+        "has no database with that number",
+        "Correct the number at the end of REDIS_URL, which is usually 0, or raise `databases` at the server.",
     ),
     (
         "no permissions",
         "does not let the user of REDIS_URL write",
-        "Give it all commands on keys that begin with gatehouse: (ACL SETUSER).",
+        "Allow it all commands on keys that begin with gatehouse: (ACL SETUSER).",
     ),
     (
         "read only replica",
-        "only reads: it is a replica",
-        "Let REDIS_URL lead to the primary.",
+        "is a read-only replica",
+        "Set REDIS_URL to the primary.",
     ),
     (
         "link with master is down",
-        "only reads: it is a replica whose primary is away",
-        "Let REDIS_URL lead to the primary.",
+        "is a read-only replica whose primary is unavailable",
+        "Set REDIS_URL to the primary.",
     ),
     (
         "command not allowed when used memory",
         "is full",
-        "Raise maxmemory there: nothing that Gatehouse keeps there stays for long.",
+        "Raise maxmemory there. Gatehouse's entries all expire.",
     ),
     (
         "max number of clients reached",
@@ -147,12 +149,12 @@ _KNOWN = (
     ("loading the dataset", "is still loading its data", "Wait until it has started."),
     (
         "stop-writes-on-bgsave-error",
-        "refuses to write, as it cannot save to its disk",
-        "Make room on its disk, or set save '': what Gatehouse keeps there may be lost.",
+        "refuses writes, because it cannot save to its disk",
+        "Free space on its disk, or set save '': Gatehouse's data in Redis may be lost.",
     ),
     (
         "protected mode",
-        "takes connections of its own machine only (protected mode)",
-        "Set a password there (requirepass), and put it into REDIS_URL.",
+        "accepts connections from its own machine only (protected mode)",
+        "Set a password there (requirepass), and add it to REDIS_URL.",
     ),
 )

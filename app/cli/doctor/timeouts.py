@@ -1,4 +1,4 @@
-"""Those of Nginx, systemd, gunicorn and the application: each must be longer than the one inside it."""
+"""Check the timeouts of Nginx, systemd, gunicorn and the application: each outer one must be longer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.cli.doctor.finding import Finding, fault, ok, warning
 from app.cli.doctor.machine import count_descriptors
 from app.config import Config
 
-# Of gunicorn.conf.py.
+# As in gunicorn.conf.py.
 GRACE_S = 15
 KEEPALIVE_S = 5
 
@@ -23,7 +23,7 @@ _UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 def check_timeouts(config: Config, nginx: Path = _NGINX, units: Path = UNITS) -> Iterator[Finding]:
-    """Check the application's own, those of an Nginx site for Gatehouse, and that of the systemd unit."""
+    """Check the timeouts and sizes of the application, of an Nginx site for it, and of the systemd unit."""
     found = [*_check_own(config), *_check_nginx(config, nginx), *_check_unit(config, units)]
     yield from found or [ok("timeouts", "The timeouts and sizes fit together.")]
 
@@ -58,34 +58,34 @@ def _check_site(config: Config, path: Path, text: str) -> Iterator[Finding]:
     if read_s <= max(config.request_timeout_s, config.heartbeat_s):
         yield fault(
             "timeouts",
-            f"proxy_read_timeout in {path} is {read_s:g} s, no longer than REQUEST_TIMEOUT_S: Nginx answers 504 first.",
-            f"Set it to {config.request_timeout_s + GRACE_S:g}s; `flask nginx-conf` prints such a site.",
+            f"proxy_read_timeout in {path} is {read_s:g} s, not longer than REQUEST_TIMEOUT_S: Nginx answers 504 first.",
+            f"Set it to {config.request_timeout_s + GRACE_S:g}s; `flask nginx-conf` prints a correct site.",
         )
     keepalive_s = min(_find_times(text, "keepalive_timeout") or [60.0])
     if re.search(r"^\s*keepalive\s+\d", text, re.MULTILINE) and keepalive_s >= KEEPALIVE_S:
         yield warning(
             "timeouts",
-            f"keepalive_timeout of the upstream in {path} is {keepalive_s:g} s, no shorter than gunicorn's {KEEPALIVE_S} s.",
-            "Set it to 3s, or some requests get 502 on connections that gunicorn closes.",
+            f"keepalive_timeout of the upstream in {path} is {keepalive_s:g} s, not shorter than gunicorn's {KEEPALIVE_S} s.",
+            "Set it to 3s; otherwise, some requests get 502 on connections that gunicorn closes.",
         )
     if re.search(r"\bproxy_ignore_headers\b[^;]*\bX-Accel-Buffering\b", text, re.IGNORECASE):
         yield warning(
             "timeouts",
-            f"proxy_ignore_headers in {path} has X-Accel-Buffering, by which the application says that an answer is a stream.",
-            "Take it out: with it streams may arrive in one piece, which `flask doctor --url` tries.",
+            f"proxy_ignore_headers in {path} has X-Accel-Buffering, with which the application turns off buffering of streams.",
+            "Remove it: streams may arrive in one piece. `flask doctor --url` tests that.",
         )
     size = re.search(r"client_max_body_size\s+(\d+)([kmg]?);", text, re.IGNORECASE)
     allowed = int(size[1]) * _UNIT_BYTES[size[2].lower()] if size else 1024**2
     if 0 < allowed < config.max_body_bytes:
         yield warning(
             "timeouts",
-            f"client_max_body_size in {path} allows {allowed} bytes, MAX_BODY_BYTES {config.max_body_bytes}.",
+            f"client_max_body_size in {path} allows {allowed} bytes, but MAX_BODY_BYTES {config.max_body_bytes}.",
             "Change both together.",
         )
 
 
 def _check_connections(config: Config, nginx: Path) -> Iterator[Finding]:
-    """Check that Nginx may have as many connections as there may be streams, each of which needs two."""
+    """Check that Nginx has enough connections for the maximum of streams, each of which needs two."""
     try:
         text = re.sub(r"#.*", "", nginx.read_text())
     except (OSError, UnicodeDecodeError):
@@ -98,7 +98,7 @@ def _check_connections(config: Config, nginx: Path) -> Iterator[Finding]:
     if streams < config.max_concurrent_streams:
         yield warning(
             "limits",
-            f"Nginx has connections for {streams} streams (worker_connections in {nginx}), MAX_CONCURRENT_STREAMS is {config.max_concurrent_streams}.",
+            f"Nginx has connections for {streams} streams (worker_connections in {nginx}), but MAX_CONCURRENT_STREAMS is {config.max_concurrent_streams}.",
             "Raise worker_connections and worker_rlimit_nofile there, and restart Nginx.",
         )
 
@@ -111,8 +111,8 @@ def _check_unit(config: Config, folder: Path) -> Iterator[Finding]:
     if files and int(files[-1]) < (descriptors := count_descriptors(config)):
         yield warning(
             "limits",
-            f"LimitNOFILE of the unit is {files[-1]}; {descriptors} open files are needed for as many streams as one worker may have.",
-            f"`systemctl edit gatehouse`, LimitNOFILE={descriptors}, and restart.",
+            f"LimitNOFILE of the unit is {files[-1]}; one worker needs up to {descriptors} open files for its streams.",
+            f"Set LimitNOFILE={descriptors} with `systemctl edit gatehouse`, and restart.",
         )
     stop = re.findall(r"^TimeoutStopSec=(\d+)\s*$", text, re.MULTILINE)
     needed_s = 2 * (config.request_timeout_s + GRACE_S)
@@ -120,7 +120,7 @@ def _check_unit(config: Config, folder: Path) -> Iterator[Finding]:
         yield warning(
             "timeouts",
             f"TimeoutStopSec of the unit is {stop[-1]} s; a stop during a reload can take {needed_s:g} s.",
-            f"`systemctl edit gatehouse`, TimeoutStopSec={needed_s + GRACE_S:g}.",
+            f"Set TimeoutStopSec={needed_s + GRACE_S:g} with `systemctl edit gatehouse`.",
         )
 
 

@@ -1,7 +1,7 @@
 """Files in a JSON text, as data URLs.
 
-- `cutting`: cut the large ones out before the text is parsed.
-- `decoding`: read base64 as clients write it.
+- `cutting`: remove the large ones before the text is parsed.
+- `decoding`: decode base64 in the variants that clients send.
 """
 
 from app.media.data_urls.cutting import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back

@@ -1,4 +1,4 @@
-"""Cut the large images and files out of a JSON text before it is parsed, which would copy them and scan them many times."""
+"""Remove large images and files from a JSON text before it is parsed: parsing would copy and scan them many times."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 from app.runtime.turns import give_turn, in_turns
 
-# A data URL; and the base64 of a PDF without one, as OpenAI accepts it too.
+# A data URL; and the bare base64 of a PDF, which OpenAI accepts as well.
 _BEGINS = (b'"data:', b'"JVBERi')
-# PNG, JPEG (the second as PHP writes it), WebP, GIF, HEIC and AVIF in base64, as AG-UI has them.
+# Bare base64 of PNG, JPEG (the second as PHP escapes it), WebP, GIF, HEIC and AVIF, as AG-UI sends it.
 _BARE_IMAGES = (b'"iVBOR', b'"/9j/', b'"\\/9j', b'"UklGR', b'"R0lGOD', b'"AAAA')
-# Smaller ones cost nothing to parse, and the text of a request has room for few.
+# Smaller ones are cheap to parse, and a request without its files is small.
 LARGE_URL_BYTES, _MAX_URLS = 65_536, 20_000
-# Searching a text that was made to be searched slowly takes 12 ms.
+# Searching this much of a text that was crafted to be slow takes 12 ms.
 _STEP_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedUrl:
-    """A data URL, or a file in base64, as it stands in a JSON text, without its quotes: a view of the text, not a copy.
+    """A data URL, or a file in base64, in a JSON text, without its quotes: a view of the text, not a copy.
 
     Attributes:
-        content: begins as one of them does, and may be anything else that has no quote in it.
-        is_escaped: whether it holds a backslash. PHP escapes each slash, and .NET each plus.
+        content: only its beginning was checked; the rest may be anything without a quote.
+        is_escaped: whether it contains a backslash. PHP escapes each slash, and .NET each plus.
     """
 
     content: memoryview
@@ -32,27 +32,27 @@ class EmbeddedUrl:
 
 
 def cut_data_urls(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:
-    """Return a JSON text with a short name in place of each large data URL or PDF in base64, and these by their names.
+    """Replace each large data URL or PDF in base64 with a short name. Return the new JSON text, and the URLs by name.
 
-    Invalid JSON remains invalid, except for what is wrong within such a URL. In valid JSON a quote that has no backslash
-    before it and `data:` behind it begins a string.
+    Invalid JSON remains invalid, except for errors within such a URL. In valid JSON, a quote without a backslash before
+    it and with `data:` after it begins a string.
 
     Args:
         text: JSON.
-        bare_images: whether images in base64 without a data URL are cut out too, which takes six more searches.
+        bare_images: whether images in bare base64 are replaced as well, which takes six more searches.
     """
     urls: dict[str, EmbeddedUrl] = {}
-    secret = secrets.token_hex(8)  # nobody else can write a name
+    secret = secrets.token_hex(8)  # so that a client cannot forge a name
     for begin in (*_BEGINS, *(_BARE_IMAGES if bare_images else ())):
         text = _cut(text, begin, f"data:{secret}-", urls)
     return text, urls
 
 
 def _cut(text: bytes, pattern: bytes, prefix: str, urls: dict[str, EmbeddedUrl]) -> bytes:
-    """Return the text without the strings that begin so, and add these to the others that were cut out."""
+    """Return the text with names in place of the strings that begin with the pattern, and add those to `urls`."""
     view, count_before = memoryview(text), len(urls)
-    kept: list[bytes | memoryview] = []
-    kept_to = at = 0
+    copied: list[bytes | memoryview] = []
+    copied_to = at = 0
     for _ in in_turns(range(_MAX_URLS)):
         begin = _find_begin(text, pattern, at)
         end = at = text.find(b'"', begin)
@@ -62,13 +62,13 @@ def _cut(text: bytes, pattern: bytes, prefix: str, urls: dict[str, EmbeddedUrl])
             continue
         name = f"{prefix}{len(urls)}"
         urls[name] = EmbeddedUrl(view[begin:end], text.find(b"\\", begin, end) >= 0)
-        kept += [view[kept_to:begin], name.encode()]
-        kept_to = end
-    return b"".join([*kept, view[kept_to:]]) if len(urls) > count_before else text
+        copied += [view[copied_to:begin], name.encode()]
+        copied_to = end
+    return b"".join([*copied, view[copied_to:]]) if len(urls) > count_before else text
 
 
 def _find_begin(text: bytes, pattern: bytes, at: int) -> int:
-    """Return where the next string with such a beginning begins; -1 if there is none."""
+    """Return the offset of the next string that begins with the pattern; -1 if there is none."""
     while at < len(text):
         found = text.find(pattern, at, at + _STEP_BYTES)
         if found >= 0:
@@ -80,7 +80,7 @@ def _find_begin(text: bytes, pattern: bytes, at: int) -> int:
 
 
 def put_back(text: bytes, urls: Mapping[str, EmbeddedUrl], names: Iterable[str]) -> bytes:
-    """Return the text with some of its URLs in their places again."""
+    """Return the text with the URLs of these names restored."""
     for name in names:
         text = text.replace(name.encode(), urls[name].content)
     return text

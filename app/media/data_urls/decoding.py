@@ -1,4 +1,4 @@
-"""Read the base64 of a file as clients write it."""
+"""Decode the base64 of a file in the variants that clients send."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class InvalidBase64(ValueError):
-    """A text is not base64. Its message is for whoever sent the text."""
+    """A text is not base64. The message is written for the caller who sent it."""
 
     def __init__(self) -> None:
         super().__init__("is not valid base64.")
 
 
 def unescape(text: bytes | memoryview) -> str:
-    """Return the value of a JSON string, whose quotes are left out.
+    """Return the value of a JSON string that is given without its quotes.
 
     Raises:
-        InvalidBase64: it is no valid string.
+        InvalidBase64: it is not a valid JSON string.
     """
     try:
         value: str = json.loads(b'"%b"' % bytes(text))
@@ -30,7 +30,7 @@ def unescape(text: bytes | memoryview) -> str:
 
 
 def decode_base64(text: bytes | memoryview | str) -> bytes:
-    """Return the bytes of a text in base64, which may have line breaks, no padding, or the characters for URLs.
+    """Decode base64, which may have line breaks, no padding, or the URL-safe alphabet.
 
     Raises:
         InvalidBase64: it is not valid.

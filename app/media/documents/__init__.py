@@ -1,8 +1,8 @@
-"""Read PDF files: what they are, how many pages they have, and how much text.
+"""Check PDF files, and count their pages and text.
 
-- `intake`: `PdfReading`, from an upload to the file that is sent. It has the work done in a side process, where `job` runs.
+- `intake`: `PdfReading`, from an upload to the file that is sent. The work is done in a side process, where `job` runs.
 - `pages`: count the pages and their text. `content`: read their text and images, for moderation.
-- `sent`: `PdfUrl`, the data URL of a file, which knows its pages.
+- `sent`: `PdfUrl`, the data URL of a file, with its number of pages.
 - `tokens`: the tokens of a file, as a bound and as an estimate.
 """
 

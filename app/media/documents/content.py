@@ -1,4 +1,4 @@
-"""Read what a moderator must see of a PDF file: its text and its images. This takes as long as the file demands."""
+"""Read the text and images of a PDF file, for moderation. The file determines how long this takes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.media.documents.pages import UnusableFile, open_pdf
 MAX_TEXT_CHARS = 200_000
 MAX_IMAGES = 20
 _MAX_SIDE = 1_024
-_UNSEEN = "page {} has something that cannot be moderated, as neither its text nor its images can be read."
+_UNSEEN = "page {} has content that cannot be moderated, because neither its text nor its images can be read."
 
 
 def read_content(data: bytes) -> tuple[str, list[str]]:
     """Return all text of a file that pages.count_pages() has accepted, and its images as data URLs.
 
     Raises:
-        UnusableFile: a page has what can be seen, but not read; or there is too much to look at.
+        UnusableFile: a page has visible content that cannot be read; or there is too much content to moderate.
     """
     texts: list[str] = []
     images: list[str] = []
@@ -32,11 +32,11 @@ def read_content(data: bytes) -> tuple[str, list[str]]:
             is_seen = False
         if not is_seen:
             raise UnusableFile(_UNSEEN.format(number))
-        texts.append(text.encode("utf-8", "replace").decode())  # half letters cannot be sent
+        texts.append(text.encode("utf-8", "replace").decode())  # lone surrogates cannot be sent
         images += found
         if sum(map(len, texts)) > MAX_TEXT_CHARS or len(images) > MAX_IMAGES:
             raise UnusableFile(
-                f"has too much to be moderated: at most {MAX_TEXT_CHARS:,} characters and {MAX_IMAGES} images."
+                f"has too much content to moderate: at most {MAX_TEXT_CHARS:,} characters and {MAX_IMAGES} images."
             )
     return "\n".join(texts), images
 
@@ -47,7 +47,7 @@ def _has_contents(page: Any) -> bool:
 
 
 def _has_drawn_notes(page: Any) -> bool:
-    """Return whether a page has annotations that look like anything, as forms and stamps do; links do not."""
+    """Return whether a page has visible annotations, such as forms and stamps; links are not visible."""
     return any("/AP" in note.get_object() for note in page.get("/Annots") or ())
 
 

@@ -1,4 +1,4 @@
-"""Take an uploaded PDF file in, and have it read where a hostile one can do no harm."""
+"""Check an uploaded PDF file in a side process, where a hostile one can do no harm."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.media.documents.pages import PdfRules, UnusableFile
 from app.media.documents.sent import PdfUrl
 from app.runtime.side_process import Claim, JobKilled, ProcessLimits, SideProcessPool
 
-# What Python and pypdf take; and each byte of a file, of which there are the base64, the bytes and pypdf's objects.
+# The memory of Python and pypdf; and that of each byte of a file: its base64, the byte and pypdf's objects.
 _BASE_BYTES, _BYTES_PER_BYTE = 384 * 1024 * 1024, 12
 _CPU_S = 12
 
 
 def make_document_processes(max_bytes: int) -> SideProcessPool:
-    """Return the processes that read files of up to this size. None is started yet."""
+    """Return the pool of processes that read files of up to this size. No process is started yet."""
     limits = ProcessLimits(memory_bytes=_BASE_BYTES + _BYTES_PER_BYTE * max_bytes, cpu_s=_CPU_S)
     return SideProcessPool(job.TARGET, limits)
 
@@ -25,9 +25,9 @@ class PdfReading:
     """Reads the files of a request.
 
     Attributes:
-        rules: what is accepted.
-        processes: where they are read.
-        claim: who waits for that.
+        rules: the limits of accepted files.
+        processes: the side processes that read them.
+        claim: the request that waits for them.
     """
 
     rules: PdfRules
@@ -38,9 +38,9 @@ class PdfReading:
         """Return the file of a text in base64, which may be escaped as in JSON.
 
         Raises:
-            UnusableFile: it is no PDF, encrypted, damaged, or too large.
+            UnusableFile: it is not a PDF, or is encrypted, damaged or too large.
             PoolBusy: it was not read in time.
-            Exception: what the claim's check raised.
+            Exception: any error that the claim's check raises.
         """
         if not is_escaped:
             self.rules.check_length(len(text) // 4 * 3 - bytes(text[-2:]).count(b"="))

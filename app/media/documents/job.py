@@ -20,7 +20,7 @@ def make_fields(rules: PdfRules, *, is_escaped: bool) -> dict[str, Any]:
 
 
 def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the pages and text of a file, and its base64; none if the given one would be the same.
+    """Return the pages and text of a file, and its base64; no base64 if it equals the given one.
 
     Args:
         fields: from make_fields().
@@ -42,9 +42,9 @@ def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memor
     """Return the file of an answer.
 
     Args:
-        answer: the fields.
-        encoded: what came with them.
-        given: what was given in base64.
+        answer: the fields of the answer.
+        encoded: the data of the answer.
+        given: the base64 that was given to the job.
 
     Raises:
         UnusableFile: it was refused.

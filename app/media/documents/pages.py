@@ -1,4 +1,4 @@
-"""Count the pages of a PDF file and the bytes of their text. This takes as long as the file demands."""
+"""Count the pages of a PDF file and the bytes of their text. The file determines how long this takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 _START = b"%PDF-"
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _END = b"%%EOF"
-# Texts are read for so long. Of the pages after that the instructions are counted, which are longer than their text.
+# The time for reading text. For later pages, the bytes of their instructions are counted, which exceed those of the text.
 _TEXT_CPU_S = 4.0
 
 
@@ -21,12 +21,12 @@ class UnusableFile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PdfRules:
-    """What is accepted.
+    """The limits of accepted files.
 
     Attributes:
-        max_bytes: the largest file.
-        max_pages: the most pages.
-        is_moderated: whether a moderator must be able to see what is in it.
+        max_bytes: of the file.
+        max_pages: of the file.
+        is_moderated: whether its content must be readable for moderation.
     """
 
     max_bytes: int
@@ -47,10 +47,10 @@ class PdfRules:
 
 
 def count_pages(data: bytes, rules: PdfRules) -> tuple[int, int]:
-    """Return the number of pages, and of bytes of all their text.
+    """Return the number of pages, and the number of bytes of all their text.
 
     Raises:
-        UnusableFile: it is no PDF, encrypted, damaged or too large.
+        UnusableFile: it is not a PDF, or is encrypted, damaged or too large.
     """
     rules.check_length(len(data))
     if not data[:64].lstrip(_BLANK).startswith(_START):
@@ -59,7 +59,7 @@ def count_pages(data: bytes, rules: PdfRules) -> tuple[int, int]:
         reader = open_pdf(data)
         if reader.is_encrypted:
             raise UnusableFile("is encrypted; save it without a password.")
-        # Not the number that the file states: this walks through all of them.
+        # len() walks through all pages; it does not use the number that the file states.
         pages = len(reader.pages)
         rules.check_pages(pages)
         until = time.process_time() + _TEXT_CPU_S
@@ -73,11 +73,12 @@ def count_pages(data: bytes, rules: PdfRules) -> tuple[int, int]:
 def open_pdf(data: bytes) -> Any:
     """Return the pypdf.PdfReader of a file that may lack its end mark.
 
-    Viewers go by the last `startxref`. pypdf looks for the last mark, and would show an older state of the file, or none.
+    Viewers use the last `startxref`. pypdf looks for the last end mark, and would read an older version of the file, or
+    fail.
     """
     import pypdf  # slow to import, and only a side process needs it
 
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # it would log what is in the file
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # it would log content of the file
     end = max(data.rfind(b"\n" + _END), data.rfind(b"\r" + _END))
     if end < data.rfind(b"startxref"):
         data += b"\n" + _END + b"\n"
@@ -85,7 +86,7 @@ def open_pdf(data: bytes) -> Any:
 
 
 def _count_text(page: Any, until: float) -> int:
-    """Return the bytes of a page's text; of its instructions if the text cannot be read, or not soon enough."""
+    """Return the number of bytes of a page's text; of its instructions if the text cannot be read in time."""
     text = _read_text(page) if time.process_time() < until else None
     if text is not None:
         return len(text.encode("utf-8", "replace"))

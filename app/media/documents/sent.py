@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 class PdfUrl(str):
-    """A data URL in base64 that knows what is in the file, as its tokens cannot be counted without reading all of it.
+    """A data URL in base64 with facts about the file, whose tokens could not be counted otherwise without reading it.
 
     Attributes:
-        pages: how many the file has.
-        text_bytes: of all of its text, in UTF-8.
+        pages: the number of pages.
+        text_bytes: of all its text, in UTF-8.
         text, images: all text, and the images as data URLs; empty unless it is moderated.
     """
 

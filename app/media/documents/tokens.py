@@ -14,13 +14,13 @@ def max_file_tokens(pages: int, text_bytes: int, page_tokens: int) -> int:
     """Return an upper bound of a file's tokens.
 
     Args:
-        pages: how many it has.
+        pages: the number of pages.
         text_bytes: of all its text; no token is shorter than a byte.
-        page_tokens: of the image of a page at most.
+        page_tokens: the maximum tokens of the image of a page.
     """
     return pages * (page_tokens + _FRAME_TOKENS) + text_bytes
 
 
 def typical_file_tokens(pages: int, text_bytes: int, page_tokens: int) -> int:
-    """Return an estimate of a file's tokens, from the tokens of the image of a usual page."""
+    """Return an estimate of a file's tokens, from the tokens of the image of a typical page."""
     return pages * (page_tokens + _FRAME_TOKENS) + text_bytes // _BYTES_PER_TOKEN

@@ -1,7 +1,7 @@
 """Normalize images for a model, and count their tokens.
 
-- `intake`: `ImageNormalizer`, from an upload to the image that is sent. It has the work done by `normalizing`: of a small
-  file here, else in a side process, where `job` runs.
+- `intake`: `ImageNormalizer`, from an upload to the image that is sent. `normalizing` does the work: for a small file in
+  this process, otherwise in a side process, where `job` runs.
 - `kinds`: detect the format by content. `png`, `jpeg`, `webp`, `gif`: read and strip each format into `stripped`.
   `bmff`: find the size of HEIC and AVIF, which only their decoders read.
 - `pixels`: rotate, scale and convert with Pillow.

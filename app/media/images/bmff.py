@@ -15,7 +15,7 @@ _MAX_BOXES = 1_000
 
 
 def find_brand(data: bytes) -> str:
-    """Return "AVIF" or "HEIC" by a file's first box; an empty text if it is neither."""
+    """Return "AVIF" or "HEIC" by a file's first box; an empty string if it is neither."""
     if data[4:8] != b"ftyp":
         return ""
     end = min(int.from_bytes(data[:4], "big"), len(data), 256)
@@ -29,7 +29,7 @@ def size(data: bytes) -> tuple[int, int]:
     """Return the largest width and height that the file states: those of the picture, as a thumbnail is smaller.
 
     Raises:
-        CorruptImage: it states none.
+        CorruptImage: it states no size.
     """
     properties = _find(data, (b"meta", b"iprp", b"ipco"))
     sizes = [
@@ -44,7 +44,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def strip(data: bytes) -> StrippedImage:
-    """Return the file as it is: its metadata is left out when it is rendered, which is always done.
+    """Return the file unchanged. It is always rendered later, which removes its metadata.
 
     Raises:
         CorruptImage: the file ends before its size is stated.
@@ -53,7 +53,7 @@ def strip(data: bytes) -> StrippedImage:
 
 
 def _find(data: bytes, path: tuple[bytes, ...]) -> tuple[int, int]:
-    """Return where the content of a box begins and ends, which is in others."""
+    """Return the begin and end of the content of a nested box."""
     begin, end = 0, len(data)
     for wanted in path:
         begin, end = next(((at, to) for name, at, to in _iter_boxes(data, begin, end) if name == wanted), (0, 0))

@@ -1,4 +1,4 @@
-"""Take an uploaded image in, and have it normalized where that cannot keep others waiting."""
+"""Normalize an uploaded image: a large one in a side process, so that other requests do not wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.runtime.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, 
 
 # Reading a file of this size part by part takes 5 ms at most, and ten may come in a request.
 _SMALL_BYTES = 65_536
-# What Python and Pillow take, and what each pixel takes: a WebP that is scaled 24 bytes, others half as much.
+# The memory of Python and Pillow, and that of each pixel: 24 bytes in a WebP that is scaled, half as much in others.
 _BASE_BYTES, _BYTES_PER_PIXEL = 320 * 1024 * 1024, 26
 # The slowest picture of 25 million pixels that is not hostile takes 1.3 s.
 _BASE_CPU_S, _PIXELS_PER_CPU_S = 3, 5_000_000
@@ -29,7 +29,7 @@ class ImagesBusy(Problem):
 
 
 def make_image_processes(max_pixels: int) -> SideProcessPool:
-    """Return the processes that normalize images of up to this size. None is started yet."""
+    """Return the pool of processes that normalize images of up to this size. No process is started yet."""
     limits = ProcessLimits(
         memory_bytes=_BASE_BYTES + _BYTES_PER_PIXEL * max_pixels,
         cpu_s=_BASE_CPU_S + max_pixels // _PIXELS_PER_CPU_S,
@@ -39,12 +39,12 @@ def make_image_processes(max_pixels: int) -> SideProcessPool:
 
 @dataclass(frozen=True, slots=True)
 class ImageNormalizer:
-    """Normalizes the images of a request to what the model uses.
+    """Normalizes the images of a request to the size and format that the model uses.
 
     Attributes:
-        rules: what is accepted, and what the model uses.
-        processes: where large files are read, and pictures are decoded.
-        claim: who waits for that.
+        rules: the limits of accepted images, and the size that the model uses.
+        processes: the side processes that read large files, and decode pictures.
+        claim: the request that waits for them.
     """
 
     rules: ImageRules
@@ -58,9 +58,9 @@ class ImageNormalizer:
         and encoded again only to rotate, scale or convert it.
 
         Raises:
-            UnusableImage: it is of a format that is not accepted, damaged, or too large.
+            UnusableImage: its format is not accepted, or it is damaged or too large.
             ImagesBusy: it was not ready in time.
-            Exception: what the claim's check raised.
+            Exception: any error that the claim's check raises.
         """
         self.rules.check_length(len(data))
         return self._try_here(data) or self._run_job(data, job.make_fields(self.rules, is_base64=False))

@@ -18,11 +18,11 @@ def make_fields(rules: ImageRules, *, is_base64: bool, is_escaped: bool = False)
 
 
 def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the fields and the base64 of a normalized image; no base64 if the given one would be the same.
+    """Return the fields and the base64 of a normalized image; no base64 if it equals the given one.
 
     Args:
         fields: from make_fields().
-        data: the file, as it is or in base64, which may be escaped as in JSON.
+        data: the file, in bytes or in base64, which may be escaped as in JSON.
     """
     rules = ImageRules(**fields["rules"] | {"limit": ImageBounds(**fields["rules"]["limit"])})
     try:
@@ -39,9 +39,9 @@ def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memor
     """Return the image of an answer.
 
     Args:
-        answer: the fields.
-        encoded: what came with them.
-        given: what was given in base64.
+        answer: the fields of the answer.
+        encoded: the data of the answer.
+        given: the base64 that was given to the job.
 
     Raises:
         UnusableImage: it was refused.

@@ -41,7 +41,7 @@ def strip(data: bytes) -> StrippedImage:
     """Return what a decoder needs: tables, frame, scans, and the color space.
 
     Raises:
-        CorruptImage: it is no JPEG with a picture.
+        CorruptImage: it is not a JPEG with a picture.
     """
     copied, profile = [_START], []
     exif: bytes | None = None
@@ -76,8 +76,8 @@ def strip(data: bytes) -> StrippedImage:
 def _iter_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield each segment's marker, its bytes (with the scan that follows its header), and its payload.
 
-    The end of the file ends the last scan as well as the end marker does, which some cameras and programs leave out and
-    no viewer misses.
+    The end of the file ends the last scan like the end marker, which some cameras and programs omit and viewers do not
+    require.
 
     Raises:
         CorruptImage: the file ends before its first scan, or within a segment.

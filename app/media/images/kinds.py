@@ -16,7 +16,7 @@ class ImageKind:
     Attributes:
         name: for display.
         size, strip: functions of the format's module. `size` reads a stripped file or its beginning.
-        is_sent: whether models take it; else it becomes a JPEG, or a PNG if it is transparent.
+        is_sent: whether models accept it; otherwise it becomes a JPEG, or a PNG if it is transparent.
     """
 
     name: str
@@ -27,7 +27,7 @@ class ImageKind:
 
     @property
     def pillow_name(self) -> str:
-        """Pillow's name of the format."""
+        """Pillow's name for the format."""
         return "HEIF" if self.name == "HEIC" else self.name.upper()
 
 

@@ -1,6 +1,6 @@
-"""Normalize an image: cut out what is not the picture, and render that anew if the model needs it otherwise.
+"""Normalize an image: remove all but the picture, and render it again if the model needs another size or format.
 
-This takes as long as the file demands, so `intake` does only the first half here, and only of small files.
+The file determines how long this takes. So outside of a side process, `intake` does only the first half, for small files.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class NormalizedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageRules:
-    """What is accepted, and what the model uses.
+    """The limits of accepted images, and the size that the model uses.
 
     Attributes:
-        max_bytes: the largest file that is accepted.
-        max_pixels: the largest picture that is accepted, checked before anything is decoded.
+        max_bytes: of an accepted file.
+        max_pixels: of an accepted picture, checked before anything is decoded.
         limit: the largest picture that the model uses; larger ones are scaled down.
     """
 
@@ -58,7 +58,7 @@ def strip(data: bytes, rules: ImageRules) -> tuple[ImageKind, StrippedImage]:
     """Return the format of a file and its still picture, without decoding anything.
 
     Raises:
-        UnusableImage: it is of another format, damaged or too large.
+        UnusableImage: its format is not accepted, or it is damaged or too large.
     """
     rules.check_length(len(data))
     kind = detect_kind(data)
@@ -94,7 +94,7 @@ def render(kind: ImageKind, stripped: StrippedImage, rules: ImageRules) -> Norma
         if opened is None:
             raise UnusableImage("is damaged.")
         stripped = opened
-        _check_pixels(kind, stripped, rules)  # what the file states may be wrong
+        _check_pixels(kind, stripped, rules)  # the size that the file states may be wrong
     orientation = pixels.read_orientation(stripped.exif)
     icc = None if pixels.is_srgb(stripped.icc) else stripped.icc
     stored = (stripped.width, stripped.height)

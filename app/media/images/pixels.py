@@ -20,7 +20,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow warns of what it ignores in a file, which only the sender could change.
+# Pillow warns of data that it ignores in a file; only the sender could change that.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 # The size is checked before anything is opened. Pillow's own limit could only contradict the site's.
 Image.MAX_IMAGE_PIXELS = None
@@ -58,10 +58,10 @@ def is_srgb(icc: bytes | None) -> bool:
 def open_upright(data: bytes, kind: str) -> StrippedImage | None:
     """Return the size, orientation and profile of a HEIC or AVIF as its decoder reads them; None if it cannot.
 
-    Nothing is decoded yet. A HEIC is turned by its decoder already; what turns an AVIF is given as EXIF.
+    Nothing is decoded yet. The decoder already rotates a HEIC; the orientation of an AVIF is returned as EXIF.
 
     Raises:
-        MemoryError: this process may not have as much memory as it takes.
+        MemoryError: it needs more memory than this process may have.
     """
     try:
         image = _open(data, kind)
@@ -79,12 +79,12 @@ def open_upright(data: bytes, kind: str) -> StrippedImage | None:
 def render(
     picture: StrippedImage, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
 ) -> tuple[str, bytes] | None:
-    """Return the encoded picture as it is displayed, and Pillow's name of its format; None if it cannot be decoded.
+    """Return Pillow's name of the format, and the encoded picture as it is displayed; None if it cannot be decoded.
 
-    JPEG and WebP keep their format; HEIC and AVIF become JPEG unless they are transparent; the others become PNG.
+    JPEG and WebP do not change their format; HEIC and AVIF become JPEG unless they are transparent; others become PNG.
 
     Raises:
-        MemoryError: this process may not have as much memory as it takes.
+        MemoryError: it needs more memory than this process may have.
 
     Args:
         picture: the stripped file.
@@ -111,7 +111,7 @@ def render(
 
 
 def _open(data: bytes, kind: str) -> Image.Image:
-    # Both are slow to import. Threads would take memory of their own.
+    # Both are slow to import. Threads would need additional memory.
     if kind == "HEIF":
         import pillow_heif
 
@@ -154,7 +154,7 @@ def _convert_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _encode(image: Image.Image, kind: str, *, is_lossy: bool) -> tuple[str, bytes]:
-    image.info.clear()  # or Pillow would write what it finds there, such as a profile
+    image.info.clear()  # otherwise Pillow would write its content, such as a profile
     options: dict[str, Any] = {}
     if kind in _PHOTOS and "A" not in image.mode:
         kind = "JPEG"

@@ -17,7 +17,7 @@ _COPIED = {
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT"),
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"cICP"),
 }
-# Of what only says how colors look: how long it must be. Viewers pass over one that is damaged.
+# The required length of chunks that only describe colors. Viewers ignore a damaged one.
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 # Encoders that write 4 KB at a time need 2,560 for 10 MB.
 _MAX_CHUNKS = 20_000
@@ -47,7 +47,7 @@ def strip(data: bytes) -> StrippedImage:
     seen: set[bytes] = set()
     at = len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
-        if b"IDAT" in seen and len(data) - at < _CHUNK_BYTES:  # no viewer misses the end chunk
+        if b"IDAT" in seen and len(data) - at < _CHUNK_BYTES:  # viewers do not require the end chunk
             copied.append(_END)
             break
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])

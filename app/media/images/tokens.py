@@ -50,9 +50,9 @@ def max_image_tokens(size: tuple[int, int] | None, detail: str, model: str) -> i
 
 
 def max_page_tokens(model: str) -> int:
-    """Return an upper bound of the tokens of a picture that the upstream makes itself, of a page, in high detail.
+    """Return an upper bound of the tokens of the image that the upstream itself makes of a page, in high detail.
 
-    Its size is not known: it may be a square, which has most patches, or three times as high, which has most tiles.
+    Its size is unknown: it may be a square, which has the most patches, or three times as high, which has the most tiles.
     """
     bounds = find_bounds(model, "high")
     return max(max_image_tokens(bounds.fit(*size), "high", model) for size in _PAGE_SIZES)

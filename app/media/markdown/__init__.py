@@ -1,6 +1,6 @@
 """Render a model's Markdown to HTML that is safe in any page.
 
-- `rendering`: `MarkdownRendering`, which has it done in a side process: a few kilobytes can take a parser minutes.
+- `rendering`: `MarkdownRendering`, which renders in a side process: a few kilobytes can take a parser minutes.
 - `job`: the function that runs there.
 """
 

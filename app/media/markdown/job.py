@@ -16,7 +16,7 @@ from markdown_it.utils import OptionsDict
 
 TARGET = f"{__name__}:run"
 
-# What the parser writes. It copies no tag of the text, so this list only matters if the parser has a fault.
+# The tags that the parser writes. It copies no tag of the text, so this list only matters if the parser has a bug.
 _TAGS = {"p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div", "span"}
 _TAGS |= {"h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
 _ATTRIBUTES = {
@@ -27,10 +27,10 @@ _ATTRIBUTES = {
     "th": {"class"},
     "td": {"class"},
 }
-# The pages' policy allows no style in an attribute.
+# The pages' content security policy allows no style attribute.
 _ALIGNMENTS = {"text-align:right": "end", "text-align:center": "center"}
 _SCHEMES = {"http", "https", "mailto"}
-# The page around an answer has the first two levels itself.
+# The page around an answer uses the first two heading levels itself.
 _HEADING_SHIFT, _MAX_HEADING = 2, 6
 
 
@@ -40,7 +40,7 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:  #
 
 
 def render(text: str) -> str:
-    """Return the HTML of a text, of which nothing can become a script, a style, or a request to another server."""
+    """Return the HTML of a text. It contains no script, no style, and nothing that loads from another server."""
     return nh3.clean(
         _parser().render(text),
         tags=_TAGS,
@@ -84,7 +84,7 @@ def _link_image(
     options: OptionsDict,
     env: MutableMapping[str, Any],
 ) -> str:
-    """Return a link in place of an image: to load one tells its server who reads, and what the model put into the URL."""
+    """Return a link in place of an image: loading one would send the reader's address and the URL to its server."""
     token = tokens[index]
     label = renderer.renderInlineAsText(token.children or [], options, env) or "image"
     return f'<a href="{escape(str(token.attrGet("src") or ""))}">{escape(label)}</a>'
@@ -97,7 +97,7 @@ def _open_to_keyboards(
     options: OptionsDict,  # noqa: ARG001
     env: MutableMapping[str, Any],  # noqa: ARG001
 ) -> str:
-    """Return code that keys can scroll to its side."""
+    """Return a code block that can be scrolled sideways with the keyboard."""
     return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
 
 

@@ -1,4 +1,4 @@
-"""Have Markdown rendered where a hostile text can do no harm."""
+"""Render Markdown in a side process, where a hostile text can do no harm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CPU_S = 2
 
 
 def make_markdown_processes() -> SideProcessPool:
-    """Return the processes that render. None is started yet."""
+    """Return the pool of processes that render. No process is started yet."""
     return SideProcessPool(_TARGET, ProcessLimits(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S))
 
 
@@ -23,18 +23,18 @@ class MarkdownRendering:
     """Renders the answers of a request.
 
     Attributes:
-        processes: where that happens.
-        claim: who waits for it.
+        processes: the side processes that render.
+        claim: the request that waits for them.
     """
 
     processes: SideProcessPool
     claim: Claim
 
     def render(self, texts: Sequence[str]) -> list[str]:
-        """Return the HTML of each text; if rendering them takes too much, that of the texts as they are.
+        """Return the HTML of each text; as plain text if rendering takes too much time or memory.
 
         Raises:
-            Exception: what the claim's check raised.
+            Exception: any error that the claim's check raises.
         """
         if not texts:
             return []

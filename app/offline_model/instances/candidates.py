@@ -1,4 +1,4 @@
-"""Candidates for one value: each is tried once, however many items of an array ask for one."""
+"""Candidates for one value. Each is tried once, even if many items of an array need one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORK_PER_MATCHED_CHAR = 2
 
 
 class Candidates:
-    """The candidates that match one schema, found as they are needed."""
+    """The candidates that match one schema, tried on demand."""
 
     def __init__(
         self, is_valid: Callable[[Any], bool], spend: Callable[[int], None], *, has_pattern: bool
@@ -23,7 +23,7 @@ class Candidates:
 
         Args:
             is_valid: returns whether a candidate matches.
-            spend: is told about the work before it is done.
+            spend: is called with the amount of work before it is done.
             has_pattern: whether matching visits each character.
         """
         self._is_valid = is_valid
@@ -43,10 +43,10 @@ class Candidates:
         self._fitting = []
 
     def get(self, turn: int) -> Any:
-        """Return the one of this number that fits; from the first on again after the last.
+        """Return the matching candidate with this index; after the last one, start again with the first.
 
         Raises:
-            LookupError: none fits.
+            LookupError: no candidate matches.
         """
         for candidate in self._untried or ():
             length = len(candidate) if isinstance(candidate, str | list | dict) else 1

@@ -1,4 +1,4 @@
-"""List English words that occur in most texts, and say little about a text's topic."""
+"""List English words that occur in most texts, and do not indicate a text's topic."""
 
 from __future__ import annotations
 

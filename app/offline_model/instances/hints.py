@@ -1,4 +1,4 @@
-"""Extract names, words, numbers and snippets from a user's text, to fill an object's fields with."""
+"""Extract names, words, numbers and snippets from a user's text, as values for an object's fields."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class Hints:
         self.words = list(dict.fromkeys([*self._find_names(), *self._find_words()]))
 
     def take_word(self) -> str:
-        """Return the next word, so that fields differ; starts again after the last."""
+        """Return the next word, so that fields differ. After the last word, start again with the first."""
         self._taken_words += 1
         return self.words[(self._taken_words - 1) % len(self.words)]
 
     def take_number(self) -> int:
-        """Return the next of 0, 1, 2, … so that made-up values differ."""
+        """Return the next of 0, 1, 2, … so that generated values differ."""
         self._taken_numbers += 1
         return self._taken_numbers - 1
 
     def sort(self, values: Sequence[Any]) -> list[Any]:
-        """Return the first values, those that the text mentions before the others."""
+        """Return up to 1,000 values, those that the text mentions first."""
         return sorted(values[:_MAX_SORTED], key=lambda value: not self.mentions(value))
 
     def mentions(self, value: object) -> bool:
-        """Return whether the text contains a value as a whole word; no list, no object and nothing long."""
+        """Return whether the text contains a value as a whole word; False for lists, objects and long strings."""
         if isinstance(value, list | dict) or (isinstance(value, str) and len(value) > _MAX_WORD_CHARS):
             return False
         word = str(value)
@@ -58,7 +58,7 @@ class Hints:
         return word != "" and re.search(rf"\b{re.escape(word)}\b", self.text, re.IGNORECASE) is not None
 
     def find_pieces(self, pattern: str) -> list[str]:
-        """Return the pieces that match a regular expression of ours."""
+        """Return the pieces that match a regular expression, which must be trusted."""
         if pattern not in self._pieces_by_pattern:
             self._pieces_by_pattern[pattern] = [piece for piece in self.pieces if re.fullmatch(pattern, piece)]
         return self._pieces_by_pattern[pattern]

@@ -31,9 +31,9 @@ MAX_WORK = 60_000
 _WORK_PER_PART = 5
 _WORK_PER_COMPILATION = 20
 _WORK_PER_PATTERN_CHAR = 3
-# In place of the id of an `enum`.
+# Used instead of the id of an `enum`.
 _STRINGS, _NUMBERS = 1, 2
-# Items that may repeat others of a list whose items are unique.
+# How many items of a list with unique items may be discarded as duplicates.
 MAX_TRIES = 400
 DEFAULT_ITEMS = 2
 # Deeper arrays get one item, since nested arrays grow exponentially.
@@ -113,10 +113,10 @@ class SchemaMaker:
         """Return a candidate that matches the schema's own keywords; a different one for each item of an array.
 
         Args:
-            schema: its `enum` or `const` is what the candidates are taken from.
+            schema: if it has an `enum` or `const`, the candidates are taken from that.
             propose: returns the candidates.
-            place: where the value is.
-            of: the id of the values that they are taken from; None if they are made, and not always the same.
+            place: the location of the value.
+            of: the id of the values that they are taken from; None if they are generated and vary.
         """
         own = {keyword: schema[keyword] for keyword in schema.keys() & (OWN_KEYWORDS - {"enum", "const"})}
         key = of or 0, orjson.dumps([own, schema.get("description")], option=orjson.OPT_SORT_KEYS)

@@ -1,7 +1,7 @@
-"""Make texts that match a regular expression: a short one, then longer ones and ones of other characters.
+"""Make texts that match a regular expression: a short one, then longer ones and ones with other characters.
 
-Anchors and look-around are ignored, so the caller checks each text. It also bounds the work: each part that is written is
-one step of less than a microsecond.
+Anchors and look-around are ignored, so the caller checks each text. The caller also limits the work: writing one part is
+a step of less than a microsecond.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CATEGORIES: dict[object, Callable[[str], bool]] = {
 }
 _REPEATS = {ops.MAX_REPEAT, ops.MIN_REPEAT}
 
-# What Python does not know, as something that it does: one character stands for a class of Unicode.
+# Replaces syntax that Python does not know: one character stands for a class of Unicode.
 _UNICODE_CLASS = re.compile(r"\\[pP](?:\{([^}]*)\}|(\w))")
 _CODE_POINT = re.compile(r"\\u\{([0-9A-Fa-f]{1,6})\}")
 _NAMED_GROUP = re.compile(r"\(\?<(?![=!])")
@@ -53,8 +53,8 @@ def propose_matches(pattern: str, spend: Callable[[int], None]) -> Iterator[str]
     """Yield texts that may match.
 
     Args:
-        pattern: of these, one that Python cannot read has no texts.
-        spend: is told about the steps before they are done.
+        pattern: a regular expression. One that Python cannot parse yields no texts.
+        spend: is called with the number of steps before they are done.
     """
     spend(_STEPS_PER_CHAR * len(pattern))
     try:
@@ -63,7 +63,7 @@ def propose_matches(pattern: str, spend: Callable[[int], None]) -> Iterator[str]
         writer, text = _Writer(spend), None
         for repeats in _LENGTHS:
             if text == (text := writer.write(tree, repeats, 0)):
-                break  # nothing in it can be repeated more often
+                break  # no part of it can be repeated more often
             yield text
         for variant in range(1, _VARIANTS):
             yield writer.write(tree, _LENGTHS[variant % _SHORT_LENGTHS], variant)
@@ -82,7 +82,7 @@ def _find_sample(name: str) -> str:
 
 
 def _list_characters(op: Any, value: Any) -> str:
-    """Return characters that a part stands for: those of our alphabet, and if they are few the first of its ranges."""
+    """Return characters that a part matches: those in _ALPHABET and, if these are few, the first of its ranges."""
     if op is ops.ANY:
         return _ALPHABET.replace("\n", "")
     if op is ops.NOT_LITERAL:
@@ -107,11 +107,11 @@ def _is_member(char: str, kind: Any, value: Any) -> bool:
 
 
 class _Impossible(Exception):
-    """A part stands for no character that is known here."""
+    """A part matches no known character."""
 
 
 class _Writer:
-    """Writes texts for a parsed expression, which stays alive meanwhile."""
+    """Writes texts for a parsed expression. The caller must hold a reference to it meanwhile."""
 
     def __init__(self, spend: Callable[[int], None]) -> None:
         self._spend = spend
@@ -120,7 +120,7 @@ class _Writer:
         self._characters: dict[tuple[int, int], str] = {}
 
     def write(self, tree: Any, repeats: int, variant: int) -> str:
-        """Return a text with this many repetitions more than the fewest, and other characters for each variant."""
+        """Return a text with this many repetitions above the minimum, and other characters for each variant."""
         self._repeats, self._turn = repeats, 0
         self._random = Random(variant) if variant else None  # noqa: S311 - the same each time
         return self._write(tree)
@@ -152,7 +152,7 @@ class _Writer:
         return self._characters[key]
 
     def _take(self, count: int) -> int:
-        """Return which of several is taken: of the first text one after the other, of others any."""
+        """Return the index of the alternative to use: in turn for the first text, at random for the others."""
         if not count:
             raise _Impossible
         self._turn += 1

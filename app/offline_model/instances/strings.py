@@ -11,7 +11,7 @@ from app.offline_model.instances.matches import propose_matches
 MAX_LENGTH = 10_000
 MAX_PIECES = 50
 
-# Strings that often match a pattern, and look better than those that are made for it.
+# Strings that often match a pattern, and look better than generated ones.
 COMMON = (
     "Aa",
     "Aa Aa",
@@ -35,7 +35,7 @@ summary text
 """
 PROSE = frozenset(_PROSE.split())
 
-# For each format, a pattern to find it in the user's text, and a function for the nth made-up value.
+# For each format, a pattern to find it in the user's text, and a function for the nth generated value.
 FORMATS: dict[str, tuple[str, Callable[[int], str]]] = {
     "date": (r"\d{4}-\d\d-\d\d", lambda n: f"2026-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}"),
     "date-time": (
@@ -63,7 +63,7 @@ def propose_strings(
         name: the field's name, which decides between sentences and words.
         turn: the index in an array, whose strings should differ.
         hints: values from the user's text.
-        spend: is told about the work before it is done.
+        spend: is called with the amount of work before it is done.
     """
     low, high = int(schema.get("minLength", 0)), int(schema.get("maxLength", MAX_LENGTH))
     if low > MAX_LENGTH:

@@ -17,7 +17,7 @@ from app.offline_model.requests.fields import (
 )
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-# What a tool answers has some on /responses only; on /chat/completions they are refused as OpenAI refuses them.
+# Only on /responses can a tool's output contain images; /chat/completions refuses them as OpenAI does.
 _ROLES_WITH_IMAGES = ("user", "tool")
 
 # Tokens that OpenAI counts for the framing of each message.
@@ -108,4 +108,4 @@ def _parse_part(part: object, role: str, param: str) -> str | DescribedImage:
             return describe_file(json_object(part, "file", f"{param}.file"))
         case "image_url" | "file":
             raise InvalidRequestError("Images and files are only allowed in messages of role 'user'.", param=param)
-    raise invalid_value(f"{param}.type", "'text', 'image_url' or 'file'; the offline model takes no other part")
+    raise invalid_value(f"{param}.type", "'text', 'image_url' or 'file'; the offline model accepts no other part")

@@ -1,5 +1,5 @@
-"""Speak the form of `/v1/responses`, over the same answers as the chat's.
+"""Serve `/v1/responses` with the same answers as chat completions.
 
-- `request`: read a body, by translating it into that of a chat. `sealed_reasoning`: thoughts that come back.
+- `request`: translate a body into that of a chat. `sealed_reasoning`: reasoning that a client sends back.
 - `response`: format an answer as one object. `events`: as the events of a stream.
 """

@@ -13,7 +13,7 @@ from app.offline_model.responses.response import Response
 
 
 def encode_events(response: Response, token_delay_s: float) -> Iterator[bytes]:
-    """Yield each event, with its place in the stream; there is no `[DONE]`."""
+    """Yield each event, with its sequence number. There is no `[DONE]`."""
     for number, event in enumerate(_iter_events(response, token_delay_s)):
         numbered = {**event, "sequence_number": number}
         yield b"event: " + event["type"].encode() + b"\ndata: " + orjson.dumps(numbered) + b"\n\n"

@@ -34,9 +34,9 @@ class ResponsesRequest:
     """A validated body of `POST /responses`.
 
     Attributes:
-        model: that is played.
-        chat: the request in the form of a chat, and `chat_body` its body.
-        removed: the reasoning items that were not read, since another model had made them.
+        model: the imitated model.
+        chat: the request in the form of a chat; `chat_body` is its body.
+        removed: the ids of reasoning items that are ignored, because another model made them.
     """
 
     body: JsonObject
@@ -58,7 +58,7 @@ def parse_responses_request(body: JsonObject, model: str) -> ResponsesRequest:
     """Parse a body; unused fields are ignored.
 
     Raises:
-        InvalidRequestError: a field is invalid, or asks for what a server would have to remember.
+        InvalidRequestError: a field is invalid, or requires state on the server.
     """
     _refuse_state(body)
     conversation = _read_conversation(body, model)
@@ -149,7 +149,7 @@ def _add_item(conversation: _Conversation, item: JsonObject, param: str, model: 
 
 
 def _add_call(messages: list[JsonObject], call: JsonObject) -> None:
-    """Add a call to the assistant's message before it, where that is one."""
+    """Add a call to the last message if that is the assistant's, otherwise as a new message."""
     if messages and messages[-1].get("role") == "assistant":
         messages[-1]["tool_calls"] = [*messages[-1].get("tool_calls", []), call]
     else:

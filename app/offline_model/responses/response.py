@@ -21,7 +21,7 @@ class Response:
 
     @property
     def status(self) -> str:
-        """How it ended."""
+        """How the answer ended."""
         return "incomplete" if self.answer.finish_reason in _INCOMPLETE else "completed"
 
     def to_dict(self) -> JsonObject:
@@ -35,7 +35,7 @@ class Response:
         }
 
     def make_head(self, status: str) -> JsonObject:
-        """Return the `response` object before there is any answer."""
+        """Return the `response` object without an answer."""
         body = self.request.body
         removed = [
             {"id": name, "type": "reasoning", "action": "removed", "reason": "model_mismatch"}
@@ -71,7 +71,7 @@ class Response:
         }
 
     def list_items(self) -> list[JsonObject]:
-        """Return the items of the output, whole."""
+        """Return the complete items of the output."""
         items = [self.make_thought()] if self.answer.thought else []
         if self.answer.tool_name:
             items.append(self.make_call())

@@ -1,7 +1,7 @@
-"""Seal a thought as `encrypted_content`, and open it when it comes back.
+"""Seal a thought as `encrypted_content`, and open it when a client sends it back.
 
-It is not secret, and made up anyway. But one that was changed or comes from elsewhere is refused, as OpenAI does, by
-every process of the site alike.
+The thought is invented, and not encrypted. But every process refuses one that was changed or made elsewhere, as OpenAI
+does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIGNATURE_BYTES = 16
 
 
 def seal_thought(thought: str, model: str) -> str:
-    """Return the text that stands for a thought of a model."""
+    """Return the sealed form of a model's thought."""
     payload = orjson.dumps([model, thought])
     return _PREFIX + base64.urlsafe_b64encode(_sign(payload) + payload).decode()
 
@@ -30,7 +30,7 @@ def open_thought(sealed: str) -> str:
     """Return the model whose thought was sealed.
 
     Raises:
-        InvalidRequestError: the text was not made here.
+        InvalidRequestError: the text was not sealed by seal_thought().
     """
     try:
         content = base64.b64decode(sealed.removeprefix(_PREFIX).encode("ascii"), altchars=b"-_", validate=True)

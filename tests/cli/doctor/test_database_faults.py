@@ -88,14 +88,14 @@ def test_what_keeps_it_from_being_used(look, options, words, hint):
 def test_tables_are_not_made_by_a_look(look, postgres_server):
     found = look()
     assert found[0].state == "ok"
-    assert "its tables are made at the first start" in found[0].sentence
+    assert "the first start creates its tables" in found[0].sentence
     with psycopg.connect(postgres_server.url("kept")) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
 
 
 def test_fewer_connections_than_the_workers_may_open(look):
     (warned,) = [each for each in look() if each.state == "warning"]
-    assert "PostgreSQL has 4 connections for all; 2 workers of this machine may open 16." in warned.sentence
+    assert "PostgreSQL allows 4 connections; the 2 workers of this machine may open 16." in warned.sentence
 
 
 def test_a_clock_that_differs(look, monkeypatch):
@@ -139,4 +139,4 @@ def test_old_tables_are_left_for_the_next_start(tmp_path, store):
     for _ in range(2):
         found = list(database.check_database(tmp_path, Config(database_url=store.url)))
         assert found[0].state == "ok"
-        assert "its tables are of 0001, and the next start brings them to" in found[0].sentence
+        assert "the next start upgrades its tables from revision 0001 to" in found[0].sentence

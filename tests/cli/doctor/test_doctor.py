@@ -386,9 +386,9 @@ class TestFront:
         ("status", "words"),
         [
             ("308 Permanent Redirect", "redirect (308), to https://chat.example.com."),
-            ("421 Misdirected Request", "no name of the site"),
-            ("503 Service Unavailable", "does not reach the service"),
-            ("401 Unauthorized", "asks for a credential"),
+            ("421 Misdirected Request", "is not one of the site's names"),
+            ("503 Service Unavailable", "cannot reach the service"),
+            ("401 Unauthorized", "requires a credential"),
             ("404 Not Found", "answers 404"),
         ],
     )
@@ -408,7 +408,7 @@ class TestFront:
             return [b"1"]
 
         found = look(breaking_off, origin=self.ORIGIN)
-        assert (found["stream"].state, "breaks off" in found["stream"].sentence) == ("fault", True)
+        assert (found["stream"].state, "is incomplete" in found["stream"].sentence) == ("fault", True)
         assert found["cors"].state == "ok"
 
     @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_passwords(redis, server):
     redis.config_set("requirepass", PASSWORD)
     redis.auth(PASSWORD)
     assert look(f"redis://:{PASSWORD}@{address}") == [("ok", "answers, and can be written.")]
-    assert look(server.url) == [("fault", "wants a password, and REDIS_URL has none.")]
+    assert look(server.url) == [("fault", "requires a password, and REDIS_URL has none.")]
     for login in (":canary", f"bob:{PASSWORD}"):
         assert look(f"redis://{login}@{address}") == [("fault", "refuses the password.")]
 
@@ -63,7 +63,7 @@ def test_a_user_without_the_right_to_write(redis, server):
 
 
 def test_a_database_that_is_not_there(server):
-    assert look(server.url.replace("/0", "/99")) == [("fault", "has no database of that number.")]
+    assert look(server.url.replace("/0", "/99")) == [("fault", "has no database with that number.")]
 
 
 def test_one_that_throws_entries_away(redis, server):
@@ -80,7 +80,7 @@ def test_one_that_is_full_and_a_replica(redis, server):
     redis.config_set("maxmemory", "0")
     redis.replicaof("127.0.0.1", "1")
     ((state, sentence),) = look(server.url)
-    assert (state, sentence.startswith("only reads: it is a replica")) == ("fault", True)
+    assert (state, sentence.startswith("is a read-only replica")) == ("fault", True)
 
 
 def test_too_many_connections(redis, server):

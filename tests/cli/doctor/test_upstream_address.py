@@ -92,8 +92,8 @@ def test_a_path_that_lacks_v1_is_written_out(serve):
     ("answers", "state", "words"),
     [
         ({"else": PAGE}, "fault", "is a page"),
-        ({"else": (200, '{"ok": true}')}, "fault", "is a page, or another program's"),
-        ({"else": (404, "<html>")}, "fault", "knows no route of OpenAI's"),
+        ({"else": (200, '{"ok": true}')}, "fault", "is a page or comes from another program"),
+        ({"else": (404, "<html>")}, "fault", "has none of OpenAI's routes"),
         ({"else": NO_ROUTE, "/v1/chat/completions": NOTHING_TO_SAY}, "warning", "but answers chats"),
         ({"else": (308, "")}, "fault", "redirect (308)"),
         ({"else": (301, "")}, "fault", "redirect (301)"),
@@ -165,7 +165,7 @@ def test_no_connection(serve, make_certificate):
     plain = serve({"else": NO_ROUTE})
     secured = serve({"else": NO_ROUTE}, make_certificate(60))
     for url, words in (
-        (f"https://{plain}/v1", "does not speak TLS"),
+        (f"https://{plain}/v1", "does not use TLS"),
         (f"http://{secured}/v1", "closes the connection"),
         (f"http://127.0.0.1:{free_port()}/v1", "nothing listens there"),
     ):
@@ -180,7 +180,7 @@ def test_a_name_that_nobody_knows(monkeypatch):
 
     monkeypatch.setattr("app.upstream_http.addresses.socket.getaddrinfo", fail)
     (found,) = look("http://no-such.invalid/v1")
-    assert "its name is not known" in found.sentence
+    assert "its name cannot be resolved" in found.sentence
 
 
 def test_a_proxy_that_does_not_answer(monkeypatch):

@@ -16,7 +16,7 @@ from tests.server.workers.test_drain import WORKER_CLASSES, serving
 ROOT = Path(__file__).parents[3]
 ARBITER = """
 import os, signal, sys
-from server.arbiter.boot_signals import hold_stops, take_stops
+from server.arbiter.boot_signals import block_stops_in_forks, unblock_stops
 
 class Arbiter:
     def spawn_worker(self):
@@ -28,13 +28,13 @@ class Arbiter:
             return pid
         os.read(told, 1)  # the signal has been sent by now, to the arbiter's handlers
         signal.signal(NUMBER, lambda *_: os._exit(7))
-        take_stops()
+        unblock_stops()
         os._exit(0)
 
 NUMBER = int(sys.argv[1])
 signal.signal(NUMBER, lambda *_: None)
 arbiter = Arbiter()
-hold_stops(arbiter)
+block_stops_in_forks(arbiter)
 _, status = os.waitpid(arbiter.spawn_worker(), 0)
 held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 print(os.waitstatus_to_exitcode(status), held)

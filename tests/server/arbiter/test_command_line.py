@@ -6,17 +6,17 @@ import pytest
 
 from server.arbiter.command_line import find_problem
 
-STARTED = "Gatehouse is started by `gunicorn wsgi:app`."
+STARTED = "start Gatehouse with `gunicorn wsgi:app`."
 FAULTS = {
-    "-k sync": "leave out -k; WORKER_CLASS is gevent or gthread.",
+    "-k sync": "remove -k, and set WORKER_CLASS to gevent or gthread.",
     "-k gevent": "set WORKER_CLASS=gevent in .env",
     "--worker-class=gthread": "set WORKER_CLASS=gthread in .env",
-    "-k eventlet": "workers of the kind eventlet: leave out -k;",
-    "-k tornado wsgi:app": "workers of the kind tornado: leave out -k;",
-    "-k uvicorn.workers.UvicornWorker wsgi:app": "UvicornWorker: leave out -k;",
-    "-k egg:meinheld#gunicorn_worker wsgi:app": "leave out -k;",
-    "--preload": "leave out --preload.",
-    "--threads 4": "set WORKER_CLASS=gthread and THREADS=4 in .env, and leave out --threads.",
+    "-k eventlet": "the worker class eventlet: remove -k,",
+    "-k tornado wsgi:app": "the worker class tornado: remove -k,",
+    "-k uvicorn.workers.UvicornWorker wsgi:app": "UvicornWorker: remove -k,",
+    "-k egg:meinheld#gunicorn_worker wsgi:app": "remove -k,",
+    "--preload": "remove --preload.",
+    "--threads 4": "set WORKER_CLASS=gthread and THREADS=4 in .env, and remove --threads.",
     "app:app": STARTED,
     "app": STARTED,
     "app:create_app": STARTED,

@@ -62,15 +62,15 @@ def test_a_kind_of_worker_on_the_command_line_is_told_as_a_setting(site: Path, k
     text = run(site, GUNICORN, "-k", kind, "wsgi:app", PORT=str(free_port()))
 
     assert text == (
-        f"Gatehouse has workers of its own: set WORKER_CLASS={kind} in .env, and leave out -k {kind}.\n"
+        f"Gatehouse has its own worker classes: set WORKER_CLASS={kind} in .env, and remove -k {kind}.\n"
     )
 
 
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["-k", "sync"], "leave out -k;"),
-        (["-k", "eventlet"], "workers of the kind eventlet: leave out -k;"),
+        (["-k", "sync"], "remove -k,"),
+        (["-k", "eventlet"], "the worker class eventlet: remove -k,"),
         (["--preload"], "--preload."),
     ],
 )
@@ -98,7 +98,7 @@ def test_what_is_no_program_says_how_the_server_is_started(site: Path, program: 
 def test_another_application_is_told_with_the_name_of_ours(site: Path) -> None:
     text = run(site, GUNICORN, "app:app")
 
-    assert text == "There is no application app:app here: Gatehouse is started by `gunicorn wsgi:app`.\n"
+    assert text == "There is no application app:app here: start Gatehouse with `gunicorn wsgi:app`.\n"
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_workers_start(site: Path) -> None:
@@ -112,17 +112,17 @@ def test_a_busy_port_is_told_at_once_and_in_one_line(site: Path) -> None:
         port = busy.getsockname()[1]
         text = run(site, GUNICORN, "wsgi:app", PORT=str(port))
 
-    assert text.startswith(f"127.0.0.1:{port} is in use")
+    assert text.startswith(f"127.0.0.1:{port} is already in use")
     assert text.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
-        ({"HOST": "192.0.2.1"}, "HOST=192.0.2.1 is no address"),
-        ({"BIND": "192.0.2.1:8000"}, "BIND: 192.0.2.1 is no address"),
+        ({"HOST": "192.0.2.1"}, "HOST=192.0.2.1 is not an address"),
+        ({"BIND": "192.0.2.1:8000"}, "BIND: 192.0.2.1 is not an address"),
         ({"BIND": "unix:/nowhere/x.sock"}, "no folder /nowhere"),
-        ({"BIND": f"unix:{__file__}"}, "is there already and no socket"),
+        ({"BIND": f"unix:{__file__}"}, "exists and is not a socket"),
     ],
 )
 def test_an_address_of_another_machine_is_told(site: Path, settings: dict[str, str], part: str) -> None:
@@ -138,9 +138,9 @@ def test_a_fault_in_env_is_told_once(site: Path) -> None:
     lines = run(site, GUNICORN, "wsgi:app").splitlines()
 
     assert lines == [
-        "The settings do not allow a start:",
+        "Gatehouse cannot start with these settings:",
         "  - .env: CHAT_MODLE is not a setting; did you mean CHAT_MODEL?",
-        "  - OPENAI_BASE_URL ends in a route, /chat/completions: leave that out, it is added to each request.",
+        "  - OPENAI_BASE_URL ends in a route, /chat/completions: remove it, as each request adds its own.",
     ]
 
 
@@ -178,7 +178,7 @@ def test_ready_is_said_when_the_database_answers_and_a_reload_with_a_fault_chang
             faults = {
                 "CHAT_MODLE=x\n": "did you mean CHAT_MODEL?",
                 "TOOLS_DIR=nowhere\n": "TOOLS_DIR",
-                f"PORT={busy.getsockname()[1]}\n": "is in use",
+                f"PORT={busy.getsockname()[1]}\n": "is already in use",
                 "SECRET_KEY_FILE=nowhere\n": "SECRET_KEY_FILE: the file cannot be read (No such file",
                 "DATABASE_URL=mysql://u:canary@db.example/g\n": "DATABASE_URL must begin with",
                 "OPENAI_API_KEYS=a b\n": "OPENAI_API_KEYS contains a space",

@@ -73,7 +73,7 @@ def test_production_without_settings_ends_at_once_and_names_each_fault() -> None
         log = server.log()
     for name in ("OPENAI_API_KEY", "SECRET_KEY", "ALLOWED_ORIGINS"):
         assert f"  - {name} is missing" in log
-    assert log.count("The settings do not allow a start") == 1
+    assert log.count("Gatehouse cannot start with these settings") == 1
     assert "Traceback" not in log
 
 

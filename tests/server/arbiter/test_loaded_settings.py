@@ -16,7 +16,7 @@ def test_what_is_kept_makes_the_same_settings_again(monkeypatch):
     monkeypatch.setattr(os, "environ", {"NO_PROXY": "of the environment"})
     config = Config(chat_model="of the file", allowed_origins=("https://a.example",))
 
-    kept = loaded_settings.keep(config, {"NO_PROXY": "x", "HTTPS_PROXY": "http://127.0.0.1:1"})
+    kept = loaded_settings.store(config, {"NO_PROXY": "x", "HTTPS_PROXY": "http://127.0.0.1:1"})
     kept.fill_environment()
 
     assert loaded_settings.find() is kept

@@ -83,10 +83,10 @@ def test_an_image_in_it_that_is_flagged_is_refused(client, moderation):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (pdf(contents=b"0 0 m 9 9 l S"), "page 1 has something that cannot be moderated"),
-        (with_note(), "page 1 has something that cannot be moderated"),
-        (with_image(pages=21), "has too much to be moderated: at most 200,000 characters and 20 images."),
-        (pdf("x" * 201_000), "has too much to be moderated"),
+        (pdf(contents=b"0 0 m 9 9 l S"), "page 1 has content that cannot be moderated"),
+        (with_note(), "page 1 has content that cannot be moderated"),
+        (with_image(pages=21), "has too much content to moderate: at most 200,000 characters and 20 images."),
+        (pdf("x" * 201_000), "has too much content to moderate"),
     ],
     ids=["only lines", "a note", "many images", "much text"],
 )

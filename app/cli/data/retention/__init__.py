@@ -1,5 +1,5 @@
-"""Deletes the rows that are older than the settings keep them, a few at a time.
+"""Delete the rows that are older than the settings retain them, in small batches.
 
-rules.py    which rows of which table
+rules.py    which rows of which table are deleted
 pruning.py  finds and deletes them
 """

@@ -1,6 +1,6 @@
-"""Delete rows a few at a time, so that no request waits for it."""
+"""Delete rows in small batches, so that no request waits for it."""
 
-# ruff: noqa: S608  # only names that this program knows get into statements
+# ruff: noqa: S608  # statements contain only names from this program
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CONTENDED_PAUSE_S = 0.5
 
 
 def prune(database: Database, config: Config, *, pause: Callable[[float], None] = time.sleep) -> Counter[str]:
-    """Delete what the settings no longer keep. Return how many rows of each table.
+    """Delete the rows that the settings no longer retain. Return the number of deleted rows by table.
 
-    Rows are found by readers, who hold nobody up, and deleted by short transactions, with pauses as long as they took.
-    Several processes may do it at once, and each may be stopped at any time.
+    Read transactions, which block no writer, find the rows. Short transactions delete them; the pause after each is as
+    long as it took. Several processes may run this at the same time, and each may be stopped at any time.
 
     Raises:
-        DatabaseUnavailable: the rest stays until the next time.
+        DatabaseUnavailable: the remaining rows are left for the next run.
     """
     deleted: Counter[str] = Counter()
     for rule in list_rules(config, clock.now_ms()):
@@ -43,7 +43,7 @@ def prune(database: Database, config: Config, *, pause: Callable[[float], None] 
 
 
 def _find(database: Database, rule: Rule, last: Sequence[Any] | None) -> Sequence[Sequence[Any]]:
-    """Return the keys of the next rows, in their order."""
+    """Return the keys of the next rows to delete, sorted."""
     columns = ", ".join(rule.key)
     where = Where()
     where.add(rule.condition, rule.value)
@@ -56,7 +56,7 @@ def _find(database: Database, rule: Rule, last: Sequence[Any] | None) -> Sequenc
 
 
 def _delete(database: Database, rule: Rule, keys: Sequence[Sequence[Any]], pause: Callable[[float], None]) -> int:
-    """Delete the rows of these keys that are still to be deleted."""
+    """Delete the rows with these keys that still meet the rule."""
     rows = ", ".join([f"({write_marks(rule.key)})"] * len(keys))
     where = Where()
     where.add(f"({', '.join(rule.key)}) IN (VALUES {rows})", *chain.from_iterable(keys))

@@ -1,4 +1,4 @@
-"""Say which rows of which table are no longer kept."""
+"""List which rows of which table are no longer retained."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from app.auth.page_sessions.admin import SESSION_RETENTION_DAYS
 from app.config import Config
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
 
-# Budgets are of days and months: an account of an earlier one is read by nobody. Running requests settle in it yet.
+# Budgets apply to a day or a month, so accounts of earlier periods are no longer read. But requests that still run
+# settle in the account of the period in which they began.
 _ACCOUNTS_KEEP_DAYS = 62
 
 
-_IS_FREE = "held_micro_usd = 0 AND held_tokens = 0"
-_IS_TOLD = "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.entry_id = entries.id)"
+_HAS_NO_HOLDS = "held_micro_usd = 0 AND held_tokens = 0"
+_IS_DELIVERED = "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.entry_id = entries.id)"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which rows of a table are deleted: those that meet a condition with one value."""
+    """The rows of a table to delete: those that meet a condition with one value."""
 
     table: str
     key: Sequence[str]
@@ -28,17 +29,17 @@ class Rule:
 
 
 def list_rules(config: Config, now_ms: int) -> Iterator[Rule]:
-    """Yield the rule of each table that has rows to delete. A day is kept as a whole, in UTC."""
+    """Yield the rule of each table that may have rows to delete. Limits in days mean whole days in UTC."""
     now_s = now_ms // 1000
     yield Rule("revoked_tokens", ("tenant", "token_id"), "expires_at < ?", now_s)
     yield Rule("revoked_users", ("tenant", "user_id"), "expires_at < ?", now_s)
     yield Rule("admin_sessions", ("id",), "expires_at < ?", (now_ms - SESSION_RETENTION_DAYS * DAY_MS) // 1000)
     first_period = get_day(now_ms - _ACCOUNTS_KEEP_DAYS * DAY_MS)
-    yield Rule("accounts", ("key", "period"), f"{_IS_FREE} AND period < ?", first_period)
+    yield Rule("accounts", ("key", "period"), f"{_HAS_NO_HOLDS} AND period < ?", first_period)
     if config.entries_keep_days:
         since = _get_first_ms(now_ms, config.entries_keep_days)
-        # The id begins with the time.
-        settled = f"id < ? AND state = 'settled' AND {_IS_TOLD}"
+        # An id begins with the time.
+        settled = f"id < ? AND state = 'settled' AND {_IS_DELIVERED}"
         yield Rule("entries", ("id",), settled, f"{since:012x}")
         yield Rule("batches", ("id",), "ended_at < ?", since)
     if config.audit_keep_days:
@@ -49,5 +50,5 @@ def list_rules(config: Config, now_ms: int) -> Iterator[Rule]:
 
 
 def _get_first_ms(now_ms: int, days: int) -> int:
-    """Return the first millisecond that is kept."""
+    """Return the first millisecond that is retained."""
     return get_start_ms(get_day(now_ms - days * DAY_MS))
