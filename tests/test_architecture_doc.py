@@ -31,7 +31,9 @@ def test_every_package_is_on_the_map() -> None:
 
 
 def test_the_map_has_the_order_of_imports() -> None:
-    paths = re.findall(r"^\| `app/([\w/]+?(?:\.py)?)/?` \|", MAP.split("Two packages are divided further.")[0], re.MULTILINE)
+    paths = re.findall(
+        r"^\| `app/([\w/]+?(?:\.py)?)/?` \|", MAP.split("Two packages are divided further.")[0], re.MULTILINE
+    )
     mapped = [path.removesuffix(".py").replace("/", ".") for path in paths]
 
     assert mapped == [name for name in ORDER if name in mapped]
