@@ -11,7 +11,7 @@ from tests.fakes.servers import ROOT
 from tests.test_structure import ORDER
 
 PAGES = [ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "decisions.md"]
-MAP = PAGES[0].read_text(encoding="utf-8").partition("\n## The rooms\n")[2].partition("\n## ")[0]
+MAP = PAGES[0].read_text(encoding="utf-8").partition("\n## Packages\n")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -31,7 +31,9 @@ def test_every_package_is_on_the_map() -> None:
 
 
 def test_the_map_has_the_order_of_imports() -> None:
-    paths = re.findall(r"^\| `app/([\w/]+?(?:\.py)?)/?` \|", MAP.split("Two rooms have floors.")[0], re.MULTILINE)
+    paths = re.findall(
+        r"^\| `app/([\w/]+?(?:\.py)?)/?` \|", MAP.split("Two packages are divided further.")[0], re.MULTILINE
+    )
     mapped = [path.removesuffix(".py").replace("/", ".") for path in paths]
 
     assert mapped == [name for name in ORDER if name in mapped]
