@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -78,15 +79,17 @@ class FileInput:
 
 
 MediaInput = ImageInput | FileInput
+_get_content = itemgetter("content")
 
 
 def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
-    media: list[MediaInput] = []
     messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        # In most conversations no message has parts, which takes no call for each to find out.
-        if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
+    if not isinstance(messages, list) or _have_no_parts(messages):
+        return []
+    media: list[MediaInput] = []
+    for message in messages:
+        if type(message) is not dict or type(message.get("content")) is not list:
             continue
         for part in message["content"]:
             if not isinstance(part, dict):
@@ -99,6 +102,14 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
             elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
                 media.append(FileInput(url))
     return media
+
+
+def _have_no_parts(messages: list[Any]) -> bool:
+    """Return whether no message has parts, as in most conversations. A loop over them would take twice as long."""
+    try:
+        return list not in set(map(type, map(_get_content, messages)))
+    except (KeyError, TypeError):  # tool calls alone; or no message at all
+        return False
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:

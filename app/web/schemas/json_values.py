@@ -59,12 +59,6 @@ def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
         raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
 
 
-def has_word(data: bytes, word: bytes) -> bool:
-    """Return whether a few bytes are somewhere in a text."""
-    # From its end, as that takes less than half the time of `in`: Python prepares to search long texts for long ones.
-    return data.rfind(word) >= 0
-
-
 def count_swelling(data: bytes) -> int:
     """Return how many bytes more than in JSON its texts take once they are parsed.
 

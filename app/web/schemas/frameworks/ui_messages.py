@@ -14,6 +14,7 @@ from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
+from app.web.media.plain_texts import MAX_MESSAGES
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import JsonValue, Text
 from app.web.schemas.frameworks.media import (
@@ -25,7 +26,7 @@ from app.web.schemas.frameworks.media import (
     make_image_part,
     prepare_parts,
 )
-from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.messages import build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 _AS_FILE, _AS_TOOL = "(as file)", "(as tool)"
@@ -131,8 +132,8 @@ class UIMessagesRequest(ChatFields):
         """
         messages = body.get("messages")
         listed = messages if isinstance(messages, list) else [body.get("message")]
-        has_parts = any(isinstance(message, dict) and "parts" in message for message in listed)
-        return has_parts or body.get("trigger") in _TRIGGERS
+        fields = set().union(*[message for message in listed if type(message) is dict])
+        return "parts" in fields or body.get("trigger") in _TRIGGERS
 
     @property
     def continued_id(self) -> str | None:
