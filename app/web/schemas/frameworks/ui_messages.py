@@ -132,8 +132,8 @@ class UIMessagesRequest(ChatFields):
         """
         messages = body.get("messages")
         listed = messages if isinstance(messages, list) else [body.get("message")]
-        fields = set().union(*[message for message in listed if type(message) is dict])
-        return "parts" in fields or body.get("trigger") in _TRIGGERS
+        has_parts = any(isinstance(message, dict) and "parts" in message for message in listed)
+        return has_parts or body.get("trigger") in _TRIGGERS
 
     @property
     def continued_id(self) -> str | None:
