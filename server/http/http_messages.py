@@ -23,6 +23,8 @@ _gunicorns_create = wsgi.create
 # One header with its line end: a name without "_", and a value without the controls that gunicorn refuses. No two
 # parts match the same character, so a hostile line costs no more than its length.
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)", re.MULTILINE)
+# As numbers: to look for bytes in bytes, `in` makes an exception and drops it.
+_LF, _QUESTION_MARK = b"\n?"
 # A long conversation comes with its head.
 _FIRST_READ = 32_768
 # Longer request lines than this are not remembered.
@@ -69,7 +71,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         head_end = data.find(b"\r\n\r\n", line_end)
         line = data[: max(line_end, 0)]
         is_whole = 0 < line_end < head_end and line_end <= self.limit_request_line
-        if is_whole and b"\n" not in line and self.cfg.proxy_protocol == "off":
+        if is_whole and _LF not in line and self.cfg.proxy_protocol == "off":
             self.parse_request_line(line)
             self.headers = self.parse_headers(data[line_end + 2 : head_end])
             self._arrived = data[head_end + 4 :]
@@ -93,7 +95,7 @@ class PlainRequest(Request):  # type: ignore[misc]
     def parse_request_line(self, line_bytes: bytes) -> None:
         """Take what was found of the same line before: most requests begin like earlier ones."""
         # What follows "?" may be a secret, which is forgotten with its request.
-        if len(line_bytes) > _USUAL_LINE or b"?" in line_bytes:
+        if len(line_bytes) > _USUAL_LINE or _QUESTION_MARK in line_bytes:
             super().parse_request_line(line_bytes)
         else:
             self.__dict__.update(_parse_line(line_bytes, self.cfg))

@@ -24,7 +24,8 @@ from app.models.token_counts.usage import Usage
 _FRAME_TOKENS = 64
 # About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
 # in Base64, makes short tokens.
-_ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
+# Each alternative begins with a set of its own and gives nothing back, which takes half the time.
+_ASCII_TOKEN = re.compile(r"[a-z]{1,8}+|[A-Z](?:[a-z]{1,8}+|[A-Z]{0,3}+)|[0-9]{1,3}+|[^\sA-Za-z0-9]{1,2}+|\n++")
 
 # How fast a model may write what cannot be seen. OpenAI sells its fastest one at "more than 1,000" tokens a second.
 # Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/

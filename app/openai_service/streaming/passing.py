@@ -113,7 +113,7 @@ class Passing:
                         text = raw.decode()
                     except UnicodeDecodeError:
                         text = ""
-                    if b"\\" in raw or not text.isprintable():  # JSON has to escape it, or may
+                    if "\\" in text or not text.isprintable():  # JSON has to escape it, or may
                         text = ""
             tokens: Events = []
             if text:

@@ -50,7 +50,7 @@ def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
         state.is_ui_request = _FIELD.search(data) is not None
         raise
     # Most bodies have neither word, which takes less time to see than to look into each message.
-    state.is_ui_request = (b'"parts"' in data or "trigger" in body) and UIMessagesRequest.fits(body)
+    state.is_ui_request = ("trigger" in body or data.find(b'"parts"') >= 0) and UIMessagesRequest.fits(body)
     if state.is_ui_request:
         ui_body = validate(body, UIMessagesRequest)
         ui_body.open_reasoning(open_sealed)
