@@ -18,6 +18,7 @@ from app.openai_service import CallRecord
 from app.storage.shared_state import MemoryState
 from app.web import guards
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
+from tests.fakes.memory_folder import MEMORY_FOLDER
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
@@ -32,6 +33,8 @@ over_both_endpoints = pytest.mark.parametrize("upstream_api", ["auto", "response
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if MEMORY_FOLDER is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY_FOLDER)  # of tmp_path
     # xdist would hand out the files with the most tests first. Those of real servers have few, each of which takes
     # seconds: they would come last, and one process would still be at them when the others have nothing left to do.
     if hasattr(config.option, "loadscopereorder"):

@@ -23,6 +23,8 @@ _gunicorns_create = wsgi.create
 # One header with its line end: a name without "_", and a value without the control characters that gunicorn refuses.
 # No two parts match the same character, so the time is linear, even for a hostile line.
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)", re.MULTILINE)
+# Numbers, because `in` raises and drops an exception when it searches bytes for bytes.
+_LF, _QUESTION_MARK = b"\n?"
 # Large enough for the head together with the body of a long conversation.
 _FIRST_READ = 32_768
 # Longer request lines are not cached.
@@ -69,7 +71,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         head_end = data.find(b"\r\n\r\n", line_end)
         line = data[: max(line_end, 0)]
         is_whole = 0 < line_end < head_end and line_end <= self.limit_request_line
-        if is_whole and b"\n" not in line and self.cfg.proxy_protocol == "off":
+        if is_whole and _LF not in line and self.cfg.proxy_protocol == "off":
             self.parse_request_line(line)
             self.headers = self.parse_headers(data[line_end + 2 : head_end])
             self._arrived = data[head_end + 4 :]
@@ -93,7 +95,7 @@ class PlainRequest(Request):  # type: ignore[misc]
     def parse_request_line(self, line_bytes: bytes) -> None:
         """Parse the request line with a cache: most requests have the same line as an earlier one."""
         # A query can contain a secret, which must not outlive its request.
-        if len(line_bytes) > _USUAL_LINE or b"?" in line_bytes:
+        if len(line_bytes) > _USUAL_LINE or _QUESTION_MARK in line_bytes:
             super().parse_request_line(line_bytes)
         else:
             self.__dict__.update(_parse_line(line_bytes, self.cfg))

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -22,8 +23,9 @@ from app.models.token_counts.usage import Usage
 # Added to each request for the upstream's framing, in addition to the bytes of its JSON.
 _FRAME_TOKENS = 64
 # An approximation of the encodings for ASCII: words of up to eight letters, three digits, two signs. Mixed case, as in
-# Base64, makes short tokens.
-_ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
+# Base64, makes short tokens. Each alternative starts with a set of its own and never backtracks, which takes half the
+# time.
+_ASCII_TOKEN = re.compile(r"[a-z]{1,8}+|[A-Z](?:[a-z]{1,8}+|[A-Z]{0,3}+)|[0-9]{1,3}+|[^\sA-Za-z0-9]{1,2}+|\n++")
 
 # The maximum rate of tokens that do not arrive. OpenAI advertises "more than 1,000" tokens a second for its fastest
 # model. Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/
@@ -79,15 +81,17 @@ class FileInput:
 
 
 MediaInput = ImageInput | FileInput
+_get_content = itemgetter("content")
 
 
 def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
-    media: list[MediaInput] = []
     messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        # In most conversations no message has parts. This check needs no call for each message.
-        if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
+    if not isinstance(messages, list) or _have_no_parts(messages):
+        return []
+    media: list[MediaInput] = []
+    for message in messages:
+        if type(message) is not dict or type(message.get("content")) is not list:
             continue
         for part in message["content"]:
             if not isinstance(part, dict):
@@ -100,6 +104,14 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
             elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
                 media.append(FileInput(url))
     return media
+
+
+def _have_no_parts(messages: list[Any]) -> bool:
+    """Return whether no message has parts, as in most conversations. A loop over them would take twice as long."""
+    try:
+        return list not in set(map(type, map(_get_content, messages)))
+    except (KeyError, TypeError):  # tool calls alone; or no message at all
+        return False
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:

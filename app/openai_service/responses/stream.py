@@ -25,6 +25,7 @@ from app.openai_service.streaming.sse import MAX_EVENT_BYTES, EventSplitter
 _END = b"[DONE]"  # OpenAI does not send it here; other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'
 _DELTA = b'"delta":"'
+_BACKSLASH = ord("\\")
 _REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
 _ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 _LAST = ("response.completed", "response.incomplete", "response.failed")
@@ -135,7 +136,7 @@ class ResponseReader:
             return None
         start += len(_DELTA)
         text = raw[start : raw.find(b'"', start)]
-        if b"\\" in text:
+        if _BACKSLASH in text:
             return None
         try:
             return text.decode()

@@ -22,6 +22,8 @@ from app.openai_service.transport.sdk_errors import translate_error_object
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'
 _UNKNOWN_FRAME = b"\n", b""  # no event starts like that
+# Numbers, because `in` raises and drops an exception when it searches bytes for bytes.
+_CR, _QUOTE, _BACKSLASH = b'\r"\\'
 _PADDING = b'"obfuscation":"'
 _make_token = partial(tuple.__new__, Token)  # avoids the Python call of Token.__new__()
 
@@ -205,8 +207,8 @@ def _read_plain_token(raw: bytes) -> str | None:
     text = raw[start:end]
     if (
         end < 0
-        or b"\\" in text
-        or b'"' in text
+        or _BACKSLASH in text
+        or _QUOTE in text
         or raw.find(b'"finish_reason":null', end) < 0
         or raw.find(b'"usage":{') >= 0
     ):
@@ -228,13 +230,13 @@ def _cut_text(data: bytes, start: int, after: bytes) -> str | None:
     """Return the text of a chunk that starts with the known frame; None if it does not end with it."""
     end = data.find(b'"', start)
     rest = end + len(after)
-    if not data.startswith(after, end) or data.find(b"\n") != len(data) - 2 or b"\r" in data:
+    if not data.startswith(after, end) or data.find(b"\n") != len(data) - 2 or _CR in data:
         return None
     if rest != len(data) and not data.find(b'"', rest) == data.find(b'"}\n\n', rest) == len(data) - 4:
         return None
     text = data[start:end]
     try:
-        return None if b"\\" in text else text.decode()
+        return None if _BACKSLASH in text else text.decode()
     except UnicodeDecodeError:
         return None
 

@@ -117,7 +117,7 @@ class TokenRelay:
                         text = raw.decode()
                     except UnicodeDecodeError:
                         text = ""
-                    if b"\\" in raw or not text.isprintable():  # it may need escaping in JSON
+                    if "\\" in text or not text.isprintable():  # it may need escaping in JSON
                         text = ""
             tokens: Events = []
             if text:

@@ -9,6 +9,7 @@ from app.openai_service.errors import UpstreamFailed
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The maximum size of one event, except for answers with images."""
+_CR = ord("\r")
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 
 
@@ -60,7 +61,7 @@ class EventSplitter:
 
     def feed_whole(self, data: bytes) -> list[bytes]:
         """Return the data of events that start and end within these bytes, or [] without consuming any bytes."""
-        if self.rest or not data.endswith(b"}\n\n") or b"\r" in data:
+        if self.rest or not data.endswith(b"}\n\n") or _CR in data:
             return []
         if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
             return [data[6:-2]]  # exactly one event, as in most reads

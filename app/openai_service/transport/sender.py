@@ -197,7 +197,7 @@ class Sender:
             record.adjusted = adjusted | changed
             return path, body, encode(model, translated)
         content = request.encode(model) if body is request.body else encode(model, body)
-        if KEY_JSON in content:
+        if content.find(KEY_JSON) >= 0:
             content = encode(model, {**body, "messages": drop_reasoning_items(body["messages"])})
         return path, body, content
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.web.media.plain_texts import PlainTexts
 from app.web.schemas.fields import MAX_TEXT_CHARS, Detail, NonEmptyText, Text
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
@@ -221,8 +222,9 @@ JOINED_TEXT_OR_NULL = BeforeValidator(
 
 def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[int, int, ChatPart]]:
     """Yield each part that is not text, with the index of its message and its own index."""
+    if isinstance(messages, PlainTexts):
+        return
     for message_index, message in enumerate(messages or ()):
-        # Hot path: most conversations have no parts, and this check makes no call per message.
         if "content" not in message or type(content := message["content"]) is not list:
             continue
         for part_index, part in enumerate(content):

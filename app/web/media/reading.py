@@ -9,8 +9,6 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_and_media
-from app.web.schemas.json_values import has_word
-from app.web.schemas.kept_reasoning import FIELD as REASONING_FIELD
 from app.web.schemas.kept_reasoning import open_reasoning
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.validation import RequestModel, parse_json
@@ -27,7 +25,7 @@ def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
 
     def parse(text: bytes) -> C:
         body = parse_json(text, model)
-        if body.takes_reasoning and has_word(text, REASONING_FIELD):
+        if body.takes_reasoning:
             open_reasoning(body.messages)
         return body
 

@@ -21,10 +21,8 @@ from app.web.request_body import read_json_and_media, read_start
 from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
-from app.web.schemas.json_values import has_word
-from app.web.schemas.kept_reasoning import FIELD as REASONING_FIELD
 from app.web.schemas.kept_reasoning import make_seal, open_reasoning, open_sealed
-from app.web.schemas.validation import parse_json, parse_object, validate
+from app.web.schemas.validation import parse_object, validate
 from app.web.streaming import padding, stream_priced
 
 # Quotes within a string are escaped, so this can only match the name of a field.
@@ -46,26 +44,20 @@ def _list_urls(body: ChatRequest | UIMessagesRequest) -> list[str]:
 
 def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
     state = current_state()
-    # Most bodies have neither word, and searching for words is faster than for fields.
-    state.is_ui_request = (has_word(data, b'"parts"') or has_word(data, b'"trigger"')) and _FIELD.search(
-        data
-    ) is not None
-    if not state.is_ui_request:
-        return _open_chat(parse_json(data, ChatRequest), data)
-    body = parse_object(data)
-    state.is_ui_request = UIMessagesRequest.fits(body)
-    if not state.is_ui_request:
-        return _open_chat(validate(body, ChatRequest), data)
-    ui_body = validate(body, UIMessagesRequest)
-    if has_word(data, REASONING_FIELD):
+    try:
+        body = parse_object(data)
+    except Problem:
+        state.is_ui_request = _FIELD.search(data) is not None
+        raise
+    # Most bodies have neither word, and one search is faster than a look into each message.
+    state.is_ui_request = ("trigger" in body or data.find(b'"parts"') >= 0) and UIMessagesRequest.fits(body)
+    if state.is_ui_request:
+        ui_body = validate(body, UIMessagesRequest)
         ui_body.open_reasoning(open_sealed)
-    return ui_body
-
-
-def _open_chat(body: ChatRequest, data: bytes) -> ChatRequest:
-    if has_word(data, REASONING_FIELD):
-        open_reasoning(body.messages)
-    return body
+        return ui_body
+    chat_body = validate(body, ChatRequest)
+    open_reasoning(chat_body.messages)
+    return chat_body
 
 
 def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:

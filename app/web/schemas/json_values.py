@@ -64,12 +64,6 @@ def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
         raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
 
 
-def has_word(data: bytes, word: bytes) -> bool:
-    """Return whether a text contains a few bytes."""
-    # rfind() takes less than half the time of `in`, which first builds a table for searching long texts.
-    return data.rfind(word) >= 0
-
-
 def count_extra_bytes(data: bytes) -> int:
     """Return how many more bytes the strings of a JSON text take once they are parsed.
 

@@ -10,10 +10,8 @@ from app.openai_service import KEPT_REASONING, ChatResult, Done
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
+from app.web.media.plain_texts import PlainTexts
 from app.web.request_id import current_state
-
-FIELD = b'"reasoning"'
-"""The name in each body that has sealed reasoning."""
 
 _ENCRYPTED = "reasoning.encrypted"
 
@@ -54,6 +52,8 @@ def open_reasoning(messages: Iterable[Any] | None) -> None:
     Raises:
         InvalidRequest: a sealed text is not from this server, or was sealed for another user.
     """
+    if isinstance(messages, PlainTexts):
+        return
     for index, message in enumerate(messages or ()):
         if sealed := message.get("reasoning"):
             message[KEPT_REASONING] = open_sealed(sealed, f"messages.{index}.reasoning")
@@ -70,6 +70,8 @@ def open_details(messages: Iterable[Any]) -> None:
     Raises:
         InvalidRequest: it was sealed for another user.
     """
+    if isinstance(messages, PlainTexts):
+        return
     for index, message in enumerate(messages):
         details = message.pop("reasoning_details", None)
         for number, detail in enumerate(details if isinstance(details, list) else ()):

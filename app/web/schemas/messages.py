@@ -5,24 +5,21 @@ Every answer of the API is a valid message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 import orjson
-from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
-from app.web.schemas.fields import MAX_TEXT_CHARS, JsonValue, NonEmptyText, PromptFields, Text
+from app.web.media.plain_texts import MAX_MESSAGES, TEXTS_FIRST, PlainTexts, are_plain_texts
+from app.web.schemas.fields import JsonValue, NonEmptyText, PromptFields, Text
 
-MAX_MESSAGES = 2_000
 _NO_RESULT = "(no result)"
-_PLAIN_ROLES = {"user", "assistant", "system"}
-_get_role, _get_content = itemgetter("role"), itemgetter("content")
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -138,48 +135,6 @@ class ToolMessage(TypedDict):
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
 
 
-class _UserText(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    role: Literal["user"]
-    content: NonEmptyText
-
-
-class _AssistantText(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    role: Literal["assistant"]
-    content: str
-
-
-class _SystemText(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    role: Literal["system"]
-    # Must contain a word character: a blank text is refused on some routes and omitted on others.
-    content: Annotated[str, Field(max_length=MAX_TEXT_CHARS, pattern=r"\w")]
-
-
-_Text = Annotated[_UserText | _AssistantText | _SystemText, Field(discriminator="role")]
-_texts = TypeAdapter(
-    Annotated[list[_Text], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)],
-    config=ConfigDict(defer_build=True),
-)
-
-
-def _validate_texts_first(messages: Any, validate: Callable[[Any], Any]) -> Any:
-    try:
-        return _texts.validate_python(messages)
-    except ValidationError:
-        return validate(messages)
-
-
-TEXTS_FIRST = WrapValidator(_validate_texts_first)
-"""Tries to validate messages as plain texts first, which most are. This runs no Python code for each message.
-
-Every list of messages that uses it accepts such texts, with the same result.
-"""
-
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), TEXTS_FIRST]
 
 
@@ -192,17 +147,6 @@ class ConversationRequest(PromptFields):
     messages: Messages | None = None
 
 
-def _are_plain(messages: Sequence[dict[str, Any]]) -> bool:
-    """Return whether all messages are a role and a text that are sent unchanged, as in most long conversations."""
-    # A Python loop over the messages would take several times as long.
-    if set(map(len, messages)) != {2} or not _PLAIN_ROLES.issuperset(map(_get_role, messages)):
-        return False
-    try:
-        return all(map(_get_content, messages))
-    except KeyError:  # an answer with tool calls only
-        return False
-
-
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages in OpenAI's form, with a result right after each tool call, as OpenAI requires.
 
@@ -211,7 +155,7 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         InvalidRequest: a tool result belongs to no earlier call.
     """
-    if _are_plain(messages):
+    if isinstance(messages, PlainTexts) or are_plain_texts(messages):
         return list(messages)
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()

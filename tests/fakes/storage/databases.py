@@ -42,7 +42,7 @@ def _migrate(store: Store) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A store of each kind: without tables, unless the test takes a `database`."""
     has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
@@ -50,10 +50,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         if has_tables:
             path.parent.mkdir()
             shutil.copy(request.getfixturevalue("migrated_file"), path)
-        return SqliteFile(path)
-    server = request.getfixturevalue("postgres_server")
+        yield SqliteFile(path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
     template = request.getfixturevalue("migrated_database") if has_tables else "template1"
-    return PostgresDatabase(server, template)
+    database = PostgresDatabase(server, template)
+    yield database
+    server.drop_database(database.name)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from app.runtime import sqlite
+from tests.fakes.memory_folder import MEMORY_FOLDER
 
 POSTGRES_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
@@ -68,7 +69,7 @@ class PostgresServer:
         assert POSTGRES_BIN is not None
         self._bin = POSTGRES_BIN
         # Short, as the path of a socket may have 107 characters.
-        self.directory = Path(tempfile.mkdtemp(prefix="gh-pg-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="gh-pg-", dir=MEMORY_FOLDER))
         # It does not run as root.
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         self._as_user = as_user if os.geteuid() == 0 else []
@@ -98,6 +99,11 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def drop_database(self, name: str) -> None:
+        """Give its space back, which may be memory; unless a test has stopped the server."""
+        with suppress(psycopg.Error), psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def signal(self, number: int) -> None:
         pid = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])

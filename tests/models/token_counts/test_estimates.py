@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from app.models.token_counts import estimates
 from app.models.token_counts.estimates import bound_input, estimate_text, estimate_usage, weigh_text
 
 
@@ -83,6 +87,13 @@ def test_pieces_of_a_text_weigh_little_more_than_the_text() -> None:
     # Rounded up, each piece of five letters would count as two.
     assert estimate_text("".join(pieces)) <= weight < 1.25 * estimate_text("".join(pieces))
     assert sum(map(estimate_text, pieces)) > 1.4 * estimate_text("".join(pieces))
+
+
+@given(st.text("abcXYZ019 \n.,_", max_size=40))
+def test_the_quick_pattern_finds_what_the_plain_one_does(text: str) -> None:
+    plain = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
+
+    assert estimates._ASCII_TOKEN.findall(text) == plain.findall(text)
 
 
 def test_usage_that_nobody_reported():

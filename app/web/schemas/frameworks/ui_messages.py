@@ -14,6 +14,7 @@ from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
+from app.web.media.plain_texts import MAX_MESSAGES
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import JsonValue, Text
 from app.web.schemas.frameworks.media import (
@@ -25,7 +26,7 @@ from app.web.schemas.frameworks.media import (
     make_image_part,
     prepare_parts,
 )
-from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.messages import build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 _AS_FILE, _AS_TOOL = "(as file)", "(as tool)"

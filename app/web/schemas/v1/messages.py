@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
+from app.web.media.plain_texts import MAX_MESSAGES, TEXTS_FIRST, PlainTexts
 from app.web.schemas.fields import Text
-from app.web.schemas.messages import MAX_MESSAGES, TEXTS_FIRST, FunctionCall, ToolCall, strip_call
+from app.web.schemas.messages import FunctionCall, ToolCall, strip_call
 from app.web.schemas.v1.custom_tools import AS_CUSTOM, CustomCall, get_tool_tag
 from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.validation import AS_OTHER
@@ -96,6 +97,8 @@ def to_turns(messages: Messages) -> list[dict[str, Any]]:
     Raises:
         InvalidRequest: a function's result belongs to no earlier call.
     """
+    if isinstance(messages, PlainTexts):
+        return messages
     return _to_tools([_to_turn(dict(message)) for message in messages])
 
 

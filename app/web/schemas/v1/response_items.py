@@ -15,8 +15,9 @@ from app.openai_service.responses.made_images import IMAGE_ITEM
 from app.problems import InvalidRequest
 from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content, ToolOutput
+from app.web.media.plain_texts import MAX_MESSAGES
 from app.web.schemas.fields import NonEmptyText
-from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.messages import build_turns
 from app.web.schemas.v1.computer_use import ComputerCall, ComputerOutput
 from app.web.schemas.v1.custom_tools import CustomCallItem
 from app.web.schemas.v1.fields import SystemText
