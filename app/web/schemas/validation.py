@@ -48,7 +48,6 @@ _MIN_CHECKED_BYTES = 32_768
 _MAX_EXPLAINED_BYTES = 1024 * 1024
 _MIN_YIELDING_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
-_BACKSLASH = ord("\\")
 # For isinstance() with each message of a conversation: building `list | dict` takes longer than the check.
 _CONTAINERS = (list, dict)
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
@@ -99,9 +98,8 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
         raise _explain_invalid_json(data) from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    # An escaped NUL is valid JSON, but databases and logs may truncate a text at it. Searching for one byte is far
-    # faster, and usually enough.
-    if _BACKSLASH in data and data.find(b"\\u0000") >= 0:
+    # An escaped NUL is valid JSON, but databases and logs may truncate a text at it.
+    if 0x5C in data and data.find(b"\\u0000") >= 0:  # a backslash: to find one byte is far faster
         for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value and not _is_answer(body, path):
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))

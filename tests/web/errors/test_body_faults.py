@@ -91,7 +91,7 @@ MACHINE = [
     (OSError(errno.ENFILE, "CANARY"), "open files"),
     (OSError(errno.ENOMEM, "CANARY"), "memory"),
     (BlockingIOError(errno.EAGAIN, "CANARY"), "tasks"),
-    (PermissionError(errno.EACCES, "CANARY"), "rights"),
+    (PermissionError(errno.EACCES, "CANARY"), "permission"),
     (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in CANARY"), "TMPDIR"),
     (OSError(errno.EIO, "CANARY"), "kernel"),
     (MemoryError("CANARY"), "memory"),
