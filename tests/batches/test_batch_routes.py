@@ -764,7 +764,7 @@ def test_a_repeated_batch_waits_for_one_that_takes_long_to_send(client, upstream
 
 
 def test_texts_that_grow_fourfold_in_memory_are_bounded(client, upstream, monkeypatch):
-    monkeypatch.setattr("app.web.request_body._MAX_SWELLING_BYTES", 3_500_000)
+    monkeypatch.setattr("app.web.request_body._MAX_OVERHEAD_BYTES", 3_500_000)
 
     def status_of(*texts, **options):
         requests = [{"chat": {"message": text}} for text in texts]

@@ -178,7 +178,7 @@ def test_a_server_that_only_reads_is_told_and_comes_back(store, database, ledger
     for use in (database.check, lambda: hold(ledger, entry), database.check):
         with pytest.raises(DatabaseUnavailable) as caught:
             use()
-        assert "only reads" in caught.value.advice
+        assert "read-only" in caught.value.advice
 
     set_read_only("off")
     database.check()

@@ -147,4 +147,4 @@ def test_a_refused_key_is_told_and_not_shown(make_app, tmp_path, organization):
 def test_a_missing_key_is_told(make_app, tmp_path):
     app = make_app(database_url=f"sqlite:///{tmp_path}/other.sqlite3")
 
-    assert "OPENAI_ADMIN_KEY is not set" in app.test_cli_runner().invoke(args=["reconcile"]).output
+    assert "Set OPENAI_ADMIN_KEY" in app.test_cli_runner().invoke(args=["reconcile"]).output

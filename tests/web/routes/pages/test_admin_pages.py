@@ -112,7 +112,7 @@ class TestTheWayIn:
     @pytest.mark.parametrize("end", ["end-sessions", "other secret"])
     def test_sessions_are_ended_at_once(self, make_site, command, admin, end):
         if end == "end-sessions":
-            assert "are ended: 1." in command("admin", "end-sessions").stdout
+            assert "Ended sessions: 1." in command("admin", "end-sessions").stdout
             assert admin.get("/admin").status_code == 401
         else:
             other = make_site(secret_key="o" * 40).app.test_client()
