@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,10 @@ from tests.fakes.storage.rows import add_rows
 
 HERE = Path(__file__).parent
 
-pytestmark = pytest.mark.clients
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed"),
+]
 
 
 class _Quiet(WSGIRequestHandler):
