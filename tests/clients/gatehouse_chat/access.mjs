@@ -141,7 +141,7 @@ export async function it_speaks_the_pages_language({ open, view }) {
 
 export async function a_wait_is_told_in_each_language_as_one_writes_it({ open, view }) {
   await open();
-  for (const [language, words] of [["de", "Sekunden."], ["fr", "secondes."], ["es", "segundos."], ["zh", "秒钟后继续。"], ["en", "seconds."]]) {
+  for (const [language, words] of [["de", "Sekunden weiter."], ["fr", "secondes."], ["es", "segundos."], ["zh", "秒钟后继续。"], ["en", "seconds."]]) {
     await view.page.evaluate((language) => document.querySelector("gatehouse-chat").setAttribute("lang", language), language);
     await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "100" } });
     await view.say("Hello");

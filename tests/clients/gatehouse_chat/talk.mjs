@@ -161,7 +161,7 @@ export async function a_long_wait_locks_the_button_until_it_is_over({ open, view
   await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "600" } });
   await view.say("Hello");
   await view.state("wait");
-  assert.match(await view.notice.textContent(), /try again in 10 minutes\./);
+  assert.match(await view.notice.textContent(), /Try again in 10 minutes\./);
   assert.equal(await view.button("Try again").isDisabled(), true);
   await view.page.evaluate((now) => (Date.now = () => now), Date.now() + 600_000);
   await view.notice.getByText("The service is busy.").waitFor();

@@ -211,7 +211,7 @@ export async function a_panel_counts_a_wait_down_and_can_be_stopped({ open, chec
     await choose(page, kind);
     const problem = page.locator(`#${kind} .problem`);
     await page.click(`#${kind} button.primary`);
-    await problem.getByText("Trying again in 4 s").waitFor();
+    await problem.getByText("Retrying in 4 s").waitFor();
     assert.match(await problem.getAttribute("class"), /warn/);
     await checkAccess(page, `${kind}: wait`);
     await page.click(`#${kind} .stop`);
@@ -219,7 +219,7 @@ export async function a_panel_counts_a_wait_down_and_can_be_stopped({ open, chec
   }
   await choose(page, "structured");
   await page.click("#structured button.primary");
-  await page.locator("#structured .problem").getByText("Trying again in").waitFor();
+  await page.locator("#structured .problem").getByText("Retrying in").waitFor();
   await simulate(page, ""); // the waiting request is sent again, and is answered
   await page.locator("#structured .facts").getByText("tokens").waitFor();
   await page.locator("#structured .problem").waitFor({ state: "hidden" });
