@@ -14,8 +14,8 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 # A folder of a part that has a place of its own is a part as well.
 LAYERS = [
     "problems frozen config upstream_http",
-    "runtime json_schema",
-    "media storage storage.shared_state storage.database",
+    "runtime",
+    "json_schema media storage storage.shared_state storage.database",
     "models prompts auth",
     "offline_model",
     "openai_service",

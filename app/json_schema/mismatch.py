@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.references import Schema, resolve
+from app.runtime.turns import in_turns
 
 _MAX_CHARS = 500
 _MAX_PATH_CHARS = 200
@@ -70,7 +71,7 @@ def describe_mismatch(value: Any, schema: dict[str, Any], check: CostlyCheck) ->
 def _find_mismatch(
     value: Any, part: dict[str, Any], root: dict[str, Any], check: CostlyCheck
 ) -> tuple[str, Any, dict[str, Any]] | None:
-    for step, member, inner in _iter_member_schemas(value, part, root):
+    for step, member, inner in in_turns(_iter_member_schemas(value, part, root)):
         if isinstance(inner, dict) and not check.allows(member, inner):
             return step, member, inner
     return None

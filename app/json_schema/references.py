@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from app.runtime.turns import in_turns
+
 Schema = dict[str, Any] | bool
 
 # Both are far above OpenAI's limit (10 levels), and far below the limit of the stack.
@@ -70,7 +72,7 @@ def check_recursion(root: Schema) -> None:
 
     parts = list(iter_subschemas(root))
     known = {id(part) for part in parts}
-    for part in parts:
+    for part in in_turns(parts):
         _check_references(part, is_root=part is root)
         # A target that is not one of the subschemas, such as a default, has not been checked.
         if isinstance(part.get("$ref"), str):

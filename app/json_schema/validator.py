@@ -24,6 +24,7 @@ from app.json_schema.mismatch import describe_mismatch
 from app.json_schema.patterns import Patterns, drop_patterns
 from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
 from app.json_schema.size import check_size
+from app.runtime.turns import in_turns
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -50,8 +51,9 @@ class BoundedValidator:
 
         self._schema = schema
         try:
-            check_size(schema)
-            check_recursion(schema)  # before the rest, which assumes that recursion ends
+            # check_recursion() before the rest, which assumes that recursion ends.
+            for check in in_turns((check_size, check_recursion)):
+                check(schema)
             self._checked = _drop_uri(drop_patterns(schema, _check_subschemas(schema)))
             self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
@@ -106,6 +108,7 @@ class BoundedValidator:
                 waiting += [
                     (f"{pointer}/{quote(str(name).replace('~', '~0').replace('/', '~1'), safe='')}", member)
                     for name, member in members
+                    if isinstance(member, dict | list)  # a list of thousands of names has no subschema
                 ]
         return pointers
 
@@ -199,7 +202,7 @@ def _check_subschemas(schema: dict[str, Any]) -> set[str]:
         SchemaNotUsable: the schema is refused.
     """
     patterns = Patterns()
-    for part in iter_subschemas(schema):
+    for part in in_turns(iter_subschemas(schema)):
         if "patternProperties" in part:
             raise SchemaNotUsable('schema: "patternProperties" is not supported.')
         if isinstance(pattern := part.get("pattern"), str) and (problem := patterns.add(pattern)) is not None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.fakes.neighbour import MAX_SILENCE_S, Neighbour, neighbour, table
-from tests.fakes.pace import measure_slowness
 from tests.fakes.servers import exchange
 
 
@@ -26,13 +25,12 @@ def near() -> Iterator[Neighbour]:
 
 def test_a_worker_that_does_nothing_for_others_is_seen(near: Neighbour) -> None:
     [pid] = near.server.workers()
-    pause_s = 3 * MAX_SILENCE_S * measure_slowness()
     with near.watch() as harm:
         for _ in range(3):  # one that begins while the worker waits for a processor is not counted
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(pause_s)
+            time.sleep(3 * MAX_SILENCE_S)
             os.kill(pid, signal.SIGCONT)
-            time.sleep(pause_s)  # the worker notes its silence with its next beat
+            time.sleep(3 * MAX_SILENCE_S)  # the worker notes its silence with its next beat
 
     assert harm.silence_s > 2 * MAX_SILENCE_S
     with pytest.raises(AssertionError):

@@ -12,7 +12,6 @@ from app.json_schema.errors import CheckTooCostly
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.validator import BoundedValidator
-from tests.fakes.pace import measure_slowness
 from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import USAGE, completion
 
@@ -422,13 +421,11 @@ COSTLY_PATTERNS = {
 @pytest.mark.parametrize("pattern", COSTLY_PATTERNS.values(), ids=COSTLY_PATTERNS)
 def test_many_costly_patterns_are_compiled_in_time(pattern):
     schema = patterned(*(f"{pattern}{number:02}" for number in range(60)))
+    started = time.process_time()
 
-    def compile_all() -> float:
-        started = time.process_time()
-        BoundedValidator(schema)
-        return time.process_time() - started
+    BoundedValidator(schema)
 
-    assert min(compile_all() for _ in range(3)) < 0.1 * measure_slowness()
+    assert time.process_time() - started < 0.1
 
 
 @pytest.mark.parametrize("count", [1, 60])
