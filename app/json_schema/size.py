@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from app.json_schema.references import UnsatisfiableError, iter_subschemas
+from app.runtime.turns import Turns, in_turns
 
 MAX_DEPTH = 64
 """The maximum depth of a free-form object, such as a JSON Schema."""
@@ -36,9 +37,10 @@ def check_size(schema: dict[str, Any]) -> None:
 
 def is_larger(value: Any, values: int) -> bool:
     """Return whether JSON consists of more than `values` values, without visiting more than that."""
-    waiting = [value]
+    waiting, turns = [value], Turns()
     while waiting:
         value = waiting.pop()
+        turns.end_step()
         if isinstance(value, dict | list):
             values -= len(value)
             if values < 0:
@@ -53,7 +55,7 @@ def is_deeper(value: Any, depth: int) -> bool:
     for _ in range(depth + 1):
         level = [
             member
-            for item in level
+            for item in in_turns(level)
             if isinstance(item, dict | list)
             for member in (item.values() if isinstance(item, dict) else item)
         ]

@@ -5,7 +5,6 @@ Source: https://platform.openai.com/docs/guides/structured-outputs#supported-sch
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from app.json_schema.hints import get_hint, infer_type, is_annotation
 from app.json_schema.references import UnsatisfiableError, resolve
 from app.problems import Problem
+from app.runtime.turns import in_turns
 
 MAX_LEVELS = 10
 MAX_PROPERTIES = 5_000
@@ -124,14 +124,14 @@ class StrictCheck:
         self._chars = 0
         self._schemas = 0
         # (path, schema, level). Not recursive, because callers control the depth of a schema.
-        self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
+        self._waiting: list[tuple[str, Any, int]] = [("schema", root, 1)]
 
     def run(self) -> list[str]:
         """Return the problems, outermost first."""
         with suppress(_StopCheck):
             self._check_root()
-            while self._waiting:
-                self._check_node(*self._waiting.popleft())
+            for path, node, level in in_turns(self._waiting):  # each check may append its subschemas
+                self._check_node(path, node, level)
         return self._problems
 
     def _add_problem(self, path: str, sentence: str) -> None:

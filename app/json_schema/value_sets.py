@@ -9,6 +9,7 @@ from typing import Any
 
 from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, iter_subschemas, resolve
 from app.json_schema.strict_rules import read_types
+from app.runtime.turns import Turns
 
 _MAX_OPTIONS = 64  # all pairs are compared
 _CHARS_PER_STEP = 32  # for references, which may be long
@@ -24,13 +25,18 @@ class BudgetExhausted(Exception):
 
 
 class WorkBudget:
-    """Limits the steps of analyzing a schema. A step takes about a microsecond."""
+    """Limits the steps of analyzing a schema, and lets other requests run between them.
+
+    A step takes about a microsecond.
+    """
 
     def __init__(self, steps: int) -> None:
         self._left = steps
+        self._turns = Turns()
 
     def spend(self, count: int) -> None:
         """Spend steps. Raises BudgetExhausted if fewer are left."""
+        self._turns.end_step()
         self._left -= count
         if self._left < 0:
             raise BudgetExhausted

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from app.runtime.blocking import is_cooperative
+
 T = TypeVar("T")
 
 _TURN_S = 0.005
@@ -15,8 +17,22 @@ _WINDOW_BYTES = 1024 * 1024
 
 
 def give_turn() -> None:
-    """Let other requests run between two steps of long work."""
-    time.sleep(_PAUSE_S)
+    """Let other requests run between two steps of long work. Do nothing in gevent's loop, which cannot wait."""
+    if not (is_cooperative() and is_loop()):
+        time.sleep(_PAUSE_S)
+
+
+class Turns:
+    """Lets other requests run whenever the steps of long work have taken some milliseconds."""
+
+    def __init__(self) -> None:
+        self._ends_at = time.perf_counter() + _TURN_S
+
+    def end_step(self) -> None:
+        """Call this after each step."""
+        if time.perf_counter() > self._ends_at:
+            give_turn()
+            self._ends_at = time.perf_counter() + _TURN_S
 
 
 def others_are_ready() -> bool:
@@ -44,12 +60,10 @@ def is_loop() -> bool:
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
     """Yield the items, and let other requests run whenever the work on them has taken some milliseconds."""
-    turn_ends_at = time.perf_counter() + _TURN_S
+    turns = Turns()
     for item in items:
         yield item
-        if time.perf_counter() > turn_ends_at:
-            give_turn()
-            turn_ends_at = time.perf_counter() + _TURN_S
+        turns.end_step()
 
 
 def split_in_turns(data: bytes, delimiter: bytes, max_splits: int) -> Iterator[bytes]:

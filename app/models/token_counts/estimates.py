@@ -19,6 +19,7 @@ from app.media.images import max_image_tokens, max_page_tokens, read_size, typic
 from app.models.token_counts.counting import BY_NAME, TokenCounts
 from app.models.token_counts.encodings import WorkBudget
 from app.models.token_counts.usage import Usage
+from app.runtime.turns import in_turns
 
 # Added to each request for the upstream's framing, in addition to the bytes of its JSON.
 _FRAME_TOKENS = 64
@@ -37,6 +38,8 @@ _SEEN_PACE_AFTER_S = 1.0
 NOTICES_CLOSE_S = 0.05
 """How long an upstream continues to generate after the connection was closed."""
 _PIECE_BYTES = 65_536
+# A block of a text is weighed in some milliseconds.
+_BLOCK_CHARS = 32_768
 UNREAD_FIELDS = ("safety_identifier", "prompt_cache_key", "prompt_cache_options", "store")
 """Fields of a request that are not part of the model's input."""
 _UNREAD = frozenset(UNREAD_FIELDS)
@@ -184,6 +187,9 @@ def estimate_text(text: str) -> int:
 
 def weigh_text(text: str) -> float:
     """Return the estimate as a fraction, to add up the pieces of a text: rounded, " word" would count as two."""
+    if len(text) > _BLOCK_CHARS:
+        blocks = (text[at : at + _BLOCK_CHARS] for at in range(0, len(text), _BLOCK_CHARS))
+        return sum(map(weigh_text, in_turns(blocks)))
     if text.isascii():
         return max(len(_ASCII_TOKEN.findall(text)), len(text) / 4)
     ascii_part = text.encode("ascii", "ignore").decode()
