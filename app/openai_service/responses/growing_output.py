@@ -10,10 +10,10 @@ from app.openai_service.answers.text import TextEvent, repair_surrogates
 from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
+from app.openai_service.responses.generated_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_stored_ids
-from app.openai_service.responses.kept_items import build_reasoning_item, limit_reasoning_items
-from app.openai_service.responses.made_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
+from app.openai_service.responses.reasoning_items import build_reasoning_item, limit_reasoning_items
 from app.openai_service.streaming.events import (
     Annotation,
     Events,

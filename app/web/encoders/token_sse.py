@@ -11,7 +11,7 @@ from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import describe_tool_run
-from app.web.schemas.kept_reasoning import Seal, seal_nothing
+from app.web.schemas.sealed_reasoning import Seal, seal_nothing
 
 
 class TokenSse:

@@ -14,7 +14,7 @@ from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import Resumption, find_resumption
 from app.web.responses import json_response
-from app.web.schemas.kept_reasoning import make_seal, open_details, seal_reasoning
+from app.web.schemas.sealed_reasoning import make_seal, open_details, seal_reasoning
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, build_chat_completion
 from app.web.streaming import stream_response
 

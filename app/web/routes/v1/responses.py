@@ -21,7 +21,7 @@ from app.web.media.parts import list_urls
 from app.web.media.reading import read_media_body
 from app.web.replays.recording import Resumption
 from app.web.responses import json_response
-from app.web.schemas.kept_reasoning import make_items_seal, open_items
+from app.web.schemas.sealed_reasoning import make_items_seal, open_items
 from app.web.schemas.v1.responses import ResponsesRequest
 from app.web.streaming import stream_response
 
