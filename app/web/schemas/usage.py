@@ -18,8 +18,8 @@ from app.billing.ledger.records import SUMS
 from app.billing.ledger.reports import Remaining, Reports, Total, add_totals
 from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
-from app.limits.rate_limiter import Quota
 from app.limits.limit_status import LimitStatus
+from app.limits.rate_limiter import Quota
 from app.models.pricing.interface import PriceList
 from app.models.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
