@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth.address import client_address
 from app.limits.limit_status import find_limit_status
 from app.services import services
 from app.web.guards import needs
+from app.web.responses import plain_json_response
 from app.web.schemas.usage import (
     build_usage_response,
     format_safety_event,
@@ -38,7 +38,4 @@ def show() -> Response:
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day
         )
         answer["safetyEvents"] = [format_safety_event(event) for event in events]
-    body = orjson.dumps(answer)
-    response = Response(body, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return plain_json_response(answer)
