@@ -85,3 +85,9 @@ class UnsupportedMediaType(Problem):
     code = "unsupported_media_type"
     sentence = "Send the body as application/json."
     message_is_safe = True
+
+
+def make_printable(text: str, max_chars: int) -> str:
+    """Return the beginning of a caller's text for a sentence of an error, with "?" in place of unprintable characters."""
+    text = text[:max_chars]
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

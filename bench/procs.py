@@ -43,7 +43,7 @@ class Process:
         return self._child.poll() is not None
 
     def log_tail(self, lines: int = 30) -> str:
-        """The end of its output."""
+        """The last lines of its output."""
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
         return f"--- end of {self.name}'s log ---\n" + "\n".join(text) + "\n---"
 

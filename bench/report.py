@@ -20,7 +20,7 @@ def tables(rounds: Rounds, targets: Sequence[Target]) -> str:
 
 
 def median(rounds: Rounds, name: str, row: str) -> float | None:
-    """Of a target's row over the rounds that have it."""
+    """Return the median of a target's row, over the rounds that have it."""
     values = [each[name][row] for each in rounds if row in each.get(name, {})]
     return statistics.median(values) if values else None
 

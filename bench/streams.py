@@ -68,7 +68,7 @@ def relay_streams(job: Job) -> dict[str, float]:
 
 
 def hold_streams(job: Job) -> dict[str, float]:
-    """Open the streams over open_s, note chunks' delays for hold_s, read the memory while all are open."""
+    """Open the streams over open_s, record the delays of chunks for hold_s, and read the memory while all are open."""
     loop, readers = _readers(job)
     _start(loop, job, readers)
     loop.rest(job.open_s + 0.5)

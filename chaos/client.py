@@ -14,7 +14,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
-class Manners:
+class ClientBehavior:
     """How a client behaves during one request.
 
     Attributes:
@@ -49,13 +49,13 @@ class Client:
             self._sock.close()
             self._sock = None
 
-    async def ask(self, request: ClientRequest, message: bytes, manners: Manners) -> None:
+    async def ask(self, request: ClientRequest, message: bytes, behavior: ClientBehavior) -> None:
         """Send a request and read its answer. The result is recorded in the request."""
         answer = _Answer(request)
         request.sent_at = time.monotonic()
         try:
             async with asyncio.timeout(self._patience_s):
-                request.end = await self._exchange(request, answer, message, manners)
+                request.end = await self._exchange(request, answer, message, behavior)
         except TimeoutError:
             request.end = HUNG
         except OSError:
@@ -65,25 +65,27 @@ class Client:
         if request.end == WHOLE and answer.keeps_alive:
             self._has_been_used = True
         else:
-            self.close(rudely=manners.leaves_rudely)
+            self.close(rudely=behavior.leaves_rudely)
 
-    async def _exchange(self, request: ClientRequest, answer: "_Answer", message: bytes, manners: Manners) -> str:
+    async def _exchange(
+        self, request: ClientRequest, answer: "_Answer", message: bytes, behavior: ClientBehavior
+    ) -> str:
         loop = asyncio.get_running_loop()
         request.is_kept = self._sock is not None and self._has_been_used
         try:
             sock = self._sock or await self._connect()
         except OSError:
             return UNUSED
-        leaves_at = None if manners.leaves_after_s is None else loop.time() + manners.leaves_after_s
+        leaves_at = None if behavior.leaves_after_s is None else loop.time() + behavior.leaves_after_s
         try:
             async with asyncio.timeout_at(leaves_at):
-                request.is_sent = manners.sends == 1.0
-                await loop.sock_sendall(sock, message[: int(len(message) * manners.sends)])
-                if manners.sends < 1.0:
+                request.is_sent = behavior.sends == 1.0
+                await loop.sock_sendall(sock, message[: int(len(message) * behavior.sends)])
+                if behavior.sends < 1.0:
                     return LEFT
-                if manners.dawdles_s:
-                    await self._dawdle(request, answer, manners.dawdles_s)
-                return await self._read(sock, answer, manners)
+                if behavior.dawdles_s:
+                    await self._dawdle(request, answer, behavior.dawdles_s)
+                return await self._read(sock, answer, behavior)
         except TimeoutError:
             return LEFT
 
@@ -109,10 +111,10 @@ class Client:
                 return
             await asyncio.sleep(0.05)
 
-    async def _read(self, sock: socket.socket, answer: "_Answer", manners: Manners) -> str:
+    async def _read(self, sock: socket.socket, answer: "_Answer", behavior: ClientBehavior) -> str:
         loop = asyncio.get_running_loop()
         while not answer.is_whole:
-            if manners.leaves_after_bytes is not None and answer.size >= manners.leaves_after_bytes:
+            if behavior.leaves_after_bytes is not None and answer.size >= behavior.leaves_after_bytes:
                 return LEFT
             if answer.has_ended or not answer.feed(await loop.sock_recv(sock, 1 << 18)):
                 return BROKEN if answer.has_begun or not answer.request.is_kept else UNUSED

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from chaos import requests
-from chaos.client import Client, Manners
+from chaos.client import Client, ClientBehavior
 from chaos.settings import Settings
 from chaos.trace import LEFT, UNUSED, Trace
 
@@ -41,9 +41,9 @@ class Load:
         while time.monotonic() < until:
             count += 1
             request, message = requests.make(rng, f"{name}-{count}", self._port)
-            manners = Manners() if well_behaved or request.expects else _manners(rng)
+            behavior = ClientBehavior() if well_behaved or request.expects else _pick_behavior(rng)
             await self._note(
-                client.ask(request, message, manners),
+                client.ask(request, message, behavior),
                 lambda request=request: self.trace.client_requests.append(request),
             )
             if request.end == UNUSED or request.status == 503:  # most clients retry too soon
@@ -58,7 +58,7 @@ class Load:
         client = Client(self._port, patience_s=self._patience_s)
         request, message = requests.make_stream(rng, f"{name}-1", self._port)
         await self._note(
-            client.ask(request, message, Manners()), lambda: self.trace.client_requests.append(request)
+            client.ask(request, message, ClientBehavior()), lambda: self.trace.client_requests.append(request)
         )
         client.close()
 
@@ -71,17 +71,17 @@ class Load:
             append()
 
 
-def _manners(rng: random.Random) -> Manners:
+def _pick_behavior(rng: random.Random) -> ClientBehavior:
     rudely = rng.random() < 0.4
     kind = rng.random()
     if kind < 0.09:
-        return Manners(leaves_after_s=rng.uniform(0.0, 3.0), leaves_rudely=rudely)
+        return ClientBehavior(leaves_after_s=rng.uniform(0.0, 3.0), leaves_rudely=rudely)
     if kind < 0.12:
-        return Manners(leaves_after_s=rng.uniform(0.0, 0.02), leaves_rudely=rudely)
+        return ClientBehavior(leaves_after_s=rng.uniform(0.0, 0.02), leaves_rudely=rudely)
     if kind < 0.18:
-        return Manners(leaves_after_bytes=rng.randint(1, 1500), leaves_rudely=rudely)
+        return ClientBehavior(leaves_after_bytes=rng.randint(1, 1500), leaves_rudely=rudely)
     if kind < 0.19:
-        return Manners(sends=rng.uniform(0.1, 0.95), leaves_rudely=rudely)
+        return ClientBehavior(sends=rng.uniform(0.1, 0.95), leaves_rudely=rudely)
     if kind < 0.24:
-        return Manners(dawdles_s=rng.uniform(0.5, 3.0))
-    return Manners()
+        return ClientBehavior(dawdles_s=rng.uniform(0.5, 3.0))
+    return ClientBehavior()

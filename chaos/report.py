@@ -124,7 +124,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _columns(title: str, counts: Counter[str], columns: int = 3) -> str:
-    """The counts beside each other, most frequent first, read down the columns."""
+    """Return the counts in columns, the most frequent first, to be read downwards."""
     width = _WIDTH // columns
     cells = [f"{count:>5,}  {name}"[: width - 1].ljust(width) for name, count in counts.most_common()]
     rows = -(-len(cells) // columns)

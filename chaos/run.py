@@ -160,7 +160,7 @@ async def _stop_amid_streams(
 
 
 async def _until_all_are_under_way(upstream: Upstream, load: Load) -> None:
-    """Wait until the upstream is at each request that is open; what no worker has accepted when it stops is lost."""
+    """Wait until each open request has reached the upstream. A request that no worker has accepted would be lost at the stop."""
     until = _in(_UNDER_WAY_S)
     await asyncio.sleep(0.3)
     while upstream.open_exchanges() < load.open and time.monotonic() < until:

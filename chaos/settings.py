@@ -14,7 +14,7 @@ FOREIGN_ORIGIN = "http://evil.example"
 FIRST_TOKEN_TIMEOUT_S = 3.0
 IDLE_TIMEOUT_S = 2.0
 TICK_S = 1.0
-"""How often the application looks whether anybody still waits."""
+"""How often the application checks whether the client is still connected."""
 RETRY_MAX_ATTEMPTS = 3
 BREAKER_FAILURES = 5
 MAX_BODY_BYTES = 200_000
@@ -35,12 +35,12 @@ class Settings:
 
     @property
     def request_timeout_s(self) -> float:
-        """REQUEST_TIMEOUT_S: shorter for a short run, which would otherwise mostly wait for its last answers."""
+        """REQUEST_TIMEOUT_S. It is shorter for a short run, which would otherwise mostly wait for its last answers."""
         return 8.0 if self.seconds >= 20 else 3.0
 
     @property
     def most_streams(self) -> int:
-        """MAX_CONCURRENT_STREAMS: so many that the limit is met now and then."""
+        """MAX_CONCURRENT_STREAMS, low enough to be reached now and then."""
         return max(2, self.at_once * 6 // 10)
 
 

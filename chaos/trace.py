@@ -130,7 +130,7 @@ class Trace:
     settled_s: float | None = None
     """How long after the last answer the workers held no more than at the start; None if they always held more."""
     open_after: int = 0
-    """Exchanges that the upstream still had open then."""
+    """Requests that were still open at the upstream at that time."""
     leases_after: dict[str, int] = field(default_factory=dict)
     exit_status: int | None = None
     exit_s: float = 0.0

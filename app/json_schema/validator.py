@@ -24,6 +24,7 @@ from app.json_schema.mismatch import describe_mismatch
 from app.json_schema.patterns import Patterns, drop_patterns
 from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
 from app.json_schema.size import check_size
+from app.problems import make_printable
 from app.runtime.turns import in_turns
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _drop_uri(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_invalid(error: jsonschema_rs.ValidationError) -> str:
     """Return where a schema is invalid and what is expected there, but not the given value, which may be long."""
-    path = _make_printable(".".join(["schema", *map(str, error.instance_path)]))
+    path = make_printable(".".join(["schema", *map(str, error.instance_path)]), _MAX_PATH_CHARS)
     if error.kind.name in _BOUNDS:
         expected = error.kind.value
         words = " or ".join(expected) if isinstance(expected, list) else expected
@@ -231,12 +232,8 @@ def _find_path(part: dict[str, Any], schema: dict[str, Any]) -> str:
     while waiting:
         path, value = waiting.pop()
         if value is part:
-            return _make_printable(path)
+            return make_printable(path, _MAX_PATH_CHARS)
         if isinstance(value, dict | list):
             members = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [(f"{path}.{name}"[:200], member) for name, member in members]
     raise AssertionError("the part is of this schema")
-
-
-def _make_printable(path: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in path[:_MAX_PATH_CHARS])

@@ -6,7 +6,7 @@ own_limits.py         OwnLimits: the limits of a single account, which override 
 stored_limits.py      StoredLimits: stores them in the database, with a copy in each process
 tables.py             their database tables
 account_lookup.py     finds an account by its name, to show or change its limits
-standing.py           Standing: the limits that apply to a caller, and what remains of them
+limit_status.py       LimitStatus: the limits that apply to a caller, and what remains of them
 rate_limiter.py       RateLimiter: requests or tokens per account, in a sliding window over all workers
 token_rate_limit.py   TokenRateLimit: reserves a call's tokens in the rate limiter, and releases the unused ones
 concurrency.py        ConcurrencyLimit: the maximum number of concurrent streams

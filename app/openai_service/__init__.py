@@ -21,7 +21,7 @@
 """
 
 from app.json_schema.optional_nulls import OriginalSchema
-from app.models.token_counts import Usage
+from app.models.token_counts import REASONING_ITEMS, Usage
 from app.openai_service.batches.client import OpenAIBatches, may_exist
 from app.openai_service.batches.objects import (
     OutputLine,
@@ -36,7 +36,6 @@ from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson, cosine_similarities
 from app.openai_service.responses.hosted_tools import HostedTools
-from app.openai_service.responses.kept_items import KEY as KEPT_REASONING
 from app.openai_service.results import Attempt, CallRecord, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
@@ -73,7 +72,7 @@ from app.openai_service.transport.upstream import Upstream
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
-    "KEPT_REASONING",
+    "REASONING_ITEMS",
     "Annotation",
     "AnswerChecker",
     "AnswerFormat",

@@ -196,7 +196,7 @@ class ChatResult:
     Attributes:
         refusal: the model's words, if it refused to answer.
         tool_calls, tool_runs: calls for the client to run, and runs of server tools.
-        reasoning_items: the reasoning to send back to the model in the next turn: see responses/kept_items.py.
+        reasoning_items: the reasoning to send back to the model in the next turn: see responses/reasoning_items.py.
         hosted_items: the calls of tools that ran at the upstream, in the format of /responses.
         annotations: the annotations of the text, in that format as well.
     """

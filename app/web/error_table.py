@@ -18,8 +18,8 @@ import app.limits.concurrency
 import app.limits.rate_limiter
 import app.media.images.intake
 import app.openai_service.errors
+import app.openai_service.responses.generated_images
 import app.openai_service.responses.hosted_tools
-import app.openai_service.responses.made_images
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.safety.deliveries

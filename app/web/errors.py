@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import orjson
 from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
@@ -18,6 +17,7 @@ from app.runtime.logs.lines import describe_place
 from app.web.encoders.openai_error import openai_error
 from app.web.observation.naming import name_route
 from app.web.pages.answers import accepts_page, page_response
+from app.web.responses import plain_json_response
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def _build_response(error: Exception, problem: Problem) -> Response:
     elif isinstance(body, str):
         response = Response(body, status=problem.status, mimetype="text/plain")
     else:
-        response = Response(orjson.dumps(body), status=problem.status, mimetype="application/json")
+        response = plain_json_response(body, status=problem.status)
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
         # OpenAI's SDKs prefer this header. Most waits are shorter than a second.

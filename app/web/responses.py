@@ -39,6 +39,11 @@ def no_content() -> Response:
     return response
 
 
+def plain_json_response(body: Any, *, status: int = 200) -> Response:
+    """Return a JSON response that is not about a call. No cache stores it: request_id.py adds `Cache-Control: no-store`."""
+    return Response(orjson.dumps(body), status=status, content_type="application/json")
+
+
 def json_response(body: dict[str, Any] | bytes | JsonPieces, record: CallRecord) -> Response:
     """Return the JSON response to a call. Bytes and pieces are sent as they are."""
     content = orjson.dumps(body) if isinstance(body, dict) else body

@@ -19,7 +19,7 @@ from app.safety.reported_users import UserReported
 from app.services import services
 from app.upstream_http.relaying import Relay
 from app.web.call_context import BilledContext, billed_context
-from app.web.encoders.base import Encoder, PricedEncoder, TokenEncoder
+from app.web.encoders.base import Encoder, PricedEncoder, RecordEncoder, TokenEncoder
 from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
@@ -41,6 +41,21 @@ def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumptio
     """Stream the answer to a conversation. The arguments and errors are those of stream_response()."""
     service = services().openai_service
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder, resumption)
+
+
+def stream_with_record(call: ChatCall, encoder: RecordEncoder, resumption: Resumption | None = None) -> Response:
+    """Stream the answer to a conversation in a format that has data of the call.
+
+    The arguments and errors are those of stream_response().
+    """
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.record = stream.record
+        return stream
+
+    return stream_response(begin, encoder, resumption)
 
 
 def stream_priced(

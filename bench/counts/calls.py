@@ -150,7 +150,7 @@ def _package(code: CodeType) -> str:
 
 
 def _statements(kind: str, folder: Path) -> int:
-    """Load the target again with counting connections, which would add to its function calls."""
+    """Load the target again with connections that count statements. They would add to the function calls."""
     with count_sql_statements() as given:
         chat = _Chat(_load(kind, folder), Target(kind, kind))
         for _ in range(_WARM_UP):

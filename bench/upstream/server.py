@@ -28,7 +28,7 @@ _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass
 class Counter:
-    """Calls since the start, of all connections."""
+    """The number of calls of all connections since the start."""
 
     calls: int = 0
 

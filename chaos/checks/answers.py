@@ -91,7 +91,7 @@ def _form_faults(request: ClientRequest) -> Iterator[str]:
 
 
 class _Reasons:
-    """The error codes that can be explained, for each request."""
+    """The error codes that the request or the upstream explains, for each request."""
 
     def __init__(self, trace: Trace, settings: Settings) -> None:
         self._trace = trace
@@ -147,7 +147,7 @@ class _Reasons:
         return allowed
 
     def _beside(self, request: ClientRequest) -> int:
-        """How many other streams may have been open; those just left count a while longer."""
+        """Return how many other streams may have been open. A stream that was just closed counts a while longer."""
         return sum(
             other is not request
             and other.sent_at <= request.ended_at

@@ -88,7 +88,7 @@ def _with_following(attempts: list[Attempt]) -> list[tuple[Attempt, list[Attempt
 
 
 def _of_same_round(following: list[Attempt]) -> list[Attempt]:
-    """Up to an answer that does not fit its schema: to have it repaired is another question."""
+    """Return the attempts up to an answer that does not match its schema. Repairing it is a new request."""
     unfit = next((i for i, attempt in enumerate(following) if "refused" in attempt.codes), len(following))
     return following[: unfit + 1]
 

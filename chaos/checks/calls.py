@@ -88,7 +88,7 @@ def _expected(trace: Trace, request: ClientRequest, settings: Settings) -> set[s
 
 
 def _after_leaving(trace: Trace, request: ClientRequest, settings: Settings) -> set[str]:
-    """Most that the log can say is true of one who left; only what was cut short for that must say so."""
+    """Return the outcomes that the log may have for a client that has left: `client_gone` only if the call was ended for it."""
     attempts = trace.by_id.get(request.id, [])
     last = attempts[-1] if attempts else None
     # Before any timeout can have passed, nothing else cuts off an upstream that is silent.

@@ -7,7 +7,7 @@ from chaos.trace import Trace
 
 @dataclass
 class Check:
-    """One thing that must be true.
+    """One condition that must hold.
 
     Attributes:
         figure: what was measured, in words.
@@ -30,5 +30,5 @@ def describe(trace: Trace, request_id: str) -> str:
 
 
 def of(count: int, total: int) -> str:
-    """For a figure."""
+    """Return a text for Check.figure."""
     return f"{count:,} of {total:,}"

@@ -34,7 +34,7 @@ def checks(trace: Trace, _log: Log, settings: Settings) -> list[Check]:
 
 
 def _heads(trace: Trace) -> Check:
-    """Whoever stayed had an answer, or was told that the server was going."""
+    """Check that each client that stayed has an answer, or the error that the server stops."""
     stayed = [request for request in trace.client_requests if request.end not in (LEFT, HUNG)]
     check = Check("who stayed was answered")
     unanswered = [request for request in stayed if not request.status]

@@ -1,4 +1,4 @@
-"""When a client leaves, the application stops a stream at the upstream, and reads on what comes in one piece.
+"""Check that after a client has left, its stream is ended at the upstream, and a complete answer is read to its end.
 
 An upstream writes an answer in one piece to its end, whoever is there, and bills it. With DISCONNECT_POLICY=drain streams
 are read on as well.
@@ -76,7 +76,7 @@ def _not_tried_again(trace: Trace, left: list[ClientRequest]) -> Check:
 
 
 def _left_at(request: ClientRequest, attempts: list[Attempt]) -> float:
-    """Return when a client left. Some leave before anybody has looked at their request."""
+    """Return when a client left. Some leave before their request is read."""
     return max(request.ended_at, attempts[0].began_at) if attempts else request.ended_at
 
 

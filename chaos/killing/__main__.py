@@ -19,7 +19,7 @@ from chaos.settings import Settings, environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little, or a request such that OpenAI refuses it."""
+    """Run and print the report. Return 1 if a row is missing, doubled, held forever or charged too little, or OpenAI would refuse a request."""
     parser = argparse.ArgumentParser(prog="python -m chaos.killing", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of load (default 60)")
     parser.add_argument("--callers", type=int, default=32, metavar="N", help="at once (default 32)")
@@ -59,7 +59,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> Balance:
         await until_ready(server, port)
         await load.run(server, callers=args.callers, seconds=args.seconds, kill_every_s=args.kill_every)
     await asyncio.sleep(10)  # answers in one piece are written to their end
-    say(f"{load.asked} asked, {load.kills} workers killed")
+    say(f"{load.sent} asked, {load.kills} workers killed")
     return settle(settings["DATABASE_URL"], [folder / "data"], upstream)
 
 

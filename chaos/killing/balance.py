@@ -19,7 +19,7 @@ _LATER_MS = 3_600_000
 
 @dataclass
 class Part:
-    """Some of the calls."""
+    """A part of the calls."""
 
     rows: int = 0
     charged: int = 0
@@ -36,7 +36,7 @@ class Part:
 
 
 class Balance:
-    """Of a whole storm."""
+    """The result of a run."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Balance:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is lost, doubled, held for ever or charged too little, and nothing sent that OpenAI refuses."""
+        """Whether no charge is missing, doubled, held forever or too low, and OpenAI would refuse no request."""
         return not (self.lost or self.doubled or self.held or self.undercharged or self.refused)
 
     def report(self) -> str:
@@ -89,7 +89,7 @@ class Balance:
 
 
 def settle(url: str, data_dirs: Sequence[Path], upstream: BillingUpstream) -> Balance:
-    """Sweep as if the leases had run out, with the journal of each folder, and read what there is."""
+    """Sweep as if all leases had expired, with the journal of each folder, and read the ledger."""
     now_ms = clock.now_ms
     clock.now_ms = lambda: now_ms() + _LATER_MS
     with closing(open_database(url, data_dirs[0].parent)) as database:

@@ -34,7 +34,7 @@ class Load:
     """Half of the calls are answered in one piece, half are streamed."""
 
     def __init__(self, port: int, seed: int) -> None:
-        self.asked = 0
+        self.sent = 0
         self.kills = 0
         self._port = port
         self._random = random.Random(seed)
@@ -42,7 +42,7 @@ class Load:
         self._is_over = False
 
     async def run(self, server: Gunicorn, *, callers: int, seconds: float, kill_every_s: float) -> None:
-        """Ask and kill for so long, and let the rest end."""
+        """Send calls and kill workers for the given time, then wait for the open calls."""
         asking = [asyncio.create_task(self._keep_asking()) for _ in range(callers)]
         deadline = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < deadline:
@@ -56,14 +56,14 @@ class Load:
     async def _keep_asking(self) -> None:
         while not self._is_over:
             number = next(self._numbers)
-            self.asked += 1
+            self.sent += 1
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):  # its worker was killed
                 async with asyncio.timeout(_PATIENCE_S):
                     await ask(self._port, number, self._random)
 
 
 async def ask(port: int, number: int, words: random.Random) -> bytes:
-    """Ask one call, as somebody new, and return all that was answered."""
+    """Send one call as a new user, and return the bytes of the answer."""
     path = "/api/chat/stream" if number % 2 else "/api/chat"
     text = " ".join(words.choices(_WORDS, k=words.randint(20, 400)))
     body = json.dumps({"message": f"{text} #{number}"}).encode()
@@ -77,5 +77,5 @@ async def ask(port: int, number: int, words: random.Random) -> bytes:
 
 
 def address_of(number: int) -> str:
-    """Return the address that a call comes from: each is a user of its own."""
+    """Return the address from which a call is sent. Each address counts as a new user."""
     return f"127.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"

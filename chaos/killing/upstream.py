@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 @dataclass
 class Bill:
-    """What was written of one answer."""
+    """The part of an answer that was sent."""
 
     is_streamed: bool
     prompt: int
@@ -44,9 +44,9 @@ class BillingUpstream:
 
     def __init__(self, seed: int) -> None:
         self.bills: dict[str, list[Bill]] = {}
-        """Of each call, by the number at the end of its message."""
+        """The bill of each call, by the number at the end of its message."""
         self.refused: list[str] = []
-        """What was asked that OpenAI refuses: nothing is billed for it."""
+        """The requests that OpenAI would refuse. They are not billed."""
         self.port = 0
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
@@ -56,7 +56,7 @@ class BillingUpstream:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Take no more connections, and see those to their end that there are."""
+        """Accept no more connections, and serve the open ones to their end."""
         assert self._server is not None
         self._server.close()
         if serving := asyncio.all_tasks() - {asyncio.current_task()}:

@@ -20,7 +20,7 @@ async def _reset_amid_head(call: Call) -> None:
 
 
 async def _begin_body(call: Call) -> None:
-    """As much as half of an answer."""
+    """About half of an answer."""
     if call.is_stream:
         await call.open_stream()
         await call.role()
@@ -60,7 +60,7 @@ async def _stall_amid_body(call: Call) -> None:
 
 
 async def _drip_without_end(call: Call) -> None:
-    """Too little to be of use, and too much to be silence."""
+    """Bytes that arrive too slowly to be an answer, but too often to count as silence."""
     if call.is_stream:
         await call.open_stream()
         await drip_events(call)
@@ -69,7 +69,7 @@ async def _drip_without_end(call: Call) -> None:
 
 
 async def drip_events(call: Call) -> None:
-    """Chunks of the transfer encoding, one byte in each."""
+    """One byte in each chunk of the transfer encoding."""
     while True:
         for token in call.tokens:
             for byte in call.event_bytes(call.chunk({"content": token})):
@@ -79,7 +79,7 @@ async def drip_events(call: Call) -> None:
 
 
 async def _pings_without_end(call: Call) -> None:
-    """A server that is alive, and a model that is not."""
+    """Comments keep arriving, but no token."""
     await call.open_stream()
     await call.some_tokens()
     while True:

@@ -33,16 +33,16 @@ class Mode:
 
     @property
     def fails(self) -> bool:
-        """Whether nothing good can come of it."""
+        """Whether the attempt must fail."""
         return bool(self.codes) or bool(self.needs)
 
     def fits(self, operation: str, params: dict[str, Any]) -> bool:
-        """Whether a request can be answered so."""
+        """Whether a request can be answered in this mode."""
         return operation in self.on and (not self.needs or self.needs in params)
 
 
 def codes(*names: str) -> frozenset[str]:
-    """For Mode.codes."""
+    """Return codes for Mode.codes."""
     return frozenset(names)
 
 

@@ -37,7 +37,7 @@ def _advised(status: int, may_retry: bool) -> Play:
 
 
 def _limited(name: str, seconds: float) -> Play:
-    """429 that says when to come back."""
+    """429 with Retry-After."""
 
     async def play(call: Call) -> None:
         now = time.monotonic()

@@ -42,7 +42,7 @@ async def _hanging_up_after(call: Call) -> None:
 
 
 async def _drip(call: Call) -> None:
-    """Every byte by itself, but quickly."""
+    """Send each byte separately, without pauses."""
     if not call.is_stream:
         body = call.good_body()
         await drip(call, call.head(200, "application/json", length=len(body)) + body, 0.0)
@@ -58,7 +58,7 @@ async def _drip(call: Call) -> None:
 
 
 async def _split_letter(call: Call) -> None:
-    """A letter of several bytes whose first comes before a pause, and whose rest after it."""
+    """Pause between the bytes of one character."""
     call.tokens.insert(1, " ß🔑")
     if call.is_stream:
         await call.open_stream()
@@ -88,7 +88,7 @@ async def _empty_choices(call: Call) -> None:
 
 
 async def _azure(call: Call) -> None:
-    """Azure begins with a chunk that has no model and tells of its content filter."""
+    """Azure's first chunk has no model, but the results of its content filter."""
     filters = [{"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}]
     await call.open_stream()
     await call.event({"choices": [], "created": 0, "id": "", "model": "", "prompt_filter_results": filters})
@@ -135,7 +135,7 @@ async def _no_usage(call: Call) -> None:
 
 
 async def _reasoning(call: Call) -> None:
-    """Thinks aloud for longer than a client is left without a sign of life."""
+    """Reasoning for longer than HEARTBEAT_S."""
     await call.open_stream()
     await call.role()
     for _ in range(call.rng.randint(3, 9)):
@@ -162,7 +162,7 @@ async def _shuffled(call: Call) -> None:
 
 
 async def _no_reason(call: Call) -> None:
-    """A whole answer that does not say why it ends. It was paid for, so it is an answer."""
+    """A complete answer without a finish reason. It is billed, so it counts as an answer."""
     if not call.is_stream:
         await call.answer_json(call.completion(call.text(), reason=None))
         call.note_whole()
@@ -176,7 +176,7 @@ async def _no_reason(call: Call) -> None:
 
 
 async def _other_form(call: Call) -> None:
-    """A server that does not know "stream", or knows nothing else."""
+    """A server that ignores "stream", or always streams."""
     if call.is_stream:
         call.attempt.streamed = call.text()
         await call.answer_json(call.completion(call.text()))

@@ -37,7 +37,7 @@ async def _no_choices(call: Call) -> None:
 
 
 async def _prose(call: Call) -> None:
-    """A model that chats instead of filling the schema: worth one more try, in which it is shown its fault."""
+    """A text instead of JSON by the schema. The application repeats the request once, with the fault."""
     await call.answer_json(call.completion("Sure! Here you go."))
 
 

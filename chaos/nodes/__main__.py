@@ -23,7 +23,7 @@ from chaos.run import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and report; 1 when a call failed without an excuse, something grew, or the money does not add up."""
+    """Run and print the report. Return 1 if a call failed without an excuse, something grew, or the charges are wrong."""
     parser = argparse.ArgumentParser(prog="python -m chaos.nodes", description=__doc__)
     parser.add_argument("--soak", action="store_true", help="break nothing, and look whether anything grows")
     parser.add_argument("--seconds", type=float, metavar="S", help="of load (default 60; with --soak 600)")
@@ -77,7 +77,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> int:
 
 
 def find_unexcused(answers: Sequence[Answer], faults: Sequence[Fault]) -> list[Answer]:
-    """Return the answers that are not fine, though nothing was done that they can be blamed on."""
+    """Return the failed answers that no fault excuses."""
     return [
         answer for answer in answers if not answer.is_fine and not any(fault.excuses(answer) for fault in faults)
     ]

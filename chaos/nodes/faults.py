@@ -17,7 +17,7 @@ _RECOVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that was done, from then till then."""
+    """A fault, and the times at which it began and ended."""
 
     name: str
     began_at: float
@@ -59,7 +59,7 @@ async def break_things(site: Site, seconds: float) -> list[Fault]:
 
 
 async def _unplug_node(site: Site, seconds: float) -> Fault:
-    """Cut the cable of a node: what is sent there is lost, and others notice by their own time limits."""
+    """Disconnect a node: packets to it are lost, and others notice by their own time limits."""
     await asyncio.sleep(_RECOVERY_S)
     began_at = time.monotonic()
     with site.nodes[1].place.unplugged():
@@ -70,7 +70,7 @@ async def _unplug_node(site: Site, seconds: float) -> Fault:
 
 
 async def _kill_node(site: Site) -> Fault:
-    """Only what ran there at that moment may break: what comes later goes to the other node."""
+    """A fault that breaks only what runs on the node at that moment. Later requests go to the other node."""
     server = site.nodes[1].server
     began_at = time.monotonic()
     for pid in server.pids():

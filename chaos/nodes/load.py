@@ -16,7 +16,7 @@ FINE = {"answered", "streamed"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one call, and when."""
+    """The result of one call, and its time."""
 
     asked_at: float
     ended_at: float

@@ -58,7 +58,7 @@ def open_network(nodes: int) -> Iterator[Network]:
 
 
 class _NotAllowed(Exception):
-    """Namespaces cannot be made here, and why."""
+    """Namespaces are not allowed here. The message has the reason."""
 
 
 def _make(stack: ExitStack, nodes: int) -> Network:

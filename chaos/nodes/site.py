@@ -38,7 +38,7 @@ class Node:
 
 @dataclass
 class Site:
-    """All of it."""
+    """The complete body."""
 
     port: int
     nodes: list[Node]
@@ -52,7 +52,7 @@ class Site:
 
 @contextmanager
 def running_site(folder: Path, network: Network, upstream_port: int) -> Iterator[Site]:
-    """Start everything but the upstream, and stop it in the end. The nodes may not answer yet."""
+    """Start everything except the upstream, and stop it when the block ends. The nodes may not answer yet."""
     with ExitStack() as stack:
         postgres = PostgresDatabase(stack.enter_context(postgres_server()))
         redis = stack.enter_context(redis_server(folder, network.address))

@@ -24,7 +24,7 @@ _NOTICED_S = 3.0
 
 
 def main() -> int:
-    """Run and report; 1 when somebody noticed, or nothing could be run."""
+    """Run and print the report. Return 1 if a client was affected, or nothing could be run."""
     parser = argparse.ArgumentParser(prog="python -m chaos.rolling", description=__doc__)
     parser.add_argument("--streams", type=int, default=200, help="streams that run across the reloads (200)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each stream takes (20)")

@@ -10,7 +10,7 @@ _BODY = json.dumps({"message": "Hello"}).encode()
 
 @dataclass
 class Load:
-    """What came of all requests through Nginx.
+    """The results of all requests through Nginx.
 
     Attributes:
         port: Nginx's.

@@ -1,4 +1,4 @@
-"""Neighbour: what other visitors of a worker notice while it handles a hostile request.
+"""Measure how much a hostile request delays other requests of the same worker.
 
 A gunicorn with one worker, in which a heart beats; a prober that asks for /healthz all the time; and the worker's memory
 as the kernel counts it. Example:

@@ -1,4 +1,4 @@
-"""Person: one who asks, and what the ledger has of them."""
+"""Person: a user who sends requests, and their rows in the ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _numbers = count(1)
 
 
 class Person:
-    """Somebody new, told apart from all others by a network address."""
+    """A new user, with a network address of their own."""
 
     def __init__(self, app: Flask) -> None:
         number = next(_numbers)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_silently(code: str) -> None:
-    """Run a program that has nothing to say where all is well."""
+    """Run a program that prints nothing if it succeeds."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )

@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> None:
-    """Ask again and again, for what another process does."""
+    """Wait until a condition holds that another process brings about."""
     watch = Stopwatch()
     while not condition():
         assert watch.elapsed_s() < timeout_s, f"not within {timeout_s} s: {what}"
@@ -286,11 +286,11 @@ class FakeUpstream:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.status = 200
-        """Of all answers; any other one comes with an error object."""
+        """The status of all answers. An error status comes with an error object."""
         self.text = "Hello there"
         """What an answer says that is not streamed."""
         self.may_answer = threading.Event()
-        """What is not streamed waits for it."""
+        """An answer that is not streamed waits for it."""
         self.may_answer.set()
         self._streams: deque[GatedStream] = deque()
         self._server = _Server(("127.0.0.1", 0), _Handler)

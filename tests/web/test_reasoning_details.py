@@ -9,7 +9,7 @@ from tests.fakes.site import bearer
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.upstreams.responses_form import function_call, reasoning, response
 from tests.fakes.wire.reading import events_of
-from tests.web.test_kept_reasoning import kinds_of, stream_tools
+from tests.web.test_sealed_reasoning import kinds_of, stream_tools
 
 TOOL = {
     "type": "function",

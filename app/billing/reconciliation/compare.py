@@ -36,7 +36,7 @@ class Drift:
     day: str
     model: str
     booked: Booked
-    told: ReportedUsage  # what OpenAI reports; a key of `flask reconcile --json`
+    reported: ReportedUsage
     tokens: Parts
     micro_usd: Parts
 
@@ -54,7 +54,7 @@ def compare(
                 day=day,
                 model=model,
                 booked=ours,
-                told=theirs,
+                reported=theirs,
                 tokens=_attribute(ours, ours.tokens - theirs.tokens, ours.swept_tokens, ours.estimated_tokens),
                 micro_usd=_attribute(
                     ours,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 import orjson
@@ -53,13 +54,18 @@ def reconcile(days: int, tolerance: float, as_json: bool) -> None:
         theirs = fetch_reported(config.openai_admin_key, first, last, api=api)
     drifts = compare(booked, theirs)
     if as_json:
-        click.echo(orjson.dumps([asdict(drift) for drift in drifts], option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps([_to_json(drift) for drift in drifts], option=orjson.OPT_INDENT_2))
     else:
         _print(drifts)
     unknown = sum(abs(each.micro_usd.unknown) + abs(each.micro_usd.elsewhere) for each in drifts)
-    if unknown * 100 > tolerance * sum(each.told.micro_usd for each in drifts):
+    if unknown * 100 > tolerance * sum(each.reported.micro_usd for each in drifts):
         click.echo(f"{format_usd(unknown)} USD are unexplained, or were spent outside Gatehouse.", err=True)
         raise SystemExit(1)
+
+
+def _to_json(drift: Drift) -> dict[str, Any]:
+    """Return the fields of a difference, with the name that the first release gave to OpenAI's figures."""
+    return {"told" if name == "reported" else name: value for name, value in asdict(drift).items()}
 
 
 def _print(drifts: list[Drift]) -> None:
@@ -73,10 +79,10 @@ def _print(drifts: list[Drift]) -> None:
             each.day,
             each.model,
             f"{each.booked.tokens:,}",
-            f"{each.told.tokens:,}",
+            f"{each.reported.tokens:,}",
             format_usd(each.booked.micro_usd),
-            format_usd(each.told.micro_usd),
-            format_usd(each.booked.micro_usd - each.told.micro_usd),
+            format_usd(each.reported.micro_usd),
+            format_usd(each.booked.micro_usd - each.reported.micro_usd),
             *(format_usd(getattr(each.micro_usd, cause.lower())) for cause in causes),
         )
         for each in drifts

@@ -14,6 +14,7 @@ _BEGINS = (b'"data:', b'"JVBERi')
 _BARE_IMAGES = (b'"iVBOR', b'"/9j/', b'"\\/9j', b'"UklGR', b'"R0lGOD', b'"AAAA')
 # Smaller ones are cheap to parse, and a request without its files is small.
 LARGE_URL_BYTES, _MAX_URLS = 65_536, 20_000
+_MAX_HEAD_BYTES = 2_048
 # Searching this much of a text that was crafted to be slow takes 12 ms.
 _STEP_BYTES = 4 * 1024 * 1024
 
@@ -29,6 +30,13 @@ class EmbeddedUrl:
 
     content: memoryview
     is_escaped: bool
+
+    def find_base64(self) -> memoryview | None:
+        """Return the base64 of the file, which is still escaped; None if the URL has another encoding."""
+        head, comma, _ = bytes(self.content[:_MAX_HEAD_BYTES]).partition(b",")
+        if not head.lower().startswith(b"data:"):
+            return self.content
+        return self.content[len(head) + 1 :] if comma and head.lower().endswith(b";base64") else None
 
 
 def cut_data_urls(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from urllib.parse import unquote
 
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
@@ -14,6 +15,16 @@ class InvalidBase64(ValueError):
 
     def __init__(self) -> None:
         super().__init__("is not valid base64.")
+
+
+def find_base64(text: str) -> bytes | None:
+    """Return the base64 of a data URL, or of a text that is no URL; None if the URL has another encoding."""
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
+            return None
+    # Some libraries escape "+", "/" and "=". Characters beyond ASCII become "?", which is invalid in base64.
+    return (unquote(text) if "%" in text else text).encode("ascii", "replace")
 
 
 def unescape(text: bytes | memoryview) -> str:

@@ -4,13 +4,13 @@
 - `counting`: `TokenCounts`, which counts and bounds tokens for models.
 - `encodings`, `vocabulary`: OpenAI's encodings; `model_encodings`: the encoding of each model.
 - `windows`: a model's context window.
-- `kept_reasoning`: bounds the tokens of reasoning that is sent back to the model.
+- `reasoning_bounds`: bounds the tokens of reasoning that is sent back to the model.
 - `estimates`: bounds and estimates of a request's tokens.
 - `shared_files`: files that are written once and mapped by all processes.
 """
 
 from app.models.token_counts.counting import BY_NAME, BYTES, Count, TokenCounts
-from app.models.token_counts.kept_reasoning import REASONING_ITEMS, count_spared_reasoning, note_tokens
+from app.models.token_counts.reasoning_bounds import REASONING_ITEMS, count_spared_reasoning, note_tokens
 from app.models.token_counts.usage import FIGURES, Figures, Usage, get_figures
 from app.models.token_counts.windows import cap_input, find_input_window, find_window
 

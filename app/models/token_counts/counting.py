@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app.models.token_counts.encodings import Encoding, WorkBudget, count_bytes, load_encoding
-from app.models.token_counts.kept_reasoning import REASONING_ITEMS, count_spared_reasoning
 from app.models.token_counts.model_encodings import find_encoding_name
+from app.models.token_counts.reasoning_bounds import REASONING_ITEMS, count_spared_reasoning
 
 Count = Callable[[str], int]
 """Counts a text's tokens, never fewer than the model does."""

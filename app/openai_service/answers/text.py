@@ -72,17 +72,31 @@ class TextJoiner:
         The text of the returned event may be empty.
         """
         kind = type(event)
-        text = self.pending.pop(kind, "") + event.text
-        if "\ud800" <= text[-1] <= "\udbff":
-            self.pending[kind] = text[-1]
-            text = text[:-1]
-        return kind(_repair_text(text))
+        text, surrogate = cut_surrogate(self.pending.pop(kind, "") + event.text)
+        if surrogate:
+            self.pending[kind] = surrogate
+        return kind(text)
 
     def flush(self) -> list[TextEvent]:
         """Return an event for each high surrogate whose low surrogate never arrived."""
         events = [kind(_repair_text(surrogate)) for kind, surrogate in self.pending.items()]
         self.pending.clear()
         return events
+
+
+def cut_surrogate(text: str) -> tuple[str, str]:
+    """Return a piece of text without a high surrogate at its end, and that surrogate, which belongs before the next piece.
+
+    The piece is repaired. Without such a surrogate, the second text is empty.
+    """
+    end = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    repaired: str = repair_surrogates(text.removesuffix(end))
+    return repaired, end
+
+
+def read_str(value: object) -> str:
+    """Return a value of an upstream's JSON if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
 
 
 def _repair_text(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.answers.text import repair_surrogates
+from app.openai_service.answers.text import cut_surrogate, read_str, repair_surrogates
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.streaming.events import ToolCallDelta, ToolCallObject
 
@@ -41,10 +41,8 @@ class _Call:
 
     def take_piece(self, piece: str) -> str:
         """Return the piece to send. A high surrogate at its end is sent with the next piece."""
-        text = self.surrogate + piece
-        self.surrogate = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        repaired: str = repair_surrogates(text.removesuffix(self.surrogate))
-        return repaired
+        text, self.surrogate = cut_surrogate(self.surrogate + piece)
+        return text
 
     @property
     def has_complete_arguments(self) -> bool:
@@ -230,4 +228,5 @@ def _read_id(value: object) -> str:
 
 
 def _read_text(value: object) -> str:
-    return repair_surrogates(value) if isinstance(value, str) else ""
+    text: str = repair_surrogates(read_str(value))
+    return text

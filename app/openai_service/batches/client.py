@@ -24,7 +24,7 @@ from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.kept_items import drop_reasoning_items, has_reasoning_items
+from app.openai_service.responses.reasoning_items import drop_reasoning_items, has_reasoning_items
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body, clamp_limit, find_chat_only
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport

@@ -28,7 +28,7 @@ from app.openai_service.errors import (
     UpstreamRejected,
 )
 from app.openai_service.resilience.breaker import KeyValueStore
-from app.openai_service.responses.made_images import IMAGE_ITEM
+from app.openai_service.responses.generated_images import IMAGE_ITEM
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest

@@ -3,7 +3,7 @@
 - `endpoints.py`: `Endpoints`, which chooses between /chat/completions and /responses
 - `request_body.py`: translates the body of a chat completion
 - `input_items.py`: translates its messages into input items
-- `kept_items.py`: reasoning and commentary items, which a tool loop sends back to the model
+- `reasoning_items.py`: reasoning and commentary items, which a tool loop sends back to the model
 - `output.py`: parses the output items of a response
 - `answer.py`: parses a complete response into a `ChatResult`
 - `stream.py`: `ResponseReader`, which parses the events of a stream into `Events`
@@ -13,5 +13,5 @@
 - `client_tools.py`: custom tools and the computer tool, which the client runs like functions
 - `tool_media.py`: moves images and files out of tool results, for chat completions
 - `hosted_tools.py`: tools that run at OpenAI: their settings in a request, and their calls in an answer
-- `made_images.py`: limits the size of the images that the image_generation tool makes
+- `generated_images.py`: limits the size of the images that the image_generation tool makes
 """

@@ -10,8 +10,8 @@ from typing import Any
 from app.models.token_counts import note_tokens
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
+from app.openai_service.responses.generated_images import check_images
 from app.openai_service.responses.hosted_tools import count_calls, hide_stored_ids
-from app.openai_service.responses.made_images import check_images
 from app.openai_service.responses.output import read_end, read_items, read_usage
 from app.openai_service.results import CallRecord, ChatResult
 

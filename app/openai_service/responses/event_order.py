@@ -59,12 +59,14 @@ class EventOrder:
         """Return the events that are still buffered because one is missing."""
         events = [self._buffered[number] for number in sorted(self._buffered)]
         self._buffered.clear()
+        self._buffered_bytes = 0
         return events
 
     def _pop_following(self) -> list[bytes]:
         events = []
         while self._next in self._buffered:
             self._last = self._buffered.pop(self._next)
+            self._buffered_bytes -= len(self._last)
             events.append(self._last)
             self._next += 1
         return events

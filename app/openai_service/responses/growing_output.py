@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.openai_service.answers.text import TextEvent, repair_surrogates
+from app.openai_service.answers.text import TextEvent, cut_surrogate, read_str
 from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
+from app.openai_service.responses.generated_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_stored_ids
-from app.openai_service.responses.kept_items import build_reasoning_item, limit_reasoning_items
-from app.openai_service.responses.made_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
+from app.openai_service.responses.reasoning_items import build_reasoning_item, limit_reasoning_items
 from app.openai_service.streaming.events import (
     Annotation,
     Events,
@@ -98,14 +98,8 @@ class GrowingOutput:
         if item is None or item.kind not in INPUTS or not isinstance(piece, str):
             return []
         item.arguments.append(piece)
-        # A surrogate pair that is split over two pieces is sent with the second.
-        text = item.surrogate + piece
-        item.surrogate = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        return [
-            ToolCallDelta(
-                item.position, "", "", repair_surrogates(text.removesuffix(item.surrogate)), CALL_TYPES[item.kind]
-            )
-        ]
+        text, item.surrogate = cut_surrogate(item.surrogate + piece)
+        return [ToolCallDelta(item.position, "", "", text, CALL_TYPES[item.kind])]
 
     def add_step(self, kind: str, event: Mapping[str, Any]) -> Events:
         """Return the event for the progress of a hosted tool's call."""
@@ -191,8 +185,8 @@ class GrowingOutput:
             return []
         added.position = self._calls
         self._calls += 1
-        kind, call_id = CALL_TYPES[added.kind], _read_text(item.get("call_id"))
-        name = COMPUTER if kind == COMPUTER else _read_text(item.get("name"))
+        kind, call_id = CALL_TYPES[added.kind], read_str(item.get("call_id"))
+        name = COMPUTER if kind == COMPUTER else read_str(item.get("name"))
         return [ToolCallDelta(added.position, call_id, name, "", kind)]
 
     def _find(self, id_: object, index: object) -> GrowingItem | None:
@@ -226,8 +220,4 @@ def _has_arguments(call: Mapping[str, Any], kind: str) -> bool:
 def _get_kind(item: Mapping[str, Any]) -> str:
     if item.get("type") == "message" and item.get("phase") == COMMENTARY:
         return COMMENTARY
-    return _read_text(item.get("type"))
-
-
-def _read_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return read_str(item.get("type"))

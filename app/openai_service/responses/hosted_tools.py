@@ -13,7 +13,7 @@ from typing import Any
 
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.responses.client_tools import CLIENT_TOOLS
-from app.openai_service.responses.made_images import IMAGE_ITEM, IMAGE_TOOL
+from app.openai_service.responses.generated_images import IMAGE_ITEM, IMAGE_TOOL
 
 MAX_CALLS = "max_tool_calls"
 """The field of a body with hosted tools that limits the number of calls in one answer."""

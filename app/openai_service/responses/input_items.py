@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app.models.token_counts import REASONING_ITEMS
 from app.openai_service.responses.client_tools import FUNCTION, Item, build_call, build_result
-from app.openai_service.responses.kept_items import KEY
 
 _BREAKPOINT = "prompt_cache_breakpoint"
 
@@ -44,7 +44,7 @@ def _build_turn(message: Mapping[str, Any], model: str) -> list[Item]:
     if content or not calls:
         turn.append({"role": "assistant", "content": content})
     turn += map(build_call, calls)
-    reasoning = [entry for entry in message.get(KEY) or () if entry["model"] == model]
+    reasoning = [entry for entry in message.get(REASONING_ITEMS) or () if entry["model"] == model]
     for entry in reversed(reasoning):
         turn.insert(entry["at"], entry["item"])
     return turn

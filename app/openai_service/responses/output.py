@@ -12,7 +12,7 @@ from app.openai_service.answers.text import repair_surrogates
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
 from app.openai_service.responses.client_tools import CALL_TYPES, read_call
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_stored_ids
-from app.openai_service.responses.kept_items import ReasoningItem, build_reasoning_item, limit_reasoning_items
+from app.openai_service.responses.reasoning_items import ReasoningItem, build_reasoning_item, limit_reasoning_items
 from app.openai_service.responses.usage import rename_usage
 from app.openai_service.transport.sdk_errors import translate_error_object
 

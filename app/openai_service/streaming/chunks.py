@@ -12,7 +12,7 @@ import orjson
 from app.models.token_counts import Usage
 from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextJoiner, read_json_with_surrogates, repair_surrogates
+from app.openai_service.answers.text import TextJoiner, read_json_with_surrogates, read_str, repair_surrogates
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import Done, Events, Token
@@ -141,9 +141,9 @@ class ChunkReader:
         self.chunks += 1
         if chunk.get("error"):
             raise translate_error_object(chunk["error"])
-        self._id = self._id or _read_text(chunk.get("id"))
-        self.model = self.model or _read_text(chunk.get("model"))
-        self.service_tier = _read_text(chunk.get("service_tier")) or self.service_tier
+        self._id = self._id or read_str(chunk.get("id"))
+        self.model = self.model or read_str(chunk.get("model"))
+        self.service_tier = read_str(chunk.get("service_tier")) or self.service_tier
         self._note_usage(chunk.get("usage"))
         choices = chunk.get("choices")
         # Empty in the chunk with the usage, and in Azure's first chunk.
@@ -239,7 +239,3 @@ def _cut_text(data: bytes, start: int, after: bytes) -> str | None:
         return None if _BACKSLASH in text else text.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _read_text(value: object) -> str:
-    return value if isinstance(value, str) else ""

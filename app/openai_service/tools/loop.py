@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+from app.models.token_counts import REASONING_ITEMS
 from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import CallerGone
-from app.openai_service.responses.kept_items import KEY as REASONING_ITEMS
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Thought, Token, ToolCallDelta, ToolCallObject, ToolRun
 from app.openai_service.streaming.reader import StreamedAnswer, open_rounds

@@ -18,8 +18,12 @@ from app.openai_service.resilience.key_ring import KeyedClient, KeyRing
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.kept_items import KEY_JSON, drop_reasoning_items, has_reasoning_items
-from app.openai_service.responses.made_images import get_max_event_bytes
+from app.openai_service.responses.generated_images import get_max_event_bytes
+from app.openai_service.responses.reasoning_items import (
+    REASONING_ITEMS_JSON,
+    drop_reasoning_items,
+    has_reasoning_items,
+)
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.responses.tool_media import move_media
@@ -197,7 +201,7 @@ class Sender:
             record.adjusted = adjusted | changed
             return path, body, encode(model, translated)
         content = request.encode(model) if body is request.body else encode(model, body)
-        if content.find(KEY_JSON) >= 0:
+        if content.find(REASONING_ITEMS_JSON) >= 0:
             content = encode(model, {**body, "messages": drop_reasoning_items(body["messages"])})
         return path, body, content
 

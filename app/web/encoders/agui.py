@@ -15,7 +15,7 @@ from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 from app.web.schemas.frameworks.agui import SERVER_CALL_PREFIX
-from app.web.schemas.kept_reasoning import Seal, seal_nothing
+from app.web.schemas.sealed_reasoning import Seal, seal_nothing
 
 _PROTOCOL_VERSION = "1.0"
 PADDING = "rawEvent"

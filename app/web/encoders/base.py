@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol, Self
 
 import orjson
 
-from app.openai_service import Event, Events, Token
+from app.openai_service import CallRecord, Event, Events, Token
 from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 
@@ -41,6 +41,16 @@ class Encoder(TokenEncoder, Protocol):
     @property
     def heartbeat(self) -> bytes:
         """Bytes that clients ignore, sent while the stream is idle; b"" if the format has none."""
+
+
+class RecordEncoder(Encoder, Protocol):
+    """An encoder whose format has data of the call, such as its model and usage.
+
+    Attributes:
+        record: the record of the call, which grows with the stream.
+    """
+
+    record: CallRecord
 
 
 class PricedEncoder(Encoder, Protocol):

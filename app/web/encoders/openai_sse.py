@@ -22,7 +22,7 @@ from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.openai_error import openai_error
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
-from app.web.schemas.kept_reasoning import Seal, build_details, seal_nothing
+from app.web.schemas.sealed_reasoning import Seal, build_details, seal_nothing
 
 _END = b"data: [DONE]\n\n"
 

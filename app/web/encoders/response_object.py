@@ -16,7 +16,7 @@ from app.openai_service import ChatResult, Done
 from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
 from app.web.encoders.openai_sse import read_service_tier
-from app.web.schemas.kept_reasoning import SealItems, build_reasoning_item, seal_nothing
+from app.web.schemas.sealed_reasoning import SealItems, build_reasoning_item, seal_nothing
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 

@@ -41,7 +41,7 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
-from app.web.schemas.kept_reasoning import build_reasoning_item
+from app.web.schemas.sealed_reasoning import build_reasoning_item
 
 _PartKind = Literal["output_text", "refusal"]
 _EncodedEvent = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotation | Done | Failed

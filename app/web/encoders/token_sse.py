@@ -10,8 +10,8 @@ from app.openai_service import Done, Event, Events, Failed, Refusal, Token, Tool
 from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
-from app.web.schemas.chat import describe_tool_run
-from app.web.schemas.kept_reasoning import Seal, seal_nothing
+from app.web.schemas.chat import build_end, describe_tool_run
+from app.web.schemas.sealed_reasoning import Seal, seal_nothing
 
 
 class TokenSse:
@@ -43,13 +43,7 @@ class TokenSse:
 
     def _build_data(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Done):
-            data: dict[str, Any] = {
-                "done": True,
-                "finishReason": event.finish_reason,
-                "usage": event.usage and event.usage.raw,
-                "model": event.model,
-                "id": event.id,
-            }
+            data = {"done": True, **build_end(event)}
             if event.tool_calls:
                 data["toolCalls"] = event.tool_calls
             if event.trimmed:

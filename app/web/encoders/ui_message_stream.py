@@ -14,7 +14,7 @@ from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 from app.web.replays.client import StreamStopped
-from app.web.schemas.kept_reasoning import Seal, seal_nothing
+from app.web.schemas.sealed_reasoning import Seal, seal_nothing
 
 _FINISH_REASONS = {
     "stop": "stop",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import unquote
 
-from app.media.data_urls import EmbeddedUrl
+from app.media.data_urls import EmbeddedUrl, find_base64
 from app.media.documents import PdfReading, PdfUrl, UnusableFile
 from app.problems import InvalidRequest, Problem
 from app.runtime.side_process import PoolBusy
 
-_MAX_HEAD_CHARS = 2_048
+_MAX_URL_CHARS = 2_048
+_NOT_BASE64 = "must be in base64."
 _MAX_NAME_CHARS = 100
 _UNSAFE = re.compile(r"[^\w .()+-]+")
 
@@ -43,12 +43,10 @@ def read_file(data: str, cut: EmbeddedUrl | None, where: str, reading: PdfReadin
     with _name_file_in_errors(where):
         if cut is None:
             return reading.read_base64(_extract_base64(data))
-        head, comma, _ = bytes(cut.content[:_MAX_HEAD_CHARS]).partition(b",")
-        if not head.lower().startswith(b"data:"):
-            return reading.read_base64(cut.content, is_escaped=cut.is_escaped)
-        if not comma or not head.lower().endswith(b";base64"):
-            raise UnusableFile("must be in base64.")
-        return reading.read_base64(cut.content[len(head) + 1 :], is_escaped=cut.is_escaped)
+        content = cut.find_base64()
+        if content is None:
+            raise UnusableFile(_NOT_BASE64)
+        return reading.read_base64(content, is_escaped=cut.is_escaped)
 
 
 def choose_name(fields: Mapping[str, str]) -> str:
@@ -60,16 +58,12 @@ def choose_name(fields: Mapping[str, str]) -> str:
 
 def _extract_base64(data: str) -> bytes:
     """Return the base64 data of a data URL, or of a text that is no URL."""
-    head, comma, body = data.partition(",")
-    if head[:5].lower() == "data:":
-        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
-            raise UnusableFile("must be in base64.")
-    elif "://" in data[:_MAX_HEAD_CHARS]:
+    if data[:5].lower() != "data:" and "://" in data[:_MAX_URL_CHARS]:
         raise UnusableFile("must be the file itself, as a data: URL or base64; URLs are not fetched.")
-    else:
-        body = data
-    # Characters beyond ASCII become "?", which is invalid in base64.
-    return (unquote(body) if "%" in body else body).encode("ascii", "replace")
+    encoded = find_base64(data)
+    if encoded is None:
+        raise UnusableFile(_NOT_BASE64)
+    return encoded
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from app.media.data_urls import EmbeddedUrl
+from app.media.data_urls import EmbeddedUrl, find_base64
 from app.media.images import ImageNormalizer, UnusableImage
 from app.problems import Problem
 
@@ -60,14 +60,11 @@ def _normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
         InvalidImageInput: the URL is neither, or it points to a private network, or the image cannot be used.
     """
     if url[:5].lower() == "data:":
-        head, comma, body = url.partition(",")
-        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
+        encoded = find_base64(url)
+        if encoded is None:
             raise InvalidImageInput(_NOT_BASE64, field=where)
-        if "%" in body:  # some libraries escape "+", "/" and "="
-            body = unquote(body)
         with _name_image_in_errors(where):
-            # Characters beyond ASCII become "?", which is invalid in base64.
-            return normalizer.normalize_base64(body.encode("ascii", "replace")).data_url
+            return normalizer.normalize_base64(encoded).data_url
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):
@@ -81,14 +78,11 @@ def _normalize_cut(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) ->
     Raises:
         InvalidImageInput: the data is not base64, or the image cannot be used.
     """
-    head, comma, _ = bytes(url.content[:_MAX_URL_CHARS]).partition(b",")
-    if not head.lower().startswith(b"data:"):
-        with _name_image_in_errors(where):
-            return normalizer.normalize_base64(url.content, is_escaped=url.is_escaped).data_url
-    if not comma or not head.lower().endswith(b";base64"):
+    content = url.find_base64()
+    if content is None:
         raise InvalidImageInput(_NOT_BASE64, field=where)
     with _name_image_in_errors(where):
-        return normalizer.normalize_base64(url.content[len(head) + 1 :], is_escaped=url.is_escaped).data_url
+        return normalizer.normalize_base64(content, is_escaped=url.is_escaped).data_url
 
 
 @contextmanager

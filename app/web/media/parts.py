@@ -187,7 +187,7 @@ def join_text_parts(content: Any) -> Any:
     return "\n\n".join(texts) if any(texts) else ""
 
 
-class SpokenPart(TypedDict):
+class AnyTextPart(TypedDict):
     """A text part in the format of any of OpenAI's APIs, including those of answers. Other fields are ignored."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
@@ -196,7 +196,7 @@ class SpokenPart(TypedDict):
 
 
 JOINED_TEXT = BeforeValidator(
-    join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)]
+    join_text_parts, json_schema_input_type=str | Annotated[list[AnyTextPart], Field(min_length=1)]
 )
 """Accepts a text, or a list of text parts, which it joins to one text."""
 
@@ -216,7 +216,7 @@ ToolOutput = Annotated[
 """The output of a tool: a text, or a list of parts."""
 
 JOINED_TEXT_OR_NULL = BeforeValidator(
-    join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)] | None
+    join_text_parts, json_schema_input_type=str | Annotated[list[AnyTextPart], Field(min_length=1)] | None
 )
 
 

@@ -9,8 +9,8 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_and_media
-from app.web.schemas.kept_reasoning import open_reasoning
 from app.web.schemas.messages import ConversationRequest
+from app.web.schemas.sealed_reasoning import open_reasoning
 from app.web.schemas.validation import RequestModel, parse_json
 
 M = TypeVar("M", bound=RequestModel)

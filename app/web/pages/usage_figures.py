@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.auth import Principal
 from app.billing.ledger.reports import Remaining, Total, add_totals
 from app.billing.ledger.totals_query import Grouping
-from app.limits.standing import Standing, find_standing
+from app.limits.limit_status import LimitStatus, find_limit_status
 from app.models.pricing.savings import find_cache_savings
 from app.services import Services
 from app.web.pages.charts import Chart, choose_series, list_days, stack_bars
@@ -38,9 +38,9 @@ class UsageFigures:
     Attributes:
         models: the totals of each model, the most expensive first.
         days: the totals of each bar by its first day, the newest first.
-        groups: the most expensive users, tenants and routes.
+        groups: the most expensive users, tenants and routes, at most `max_groups` of each.
         saved_micro_usd: how much the upstream's prompt cache saved.
-        standing: the limits of the viewer; None for administrators of all tenants, who see `budgets` instead.
+        limit_status: the limits of the viewer; None for administrators of all tenants, who see `budgets` instead.
         budgets: each budget that several users share: account, spent, budget, in micro-dollars.
         quality: None if the viewer sees only their own calls, which are not sampled.
     """
@@ -51,8 +51,9 @@ class UsageFigures:
     cost: Chart
     tokens: Chart
     groups: list[tuple[Grouping, list[Total]]]
+    max_groups: int
     saved_micro_usd: int
-    standing: Standing | None
+    limit_status: LimitStatus | None
     budgets: list[tuple[str, int, int]]
     quality: Quality | None
 
@@ -71,13 +72,14 @@ def collect_figures(built: Services, query: UsageQuery, principal: Principal, ad
         cost=_draw(bars, rows, "cost_micro_usd", show_money),
         tokens=_draw(bars, rows, "tokens", show_count),
         groups=[(name, query.read(built.reports, (name,), _MAX_GROUPS)) for name in listed],
+        max_groups=_MAX_GROUPS,
         saved_micro_usd=sum(
             find_cache_savings(built.prices, each.group[0], each.cached_tokens or 0, each.cache_write_tokens or 0)
             for each in models
         ),
-        standing=None
+        limit_status=None
         if principal.administers_all
-        else find_standing(built.limits, built.rate_limiter, built.reports, principal, address),
+        else find_limit_status(built.limits, built.rate_limiter, built.reports, principal, address),
         budgets=_list_budgets(built) if principal.administers_all else [],
         quality=_sample_quality(built, query) if principal.may("admin") and query.user is None else None,
     )

@@ -9,7 +9,7 @@ from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.storage.shared_state.replays import AnswerLog
-from app.storage.shared_state.replays.signs import Watched
+from app.storage.shared_state.replays.signals import WatchedAnswer
 from app.web.client_connection import Connection
 
 RECORDED_TICK_S = 0.25
@@ -38,7 +38,7 @@ class RecordedClient:
         self,
         connection: Connection,
         log: AnswerLog,
-        signs: Watched,
+        signals: WatchedAnswer,
         *,
         linger_s: float,
         can_return: bool,
@@ -46,7 +46,7 @@ class RecordedClient:
     ) -> None:
         self._connection = connection
         self._log = log
-        self._signs = signs
+        self._signals = signals
         self._linger_s = linger_s
         self._can_return = can_return
         """Whether the client can find the stream again: by its name, or by the id in the headers of the response."""
@@ -68,7 +68,7 @@ class RecordedClient:
         with suppress(DatabaseUnavailable):
             self._log.renew()
         with suppress(DatabaseUnavailable):
-            is_stopped, is_followed = self._signs.read()
+            is_stopped, is_followed = self._signals.read()
             if is_stopped:
                 raise StreamStopped
             self._log.follow(is_followed=is_followed or self._last_read_at is not None)
@@ -80,7 +80,7 @@ class RecordedClient:
         if self._last_read_at is None or (self._can_return and now - self._last_read_at < self._linger_s):
             return
         with suppress(DatabaseUnavailable):
-            if self._signs.read(max_age_s=0.0).is_followed:
+            if self._signals.read(max_age_s=0.0).is_followed:
                 self._last_read_at = now
                 return
         raise CallerGone

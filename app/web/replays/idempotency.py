@@ -24,8 +24,8 @@ from app.runtime.turns import split_in_turns
 from app.services import services
 from app.storage.shared_state.replays import AnswerStore, Claim, CompleteAnswer, Replay
 from app.storage.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.answer_store import MAX_COMPLETE_BYTES
 from app.storage.shared_state.replays.errors import IdempotencyInDoubt
-from app.storage.shared_state.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
 from app.web.guards import find_guard

@@ -16,7 +16,7 @@ from app.openai_service.resilience.drain import DrainPool
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
 from app.storage.shared_state.replays import AnswerLog, AnswerStore
-from app.storage.shared_state.replays.errors import AnswerLost, TooManyKeptAnswers
+from app.storage.shared_state.replays.errors import AnswerLost, TooManyRunningAnswers
 from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
@@ -181,7 +181,7 @@ def record_stream(
     """Return the recording of the current request's stream; None if it is not recorded.
 
     Raises:
-        TooManyKeptAnswers: too many resumable streams of the user are running.
+        TooManyRunningAnswers: too many resumable streams of the user are running.
         DatabaseUnavailable: the stream cannot be recorded.
     """
     idempotent: IdempotentRequest | None = current_state().idempotent
@@ -196,7 +196,7 @@ def record_stream(
             answer_id=idempotent.claim.answer_id if idempotent is not None else "",
             is_numbered=resumption is not None and resumption.is_numbered,
         )
-    except (TooManyKeptAnswers, DatabaseUnavailable):
+    except (TooManyRunningAnswers, DatabaseUnavailable):
         if idempotent is None and resumption is not None and resumption.is_optional:
             return None
         raise

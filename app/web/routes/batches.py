@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import orjson
 from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal
@@ -25,7 +23,7 @@ from app.web.guards import needs
 from app.web.media.intake import MediaIntake
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_list
-from app.web.responses import build_adjusted_headers
+from app.web.responses import build_adjusted_headers, plain_json_response
 from app.web.schemas.batches import (
     BATCH_ID,
     MAX_VALUES_PER_REQUEST,
@@ -71,7 +69,7 @@ def create() -> Response:
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)
         )
-    response = _json_response(build_batch_response(batch, principal), status=201)
+    response = plain_json_response(build_batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(build_adjusted_headers(adjusted))
     return response
@@ -87,14 +85,18 @@ def show_all() -> Response:
     page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
-    return _json_response({"batches": [build_batch_response(batch, principal) for batch in shown], "next": more})
+    return plain_json_response(
+        {"batches": [build_batch_response(batch, principal) for batch in shown], "next": more}
+    )
 
 
 @bp.get("/<batch_id>")
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Show the status of a batch."""
-    return _json_response(build_batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
+    return plain_json_response(
+        build_batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal)
+    )
 
 
 @bp.get("/<batch_id>/results")
@@ -104,11 +106,7 @@ def results(batch_id: str) -> Response:
     batches = services().batches
     batch = batches.refresh(_find_batch(batch_id))
     answers = batches.read_results(batch)
-    response = Response(
-        encode_results(batch, answers, request_id=g.request_id),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    response = Response(encode_results(batch, answers, request_id=g.request_id), content_type="application/json")
     response.call_on_close(answers.close)
     return response
 
@@ -117,7 +115,7 @@ def results(batch_id: str) -> Response:
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
     """Cancel a batch. Results so far remain available, and are billed."""
-    return _json_response(build_batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
+    return plain_json_response(build_batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
 @contextmanager
@@ -170,12 +168,3 @@ def _require_principal() -> Principal:
 
 def _may_see(principal: Principal, kind: str) -> bool:
     return principal.may(kind) or principal.may("admin")
-
-
-def _json_response(body: dict[str, Any], status: int = 200) -> Response:
-    return Response(
-        orjson.dumps(body),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

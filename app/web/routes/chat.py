@@ -20,8 +20,8 @@ from app.web.responses import json_response
 from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
 from app.web.schemas.chat import ChatFields, ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
-from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
 from app.web.schemas.openai_chat import OpenAIChatRequest
+from app.web.schemas.sealed_reasoning import make_seal, seal_reasoning
 from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")

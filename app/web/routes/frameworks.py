@@ -17,7 +17,7 @@ from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
 from app.web.schemas.frameworks.completion import CompletionRequest
-from app.web.schemas.kept_reasoning import make_seal, open_encrypted_values
+from app.web.schemas.sealed_reasoning import make_seal, open_encrypted_values
 from app.web.streaming import padding, stream_chat_response, stream_priced
 
 bp = Blueprint("frameworks", __name__)

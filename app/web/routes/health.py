@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import orjson
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
@@ -13,6 +12,7 @@ from app.runtime import doctor_probe
 from app.services import services
 from app.storage.database.database import Contended, DatabaseUnavailable
 from app.web.guards import public
+from app.web.responses import plain_json_response
 
 bp = Blueprint("health", __name__)
 
@@ -61,4 +61,4 @@ def _generate_events() -> Iterator[bytes]:
 
 def _status(word: str, status: int = 200, advice: str | None = None) -> Response:
     body = {"status": word} if advice is None else {"status": word, "advice": advice}
-    return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, mimetype="application/json")
+    return plain_json_response(body, status=status)

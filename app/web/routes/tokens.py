@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth import Principal
@@ -13,7 +12,7 @@ from app.problems import Forbidden, InvalidRequest
 from app.services import services
 from app.web.guards import identify_actor, needs_key
 from app.web.request_body import read_json_body
-from app.web.responses import no_content
+from app.web.responses import no_content, plain_json_response
 from app.web.schemas.tokens import TokenRequest, build_token_response
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
@@ -30,12 +29,7 @@ def create() -> Response:
     built = services()
     grant = read_json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.stored)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
-    return Response(
-        orjson.dumps(build_token_response(token)),
-        status=201,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    return plain_json_response(build_token_response(token), status=201)
 
 
 @bp.delete("/<token_id>")

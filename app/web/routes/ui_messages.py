@@ -21,7 +21,7 @@ from app.web.request_body import read_json_and_media, read_start
 from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
-from app.web.schemas.kept_reasoning import make_seal, open_reasoning, open_sealed
+from app.web.schemas.sealed_reasoning import make_seal, open_reasoning, open_sealed
 from app.web.schemas.validation import parse_object, validate
 from app.web.streaming import padding, stream_priced
 

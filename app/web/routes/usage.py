@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth.address import client_address
-from app.limits.standing import find_standing
+from app.limits.limit_status import find_limit_status
 from app.services import services
 from app.web.guards import needs
+from app.web.responses import plain_json_response
 from app.web.schemas.usage import (
     build_usage_response,
     format_safety_event,
@@ -29,14 +29,13 @@ def show() -> Response:
     rows, savings = read_rows(query, built.reports, built.prices)
     if query.is_csv:
         return Response(write_usage_csv(query, rows, savings), mimetype="text/csv")
-    standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
-    answer = build_usage_response(query, rows, savings, standing)
+    limit_status = find_limit_status(
+        built.limits, built.rate_limiter, built.reports, g.principal, client_address(request)
+    )
+    answer = build_usage_response(query, rows, savings, limit_status)
     if g.principal.may("admin"):
         events = built.safety_events.list_all(
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day
         )
         answer["safetyEvents"] = [format_safety_event(event) for event in events]
-    body = orjson.dumps(answer)
-    response = Response(body, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return plain_json_response(answer)

@@ -12,7 +12,7 @@ from app.web.guards import needs
 from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
 from app.web.schemas.chat import build_chat_response
-from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
+from app.web.schemas.sealed_reasoning import make_seal, seal_reasoning
 from app.web.schemas.vision import VisionFields, read_vision_call
 from app.web.streaming import padding, stream_chat_response
 

@@ -6,5 +6,5 @@
 - Shared: `messages`, `tools`, `fields`.
 - `validation`: parses and validates a body, with one sentence per error. `json_values`: checks a JSON text before
   it is parsed.
-- `kept_reasoning`: a model's reasoning, which an answer contains sealed and the next request returns.
+- `sealed_reasoning`: a model's reasoning, which an answer contains sealed and the next request returns.
 """

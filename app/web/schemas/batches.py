@@ -29,7 +29,7 @@ from app.web.media.parts import list_urls
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name, PromptFields
-from app.web.schemas.kept_reasoning import open_reasoning
+from app.web.schemas.sealed_reasoning import open_reasoning
 from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.validation import RequestModel, prefix_error
 from app.web.schemas.vision import VisionRequest

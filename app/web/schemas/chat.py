@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
+from app.openai_service import ChatCall, ChatResult, Done, ServerTool, StructuredResult, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
@@ -172,13 +172,7 @@ class ChatRequest(ChatFields, ConversationRequest):
 
 def build_chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
     """Return {"reply", "finishReason", "usage", "model", "id"}, and if any "toolCalls", "reasoning" and so on."""
-    body: dict[str, Any] = {
-        "reply": result.text or result.refusal or "",
-        "finishReason": result.finish_reason,
-        "usage": result.usage and result.usage.raw,
-        "model": result.model,
-        "id": result.id,
-    }
+    body: dict[str, Any] = {"reply": result.text or result.refusal or "", **build_end(result)}
     if result.tool_calls:
         body["toolCalls"] = result.tool_calls
     if reasoning:
@@ -190,6 +184,16 @@ def build_chat_response(result: ChatResult, reasoning: str | None = None) -> dic
     if result.is_cached:
         body["cached"] = True
     return body
+
+
+def build_end(end: ChatResult | StructuredResult | Done) -> dict[str, Any]:
+    """Return {"finishReason", "usage", "model", "id"}, with which every answer of a model ends."""
+    return {
+        "finishReason": end.finish_reason,
+        "usage": end.usage and end.usage.raw,
+        "model": end.model,
+        "id": end.id,
+    }
 
 
 def describe_tool_run(run: ToolRun) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import orjson
 from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from app.openai_service import KEPT_REASONING
+from app.openai_service import REASONING_ITEMS
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
@@ -216,8 +216,8 @@ def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
         text = orjson.dumps(message["data"]).decode()
     if calls := message.get("tool_calls"):
         turn = {"role": "assistant", "content": text or None, "tool_calls": [strip_call(call) for call in calls]}
-        if reasoning := message.get(KEPT_REASONING):
-            turn[KEPT_REASONING] = reasoning
+        if reasoning := message.get(REASONING_ITEMS):
+            turn[REASONING_ITEMS] = reasoning
         return turn
     return {"role": "assistant", "content": text}
 

@@ -19,7 +19,7 @@ from app.problems import InvalidRequest
 from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_texts
-from app.web.schemas.chat import build_chat_call, build_messages
+from app.web.schemas.chat import build_chat_call, build_end, build_messages
 from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText, StreamFields
 from app.web.schemas.messages import ConversationRequest
 
@@ -175,13 +175,7 @@ def build_structured_response(
     data: Any, end: StructuredResult | Done, normalized: Sequence[str] | None
 ) -> dict[str, Any]:
     """Return {"data", "finishReason", "usage", "model", "id"}, and if any "cached", "normalized", "trimmed"."""
-    body = {
-        "data": data,
-        "finishReason": end.finish_reason,
-        "usage": end.usage and end.usage.raw,
-        "model": end.model,
-        "id": end.id,
-    }
+    body = {"data": data, **build_end(end)}
     if end.is_cached:
         body["cached"] = True
     if normalized is not None:

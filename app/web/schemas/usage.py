@@ -18,8 +18,8 @@ from app.billing.ledger.records import SUMS
 from app.billing.ledger.reports import Remaining, Reports, Total, add_totals
 from app.billing.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
+from app.limits.limit_status import LimitStatus
 from app.limits.rate_limiter import Quota
-from app.limits.standing import Standing
 from app.models.pricing.interface import PriceList
 from app.models.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
@@ -112,7 +112,7 @@ def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[l
 
 
 def build_usage_response(
-    query: UsageQuery, rows: Sequence[Total], savings: Savings, standing: Standing
+    query: UsageQuery, rows: Sequence[Total], savings: Savings, limit_status: LimitStatus
 ) -> dict[str, Any]:
     """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
     return {
@@ -123,13 +123,13 @@ def build_usage_response(
             dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
             for row in in_turns(rows)
         ],
-        "limits": [_format_limit(left) for left in standing.budgets],
+        "limits": [_format_limit(left) for left in limit_status.budgets],
         "rates": [
-            *(_format_quota(account, "requests", quota) for account, quota in standing.requests.items()),
-            *(_format_quota(account, "tokens", quota) for account, quota in standing.tokens.items()),
+            *(_format_quota(account, "requests", quota) for account, quota in limit_status.requests.items()),
+            *(_format_quota(account, "tokens", quota) for account, quota in limit_status.tokens.items()),
         ],
         "streams": [
-            {"of": parse_account_kind(account), "limit": limit} for account, limit in standing.streams.items()
+            {"of": parse_account_kind(account), "limit": limit} for account, limit in limit_status.streams.items()
         ],
     }
 

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
-from app.problems import InvalidRequest, Problem
+from app.problems import InvalidRequest, Problem, make_printable
 from app.runtime.turns import give_turn, in_turns
 from app.web.hints.field_names import choose_error, describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
@@ -45,6 +45,7 @@ MAX_MEMBERS = 64
 # A smaller body cannot have so many.
 _MIN_CHECKED_BYTES = 32_768
 # Parsing a larger body a second time, only to explain its error, would take too long.
+_MAX_PATH_CHARS = 200
 _MAX_EXPLAINED_BYTES = 1024 * 1024
 _MIN_YIELDING_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
@@ -247,11 +248,7 @@ def _format_path(location: tuple[int | str, ...]) -> str:
         for before, part in zip((None, *location), location, strict=False)
         if not (isinstance(before, int) and part in _TAGS) and not str(part).startswith(_TAG)
     ]
-    return _make_printable(".".join(parts))
-
-
-def _make_printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:200])
+    return make_printable(".".join(parts), _MAX_PATH_CHARS)
 
 
 def _explain_invalid_json(data: bytes) -> InvalidRequest:
@@ -297,4 +294,4 @@ def _join_path(path: _Path) -> str:
     while path is not None:
         path, part = path
         parts.append(str(part))
-    return _make_printable(".".join(reversed(parts))) or "The body"
+    return make_printable(".".join(reversed(parts)), _MAX_PATH_CHARS) or "The body"

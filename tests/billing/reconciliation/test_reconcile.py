@@ -121,7 +121,9 @@ def test_several_days_come_in_pages(book, organization, reconcile, now):
 
     result = reconcile("--days", "3", "--json")
 
-    assert [drift["day"] for drift in json.loads(result.output)] == ["2026-11-18", DAY]
+    drifts = json.loads(result.output)
+    assert [drift["day"] for drift in drifts] == ["2026-11-18", DAY]
+    assert list(drifts[0]) == ["day", "model", "booked", "told", "tokens", "micro_usd"]
     assert sum("costs" in url.path for url in organization.asked) == 3
     assert result.exit_code == 0
 

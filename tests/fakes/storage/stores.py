@@ -29,7 +29,7 @@ class Store(Protocol):
     url: str
 
     def frozen(self) -> Any:
-        """A context in which the store answers nobody, and says so to nobody."""
+        """Return a context in which the store does not answer, and refuses no connection."""
 
 
 class SqliteFile:
@@ -52,7 +52,7 @@ class SqliteFile:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Keep everybody from a file, readers too, by the same library; its connections have to be closed before."""
+    """Lock a file for all, readers too. Its connections have to be closed before."""
     other = sqlite.connect(path)
     try:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")  # else those who read a file that is in WAL still could
@@ -94,7 +94,7 @@ class PostgresServer:
         return f"postgresql://gatehouse@/{database}?host={self.directory}"
 
     def new_database(self, template: str = "template1") -> str:
-        """The name of one that nobody has used yet, with what is in another one that nobody uses now."""
+        """Return the name of a new database: a copy of another one, which must not be in use."""
         name = f"test_{next(_numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

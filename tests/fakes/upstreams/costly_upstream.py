@@ -31,7 +31,7 @@ _MAX_S = 30.0
 
 @dataclass
 class Plan:
-    """What becomes of one answer, which is streamed.
+    """The plan for one streamed answer.
 
     Attributes:
         events: how many are written before that; None leaves out the head of the answer as well.
@@ -52,17 +52,17 @@ class Plan:
 
 
 class CostlyUpstream:
-    """Takes all it may for what it was given no plan of; for what it was, as much as it read and wrote."""
+    """Bills requests without a plan at the maximum, and those with a plan for what it has read and written."""
 
     def __init__(self) -> None:
         self.bills: list[int] = []
-        """Of what it has no plan for, in micro-dollars."""
+        """The bill of requests without a plan, in micro-dollars."""
         self.may_answer = threading.Event()
-        """What is not streamed waits for it, as does the end of what is."""
+        """Answers that are not streamed, and the ends of streams, wait for it."""
         self.takes_s = 0.0
-        """As long does each of them besides."""
+        """The time in seconds that each answer waits besides."""
         self.plans: dict[str, Plan] = {}
-        """By what the last message ends with, behind a #."""
+        """The plans by the end of the last message, after a #."""
         self.may_answer.set()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self

@@ -197,7 +197,7 @@ def connect_proxy(
 
 @contextmanager
 def port_of_something_else(said: bytes | None) -> Iterator[int]:
-    """A port at which every connection is told the same, whatever it asks, and closed; or, with None, nobody speaks."""
+    """A port at which every connection gets the same bytes and is closed; with None, it gets no answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -64,7 +64,7 @@ def scope_of(route: str) -> str:
 
 
 def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:
-    """A body that was sent to the upstream, without what it says of whose it is and who may keep it."""
+    """Return a body sent to the upstream, without the fields that name its user or say whether it may be stored."""
     about = ("safety_identifier", "prompt_cache_key", "store")
     return {name: value for name, value in sent.items() if name not in about}
 

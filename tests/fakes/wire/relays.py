@@ -18,7 +18,7 @@ class FakeRelay:
         self.sent: list[bytes] = []
 
     def wait(self, sock: socket.socket, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
-        """Arrive never."""
+        """Do nothing: nothing arrives."""
         raise TimeoutError
 
     def write(self, data: bytes) -> None:
@@ -29,7 +29,7 @@ class FakeRelay:
         """Do nothing: nothing is unsent."""
 
     def wake(self) -> None:
-        """Do nothing: nobody sleeps."""
+        """Do nothing: no greenlet sleeps."""
 
 
 class ThreadRelay(FakeRelay):

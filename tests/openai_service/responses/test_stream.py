@@ -15,6 +15,7 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
     UpstreamTruncated,
 )
+from app.openai_service.responses.event_order import EventOrder
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.streaming.events import Done, Reasoning, Refusal, Token, ToolCallDelta
 from tests.fakes.upstreams.openai_answers import USAGE
@@ -150,6 +151,15 @@ def test_a_stream_cut_at_any_event_is_truncated_and_has_no_calls(make):
             reader.end(told)
         assert not any(type(event) is Done for event in told)
         assert reader.usage is None
+
+
+def test_only_events_that_are_still_buffered_count_towards_its_limit():
+    order = EventOrder()
+    events = [b'{"type":"x","pad":"%b","sequence_number":%d}' % (b"x" * 100_000, number) for number in range(60)]
+
+    for first, second in zip(events[::2], events[1::2], strict=True):
+        assert [*order.arrange(second), *order.arrange(first)] == [first, second]
+    assert order.arrange(events[-2]) == ()
 
 
 @pytest.mark.parametrize("make", [tool_stream, lambda: text_stream("a", "b", "c")], ids=["calls", "text"])

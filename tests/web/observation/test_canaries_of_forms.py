@@ -69,7 +69,7 @@ def test_batches_and_limits_of_keys(world):
     world.check(CANARY)
 
 
-def test_webhooks_repeats_and_kept_reasoning(world):
+def test_webhooks_repeats_and_sealed_reasoning(world):
     signed = {"webhook-id": CANARY, "webhook-timestamp": CANARY, "webhook-signature": f"v1,{CANARY}"}
     world.open("/webhooks/openai", method="POST", data=f'{{"id": "{CANARY}"}}', headers=signed)
 

@@ -17,7 +17,7 @@ from tests.fakes.site import SECRET_KEY, Site, bearer
 from tests.fakes.tables import each_row
 from tests.fakes.upstreams.responses_form import function_call, reasoning, response
 from tests.fakes.wire.described import Described
-from tests.web.test_kept_reasoning import stream_tools
+from tests.web.test_sealed_reasoning import stream_tools
 
 STREAMED = ("/v1/chat/completions", "/v1/responses")
 """What is answered as a stream if the body says so."""

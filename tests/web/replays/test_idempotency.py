@@ -9,10 +9,10 @@ import pytest
 
 from app.limits.concurrency import ServerBusy
 from app.storage.shared_state.records import SharedRecords
-from app.storage.shared_state.replays import AnswerReader, Claim, IdempotencyKeys, Replay, kept_answers
+from app.storage.shared_state.replays import AnswerReader, Claim, IdempotencyKeys, Replay, answer_store
 from app.storage.shared_state.replays.answer_log import ALIVE_S
+from app.storage.shared_state.replays.answer_store import MAX_ANSWERS
 from app.storage.shared_state.replays.errors import IdempotencyConflict, IdempotencyInDoubt
-from app.storage.shared_state.replays.kept_answers import MAX_ANSWERS
 from app.storage.shared_state.sqlite_store import SqliteStore
 from app.web.replays import waiting
 from app.web.replays.waiting import WaitingBodies
@@ -115,7 +115,7 @@ def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
 @pytest.mark.usefixtures("clock")  # at which no time passes, so that what was just dropped is still to be seen
 @pytest.mark.parametrize("is_read", [False, True])
 def test_an_answer_that_was_just_dropped_is_in_doubt(client, key, monkeypatch, is_read):
-    monkeypatch.setattr(kept_answers, "MAX_ANSWERS", 1)
+    monkeypatch.setattr(answer_store, "MAX_ANSWERS", 1)
     read_head = AnswerReader.read_head
 
     def drop_meanwhile(reader):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.storage.shared_state.replays.signs import Sign
+from app.storage.shared_state.replays.signals import Signals
 from app.web.replays import client as recorded_client
 from app.web.replays.client import RECORDED_TICK_S, RecordedClient, StreamStopped
 
@@ -31,16 +31,16 @@ class Log:
 
 
 def test_a_stop_is_noticed_at_the_next_check(now):
-    log, left = Log(), [Sign(is_stopped=False, is_followed=False)]
-    signs = SimpleNamespace(read=lambda: left[-1])
+    log, left = Log(), [Signals(is_stopped=False, is_followed=False)]
+    signals = SimpleNamespace(read=lambda: left[-1])
     connection, lifecycle = SimpleNamespace(check=lambda: None), SimpleNamespace(must_end=False)
-    client = RecordedClient(connection, log, signs, linger_s=2.0, can_return=False, lifecycle=lifecycle)
+    client = RecordedClient(connection, log, signals, linger_s=2.0, can_return=False, lifecycle=lifecycle)
     for _ in range(10):
         client.check()
         now.s += RECORDED_TICK_S
 
     assert log.renewals == 10, "the log decides which of them to write"
-    left.append(Sign(is_stopped=True, is_followed=False))
+    left.append(Signals(is_stopped=True, is_followed=False))
     with pytest.raises(StreamStopped):
         client.check()
 

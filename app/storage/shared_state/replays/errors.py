@@ -14,7 +14,7 @@ class IdempotencyConflict(Problem):
 
 
 class IdempotencyInDoubt(Problem):
-    """The first request with this `Idempotency-Key` may have been billed, but its answer is lost or no longer kept."""
+    """The first request with this `Idempotency-Key` may have been billed, but its answer is lost or no longer stored."""
 
     status = 409
     code = "idempotency_in_doubt"
@@ -22,7 +22,7 @@ class IdempotencyInDoubt(Problem):
 
 
 class AnswerTooLong(IdempotencyInDoubt):
-    """The first request with this `Idempotency-Key` was answered and billed, but its answer was too long to be kept."""
+    """The first request with this `Idempotency-Key` was answered and billed, but its answer was too long to be stored."""
 
     sentence = "The first request with this Idempotency-Key was answered, but its answer was too long to be kept."
 
@@ -36,14 +36,14 @@ class AnswerLost(Problem):
 
 
 class StreamNotFound(Problem):
-    """There is no such stream of this caller, or it is no longer kept."""
+    """There is no such stream of this caller, or it is no longer stored."""
 
     status = 404
     code = "not_found"
     sentence = "There is no such stream."
 
 
-class TooManyKeptAnswers(Problem):
+class TooManyRunningAnswers(Problem):
     """The user has too many resumable streams running."""
 
     status = 429

@@ -10,8 +10,8 @@ import orjson
 from app.storage.shared_state import SharedRecords
 from app.storage.shared_state.replays.answer_log import ALIVE_S
 from app.storage.shared_state.replays.answer_reader import AnswerReader
+from app.storage.shared_state.replays.answer_store import make_answer_id
 from app.storage.shared_state.replays.errors import IdempotencyConflict, IdempotencyInDoubt
-from app.storage.shared_state.replays.kept_answers import make_answer_id
 from app.storage.shared_state.replays.keys import alive_key
 
 _TRIES = 50

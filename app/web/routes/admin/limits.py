@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth import Principal
@@ -16,7 +15,7 @@ from app.services import services
 from app.web.errors import NotFound
 from app.web.guards import identify_actor, needs
 from app.web.request_body import read_json_body
-from app.web.responses import no_content
+from app.web.responses import no_content, plain_json_response
 from app.web.schemas.admin.limits import LimitsRequest, build_limits_response
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
@@ -28,7 +27,7 @@ def list_limits() -> Response:
     """List the accounts with individual limits."""
     tenant = _read_tenant()
     found = services().stored_limits.list_all(tenant)
-    return _respond({"limits": [_describe(each.account, each.limits) for each in found]})
+    return plain_json_response({"limits": [_describe(each.account, each.limits) for each in found]})
 
 
 @bp.get("/<kind>/<path:name>")
@@ -36,7 +35,7 @@ def list_limits() -> Response:
 def show(kind: str, name: str) -> Response:
     """Show the individual limits of a tenant, a key or a user, and the default limits."""
     account = _find(kind, name)
-    return _respond(_describe(account, services().stored_limits.get(account)))
+    return plain_json_response(_describe(account, services().stored_limits.get(account)))
 
 
 @bp.put("/<kind>/<path:name>")
@@ -46,7 +45,7 @@ def replace(kind: str, name: str) -> Response:
     account = _find_changeable(kind, name)
     limits = read_json_body(LimitsRequest).to_limits()
     services().stored_limits.set(account, limits, by=identify_actor())
-    return _respond(_describe(account, limits))
+    return plain_json_response(_describe(account, limits))
 
 
 @bp.delete("/<kind>/<path:name>")
@@ -106,7 +105,3 @@ def _get_principal() -> Principal:
 
 def _describe(account: AccountName, own: OwnLimits) -> dict[str, Any]:
     return build_limits_response(account, own, services().limits.describe_defaults(account.kind))
-
-
-def _respond(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), mimetype="application/json", headers={"Cache-Control": "no-store"})

@@ -48,7 +48,7 @@ def add_usage(bp: Blueprint) -> None:
         built, query = services(), _read_query(viewer)
         rows, savings = read_rows(query, built.reports, built.prices)
         name = f"usage-{query.first_day}-{query.last_day}.csv"
-        headers = {"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"}
+        headers = {"Content-Disposition": f"attachment; filename={name}"}
         return Response(write_usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)
 
     @bp.post("/usage/sign-in")

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
-from app.openai_service import ChatCall, ChatStream
 from app.runtime import clock
 from app.services import services
-from app.web.call_context import BilledContext, billed_context
+from app.web.call_context import billed_context
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.padding import get_padding
 from app.web.encoders.response_object import GrowingReasoning, ResponseFrame, build_response
@@ -21,9 +20,9 @@ from app.web.media.parts import list_urls
 from app.web.media.reading import read_media_body
 from app.web.replays.recording import Resumption
 from app.web.responses import json_response
-from app.web.schemas.kept_reasoning import make_items_seal, open_items
+from app.web.schemas.sealed_reasoning import make_items_seal, open_items
 from app.web.schemas.v1.responses import ResponsesRequest
-from app.web.streaming import stream_response
+from app.web.streaming import stream_with_record
 
 bp = Blueprint("responses", __name__, url_prefix="/responses")
 # The name of the blueprint is the call's operation in the ledger.
@@ -50,21 +49,12 @@ def create() -> Response:
     if body.stream:
         reasoning = GrowingReasoning(seal, is_requested=is_requested)
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
-        return _stream(call, ResponsesSse(frame, padding, reasoning), Resumption() if body.resumable else None)
+        return stream_with_record(
+            call, ResponsesSse(frame, padding, reasoning), Resumption() if body.resumable else None
+        )
     result = built.openai_service.chat(call, caller=billed_context())
     response = build_response(frame, result, seal, is_reasoning_requested=is_requested)
     return json_response(response, result.record)
-
-
-def _stream(call: ChatCall, encoder: ResponsesSse, resumption: Resumption | None) -> Response:
-    service = services().openai_service
-
-    def begin(caller: BilledContext) -> ChatStream:
-        stream = service.stream_chat(call, caller=caller)
-        encoder.record = stream.record
-        return stream
-
-    return stream_response(begin, encoder, resumption)
 
 
 bp.register_blueprint(_chat)

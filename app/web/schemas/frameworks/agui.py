@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from app.openai_service import KEPT_REASONING
+from app.openai_service import REASONING_ITEMS
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
@@ -240,8 +240,8 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
             turn["tool_calls"] = [
                 {"id": each["id"], "type": "function", "function": each["function"]} for each in calls
             ]
-            if reasoning := message.get(KEPT_REASONING):
-                turn[KEPT_REASONING] = reasoning
+            if reasoning := message.get(REASONING_ITEMS):
+                turn[REASONING_ITEMS] = reasoning
         return turn
     if role == "tool":
         if "tool_call_id" not in message:

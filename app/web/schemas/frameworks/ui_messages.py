@@ -9,7 +9,7 @@ import orjson
 from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
-from app.openai_service import KEPT_REASONING
+from app.openai_service import REASONING_ITEMS
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
@@ -264,7 +264,7 @@ class _Answer:
         if self._calls:
             turn["tool_calls"] = self._calls
             if reasoning := self._reasoning.get(self._calls[0]["id"]):
-                turn[KEPT_REASONING] = reasoning
+                turn[REASONING_ITEMS] = reasoning
         self._turns += [turn, *self._results]
         self._texts, self._calls, self._results = [[]], [], []
 

@@ -14,8 +14,8 @@ from app.web.encoders.openai_sse import build_tool_call, map_finish_reason, read
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
-from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
+from app.web.schemas.sealed_reasoning import build_details
 from app.web.schemas.tools import MAX_TOOLS, NamedTool, OfferedTools, Tool, make_strict_tools
 from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfChat, choose_functions
 from app.web.schemas.v1.custom_tools import AS_CUSTOM, CUSTOM, CustomTool, NamedCustom, drop_nulls, get_tool_tag

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from app.config import HostedToolSettings
 from app.openai_service import HostedTools
-from app.openai_service.responses.made_images import IMAGE_TOOL, MAX_IMAGE_CALLS
+from app.openai_service.responses.generated_images import IMAGE_TOOL, MAX_IMAGE_CALLS
 from app.problems import InvalidRequest
 from app.web.media.parts import find_media
 from app.web.schemas.v1.fields import OpenAIModel, only

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
-from app.openai_service import KEPT_REASONING
+from app.openai_service import REASONING_ITEMS
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, CUSTOM
+from app.openai_service.responses.generated_images import IMAGE_ITEM
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
-from app.openai_service.responses.made_images import IMAGE_ITEM
 from app.problems import InvalidRequest
 from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content, ToolOutput
@@ -234,13 +234,13 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         elif kind == "reasoning":
             # Reasoning between two calls, or after the last one, belongs to the same turn.
             is_in_turn = bool(turns) and "tool_calls" in turns[-1]
-            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoning).extend(
-                item.get(KEPT_REASONING, ())
+            (turns[-1].setdefault(REASONING_ITEMS, []) if is_in_turn else reasoning).extend(
+                item.get(REASONING_ITEMS, ())
             )
         elif kind in CALL_TYPES:
             calls[item["call_id"]] = kind, index
             _add_call(turns, item)
-            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoning)
+            turns[-1].setdefault(REASONING_ITEMS, []).extend(reasoning)
             reasoning = []
         elif kind in _RESULTS:
             answered, _ = calls.get(item["call_id"], (None, 0))

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.config import HostedToolSettings, ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
-from app.openai_service.responses.made_images import IMAGE_ITEM
+from app.openai_service.responses.generated_images import IMAGE_ITEM
 from app.openai_service.responses.request_body import ENCRYPTED_REASONING
 from app.problems import InvalidRequest
 from app.prompts.parameters import TopP

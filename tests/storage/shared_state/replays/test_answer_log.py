@@ -8,7 +8,7 @@ from app.runtime.store_guard import DatabaseUnavailable
 from app.storage.shared_state import open_records
 from app.storage.shared_state.replays import AnswerLog, AnswerReader, AnswerStore
 from app.storage.shared_state.replays.answer_log import ALIVE_S
-from app.storage.shared_state.replays.signs import Sign
+from app.storage.shared_state.replays.signals import Signals
 from tests.fakes.storage.redis_server import redis_server
 
 
@@ -68,7 +68,7 @@ def test_whoever_follows_gets_what_waited_at_once_and_the_rest_soon(records, clo
     assert read(records) == b"one two "[:4]
 
     AnswerReader(records, "a").note_presence()
-    assert AnswerStore(records).watch(log).read() == Sign(is_stopped=False, is_followed=True)
+    assert AnswerStore(records).watch(log).read() == Signals(is_stopped=False, is_followed=True)
     log.follow(is_followed=True)
     log.append(b"three ")
     assert read(records) == b"one two three "

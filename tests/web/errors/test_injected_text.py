@@ -1,4 +1,4 @@
-"""What a model writes stays the text of one event, and what a caller may not set never reaches the upstream."""
+"""Text of a model cannot forge events, and fields that a caller may not set never reach the upstream."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ import pytest
 
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import Usage
-from app.openai_service.responses import made_images as bounds
+from app.openai_service.responses import generated_images as bounds
 from tests.fakes.person import Person
 from tests.fakes.tables import each_row
+from tests.fakes.upstreams import generated_images as image_tool
 from tests.fakes.upstreams import hosted_tools as hosted
-from tests.fakes.upstreams import made_images as made
 from tests.fakes.upstreams.openai_answers import error
 from tests.fakes.wire.reading import read_typed_events as events_of
 from tests.media.images.pictures import decoded, encoded, photo
@@ -74,16 +74,16 @@ def noisy_cat():
 
 
 def test_an_image_is_passed_on_and_paid_for(person, upstream):
-    upstream.answers(hosted.answer(made.image(), usage=made.USAGE))
+    upstream.answers(hosted.answer(image_tool.image(), usage=image_tool.USAGE))
 
     answer = ask(person, TOOL)
 
     assert answer.status_code == 200, answer.text
     assert upstream.sent[0].path.endswith("/responses")
-    made.check_request(upstream.sent[0].raw)
+    image_tool.check_request(upstream.sent[0].raw)
     assert upstream.sent[0].raw["tools"] == [TOOL]
     drawn, _ = answer.json["output"]
-    assert drawn == {**made.image(), "id": drawn["id"]}
+    assert drawn == {**image_tool.image(), "id": drawn["id"]}
     assert drawn["id"].startswith("ig_") and "upstream" not in answer.text
     row = person.row()
     assert (row["cost_micro_usd"], row["tool_calls"], row["source"]) == (cost_of_tokens() + PRICE, 1, "reported")
@@ -91,7 +91,9 @@ def test_an_image_is_passed_on_and_paid_for(person, upstream):
 
 
 def test_each_image_is_paid_for_beside_other_calls(person, upstream):
-    upstream.answers(hosted.answer(made.image(), hosted.SEARCH, made.image(number=2), usage=made.USAGE))
+    upstream.answers(
+        hosted.answer(image_tool.image(), hosted.SEARCH, image_tool.image(number=2), usage=image_tool.USAGE)
+    )
 
     ask(person, PLAIN, {"type": "web_search"})
 
@@ -99,12 +101,12 @@ def test_each_image_is_paid_for_beside_other_calls(person, upstream):
 
 
 def test_a_stream_tells_what_is_seen_of_it_before(person, upstream):
-    upstream.streams_events(*made.events(made.image(), partials=2, usage=made.USAGE))
+    upstream.streams_events(*image_tool.events(image_tool.image(), partials=2, usage=image_tool.USAGE))
 
     events = events_of(ask(person, TOOL, stream=True).data)
 
     assert [event["type"] for event in events] == [
-        event["type"] for event in made.events(made.image(), partials=2)
+        event["type"] for event in image_tool.events(image_tool.image(), partials=2)
     ]
     partials = [event for event in events if event["type"].endswith("partial_image")]
     assert [(each["partial_image_index"], each["partial_image_b64"]) for each in partials] == [
@@ -112,7 +114,7 @@ def test_a_stream_tells_what_is_seen_of_it_before(person, upstream):
         (1, "cGFydCA1"),
     ]
     drawn = events[-1]["response"]["output"][0]
-    assert drawn == {**made.image(), "id": drawn["id"]}
+    assert drawn == {**image_tool.image(), "id": drawn["id"]}
     of_image = [event for event in events if event.get("output_index") == 0]
     assert {event.get("item_id") or event["item"]["id"] for event in of_image} == {drawn["id"]}
     assert "upstream" not in json.dumps(events)
@@ -120,9 +122,9 @@ def test_a_stream_tells_what_is_seen_of_it_before(person, upstream):
 
 
 def test_an_answer_may_be_an_image_alone(person, upstream):
-    whole = hosted.answer(made.image())
+    whole = hosted.answer(image_tool.image())
     whole["output"].pop()
-    told = [event for event in made.events(made.image()) if event.get("output_index") != 1]
+    told = [event for event in image_tool.events(image_tool.image()) if event.get("output_index") != 1]
     told[-1]["response"]["output"].pop()
     upstream.answers(whole)
     upstream.streams_events(*told)
@@ -136,7 +138,7 @@ def test_an_answer_may_be_an_image_alone(person, upstream):
 
 
 def test_the_client_of_openai_reads_images(app, connect, upstream):
-    upstream.streams_events(*made.events(made.image(), partials=1))
+    upstream.streams_events(*image_tool.events(image_tool.image(), partials=1))
 
     with connect(app).responses.stream(**ASKED, model="gpt-6.1-terra", tools=[TOOL]) as stream:
         seen = {event.type: event for event in stream}
@@ -144,13 +146,13 @@ def test_the_client_of_openai_reads_images(app, connect, upstream):
 
     assert seen["response.image_generation_call.partial_image"].partial_image_b64 == "cGFydCA0"
     assert [item.type for item in final.output] == ["image_generation_call", "message"]
-    assert final.output[0].result == made.image()["result"]
+    assert final.output[0].result == image_tool.image()["result"]
 
 
 def test_large_images_may_come_twice_in_a_stream(person, upstream):
     # The last event has more than any other event may have.
-    images = [made.image("i" * (5 * MIB), number=number) for number in (1, 2)]
-    upstream.streams_events(*made.events(*images), cut_at=65_536)
+    images = [image_tool.image("i" * (5 * MIB), number=number) for number in (1, 2)]
+    upstream.streams_events(*image_tool.events(*images), cut_at=65_536)
 
     last = events_of(ask(person, stream=True).data)[-1]
 
@@ -167,9 +169,9 @@ def test_only_the_answers_with_images_may_have_such_events():
 @pytest.mark.parametrize("stream", [False, True])
 def test_more_than_a_worker_holds_is_a_failure_that_is_paid_for(person, upstream, monkeypatch, stream):
     monkeypatch.setattr(bounds, "MAX_IMAGE_CHARS", 1_000)
-    images = [made.image("i" * 600, number=number) for number in (1, 2)]
-    upstream.answers(hosted.answer(*images, usage=made.USAGE)) if not stream else None
-    upstream.streams_events(*made.events(*images, usage=made.USAGE)) if stream else None
+    images = [image_tool.image("i" * 600, number=number) for number in (1, 2)]
+    upstream.answers(hosted.answer(*images, usage=image_tool.USAGE)) if not stream else None
+    upstream.streams_events(*image_tool.events(*images, usage=image_tool.USAGE)) if stream else None
 
     answer = ask(person, stream=stream)
 
@@ -190,7 +192,7 @@ def test_the_most_that_the_images_can_cost_is_held_before(make_app, upstream):
     person = Person(make_app(**SETTINGS, user_budget_usd=1.2))
 
     refused = ask(person, max_output_tokens=100)  # 5 images for 0.25 USD each
-    upstream.answers(hosted.answer(made.image()))
+    upstream.answers(hosted.answer(image_tool.image()))
     fits = ask(person, max_tool_calls=3, max_output_tokens=100)
 
     assert refused.status_code == 429 and refused.json["error"]["code"] == "budget_exceeded"
@@ -208,7 +210,7 @@ def test_with_images_no_more_calls_are_made_than_a_worker_can_hold(make_app, ups
 
 
 def test_who_leaves_pays_for_the_images_that_were_begun(person, upstream):
-    upstream.streams_events(*made.events(made.image(), partials=3)[:7])
+    upstream.streams_events(*image_tool.events(image_tool.image(), partials=3)[:7])
 
     response = ask(person, TOOL, stream=True)
     for piece in response.response:
@@ -222,7 +224,7 @@ def test_who_leaves_pays_for_the_images_that_were_begun(person, upstream):
 
 
 def test_an_unfinished_image_of_a_broken_stream_has_failed_and_is_paid_for(person, upstream):
-    told = made.events(made.image(), partials=1)
+    told = image_tool.events(image_tool.image(), partials=1)
     upstream.streams_events(*told[:6])
     assert told[4]["type"].endswith(".generating")
 
@@ -235,7 +237,7 @@ def test_an_unfinished_image_of_a_broken_stream_has_failed_and_is_paid_for(perso
 
 def test_an_image_is_never_a_cached_one(person, upstream):
     for result in ("b25l", "dHdv"):
-        upstream.answers(hosted.answer(made.image(result)))
+        upstream.answers(hosted.answer(image_tool.image(result)))
         assert ask(person, cache=True, temperature=0).json["output"][0]["result"] == result
 
 
@@ -250,7 +252,7 @@ def test_without_the_setting_it_is_refused_by_name(make_app, upstream):
 
 
 def test_it_can_be_chosen(person, upstream):
-    upstream.answers(hosted.answer(made.image()))
+    upstream.answers(hosted.answer(image_tool.image()))
 
     assert ask(person, tool_choice=PLAIN).status_code == 200
     assert upstream.sent[0].raw["tool_choice"] == PLAIN
@@ -297,9 +299,9 @@ def test_what_the_model_refuses_is_the_callers_error(person, upstream):
 
 @pytest.mark.parametrize("make_image", [cat, lambda: cat("JPEG"), lambda: cat("WEBP"), noisy_cat])
 def test_an_image_that_is_sent_back_is_seen_by_the_model(person, upstream, make_image):
-    upstream.answers(hosted.answer(made.image(make_image())))
+    upstream.answers(hosted.answer(image_tool.image(make_image())))
     first = ask(person).json
-    upstream.answers(hosted.answer(made.image(number=2)))
+    upstream.answers(hosted.answer(image_tool.image(number=2)))
 
     turns = [
         {"role": "user", "content": "Draw a cat."},
@@ -323,7 +325,7 @@ def test_an_image_may_come_between_a_call_and_its_result(person, upstream):
     result = {"type": "function_call_output", "call_id": "c", "output": "done"}
     upstream.answers(hosted.answer())
 
-    answer = ask(person, input=[{"role": "user", "content": "Hi"}, call, made.image(cat()), result])
+    answer = ask(person, input=[{"role": "user", "content": "Hi"}, call, image_tool.image(cat()), result])
 
     assert answer.status_code == 200, answer.text
     sent = [item.get("type", "message") for item in upstream.sent[0].raw["input"]]
@@ -333,8 +335,8 @@ def test_an_image_may_come_between_a_call_and_its_result(person, upstream):
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        (made.image("bm8gaW1hZ2U="), "input[1].result"),
-        (made.image(7), "input[1].result"),
+        (image_tool.image("bm8gaW1hZ2U="), "input[1].result"),
+        (image_tool.image(7), "input[1].result"),
         ({"type": "item_reference", "id": "ig_1"}, "input[1]"),
     ],
 )
@@ -347,7 +349,7 @@ def test_what_is_sent_back_must_be_an_image(person, upstream, item, param):
 
 def test_an_image_that_was_not_made_is_left_out(person, upstream):
     upstream.answers(hosted.answer())
-    failed = made.image(None, status="failed")
+    failed = image_tool.image(None, status="failed")
 
     answer = ask(person, input=[{"role": "user", "content": "Hi"}, failed])
 
@@ -358,14 +360,17 @@ def test_an_image_that_was_not_made_is_left_out(person, upstream):
 def test_what_is_sent_back_takes_the_scope_vision(make_app, upstream):
     person = Person(make_app(**SETTINGS, anonymous_scopes=("chat",)))
 
-    answer = ask(person, input=[{"role": "user", "content": "Hi"}, made.image(cat())])
+    answer = ask(person, input=[{"role": "user", "content": "Hi"}, image_tool.image(cat())])
 
     assert answer.status_code in (401, 403)
     assert upstream.sent == []
 
 
 def test_an_image_is_made_from_as_many_as_its_price_is_for(person, upstream):
-    turns = [{"role": "user", "content": "Draw it."}, *[made.image(cat(), number=number) for number in range(5)]]
+    turns = [
+        {"role": "user", "content": "Draw it."},
+        *[image_tool.image(cat(), number=number) for number in range(5)],
+    ]
 
     refused = ask(person, input=turns)
     upstream.answers(hosted.answer())
@@ -383,13 +388,13 @@ def test_an_image_is_moderated_as_the_text_is(make_app, upstream, is_flagged):
     person = Person(make_app(**SETTINGS, moderation="both"))
     fine = {"results": [{"flagged": False, "categories": {}}]}
     upstream.answers(fine)
-    upstream.answers(hosted.answer(made.image()))
+    upstream.answers(hosted.answer(image_tool.image()))
     upstream.answers(fine)
     upstream.answers({"results": [{"flagged": is_flagged, "categories": {"violence": is_flagged}}]})
 
     answer = ask(person)
 
     [shown] = upstream.sent[-1].raw["input"]
-    assert shown["image_url"]["url"] == f"data:image/png;base64,{made.image()['result']}"
+    assert shown["image_url"]["url"] == f"data:image/png;base64,{image_tool.image()['result']}"
     assert answer.status_code == (422 if is_flagged else 200)
     assert person.row()["cost_micro_usd"] > PRICE

@@ -1,4 +1,4 @@
-"""Visitors who leave, and attempts that break, before an upstream that bills all it writes, whoever reads it."""
+"""Clients that disconnect, and attempts that break off, with an upstream that bills everything it writes."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from app.runtime import clock
 from app.storage.shared_state import SharedRecords
 from app.storage.shared_state.replays.answer_log import AnswerHead, AnswerLog
 from app.storage.shared_state.replays.answer_reader import AnswerReader
-from app.storage.shared_state.replays.errors import StreamNotFound, TooManyKeptAnswers
+from app.storage.shared_state.replays.errors import StreamNotFound, TooManyRunningAnswers
 from app.storage.shared_state.replays.keys import head_key, name_key, owner_key, page_key
-from app.storage.shared_state.replays.signs import Signs, Watched
+from app.storage.shared_state.replays.signals import SignalReader, WatchedAnswer
 
 MAX_ANSWERS = 200
 """The maximum number of stored answers of one user. The oldest are deleted first."""
@@ -52,13 +52,13 @@ class AnswerStore:
 
     def __init__(self, records: SharedRecords) -> None:
         self._records = records
-        self._signs = Signs(records)
+        self._signals = SignalReader(records)
 
     def create(self, owner: str, *, ttl_s: float, answer_id: str = "", is_numbered: bool = False) -> AnswerLog:
         """Return the log of a new streamed answer.
 
         Raises:
-            TooManyKeptAnswers: MAX_RUNNING answers of the owner are running.
+            TooManyRunningAnswers: MAX_RUNNING answers of the owner are running.
         """
         log = AnswerLog(self._records, owner, answer_id or make_answer_id(), ttl_s=ttl_s, is_numbered=is_numbered)
         self._register(owner, log.id, ttl_s=max(ttl_s, _RUNNING_MAX_S), size=None)
@@ -95,9 +95,9 @@ class AnswerStore:
             raise StreamNotFound
         return reader, head
 
-    def watch(self, log: AnswerLog) -> Watched:
+    def watch(self, log: AnswerLog) -> WatchedAnswer:
         """Return the signals of other workers for an answer that this process writes."""
-        return self._signs.watch(log.id)
+        return self._signals.watch(log.id)
 
     def find_by_name(self, owner: str, name: str) -> str | None:
         """Return the id of the latest answer that the owner gave this name; None if there is none."""
@@ -112,7 +112,7 @@ class AnswerStore:
             now = clock.now()
             rows = [row for row in (orjson.loads(old) if old else []) if row[1] > now and row[0] != answer_id]
             if size is None and sum(row[2] is None for row in rows) >= MAX_RUNNING:
-                raise TooManyKeptAnswers
+                raise TooManyRunningAnswers
             rows.append([answer_id, now + ttl_s, size])
             excess = _take_excess(rows)
             max_ttl_s = max(row[1] for row in rows) - now

@@ -1,4 +1,4 @@
-"""What newcomers do first and wrong: each is answered in a line or two that say what to do, without a traceback."""
+"""Mistakes at the first start: each is answered in a line or two that say what to do, without a traceback."""
 
 from __future__ import annotations
 

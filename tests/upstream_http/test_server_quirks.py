@@ -1,4 +1,4 @@
-"""What servers really do, compared with httpx2: as plain answers, as streams, and while a large body is sent."""
+"""How servers really behave, compared with httpx2: plain answers, streams, and refusals while a large body is sent."""
 
 from __future__ import annotations
 

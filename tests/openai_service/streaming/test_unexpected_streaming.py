@@ -1,4 +1,4 @@
-"""A server that does not stream though it was asked to, or streams though it was not: its answer is an answer."""
+"""Servers that answer a stream request without streaming, or stream a plain answer: the answer counts."""
 
 from __future__ import annotations
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from app.models.token_counts import REASONING_ITEMS
 
-KEY = REASONING_ITEMS
-"""The field of an assistant message that stores the items."""
-KEY_JSON = b'"reasoning_items"'
+REASONING_ITEMS_JSON = b'"reasoning_items"'
+"""The name of the field of an assistant message that stores the items, as JSON."""
 
 ReasoningItem = dict[str, Any]
 """`{"model": the requested model, "at": number of items before it, "item": the input item}`."""
@@ -57,12 +56,14 @@ def limit_reasoning_items(items: Sequence[ReasoningItem]) -> list[ReasoningItem]
 
 def has_reasoning_items(messages: Iterable[Mapping[str, Any]]) -> bool:
     """Return whether any message has reasoning items."""
-    return any(KEY in message for message in messages)
+    return any(REASONING_ITEMS in message for message in messages)
 
 
 def drop_reasoning_items(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages without reasoning items, which /chat/completions does not accept."""
     return [
-        {name: value for name, value in message.items() if name != KEY} if KEY in message else message
+        {name: value for name, value in message.items() if name != REASONING_ITEMS}
+        if REASONING_ITEMS in message
+        else message
         for message in messages
     ]

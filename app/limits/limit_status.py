@@ -1,4 +1,4 @@
-"""Standing: all limits that apply to a caller, and what remains of them."""
+"""LimitStatus: all limits that apply to a caller, and what remains of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.limits.token_rate_limit import TokenRateLimit
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStatus:
     """The limits that apply to one caller, by account.
 
     Attributes:
@@ -29,16 +29,16 @@ class Standing:
     streams: Mapping[str, int]
 
 
-def find_standing(
+def find_limit_status(
     limits: AccountLimits, limiter: RateLimiter, reports: Reports, owner: AccountOwner, address: str
-) -> Standing:
+) -> LimitStatus:
     """Return the limits that apply to a caller now, without counting anything. Raises DatabaseUnavailable."""
     budgets = [
         limit
         for limit in limits.spending(owner, address)
         if limit.micro_usd is not None or limit.tokens is not None  # an account without a limit is only counted
     ]
-    return Standing(
+    return LimitStatus(
         reports.remaining(budgets),
         limiter.read_quotas(limits.request_rates(owner, address)),
         TokenRateLimit(limiter, limits.token_rates(owner, address)).read_quotas(),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from app.openai_service import KEPT_REASONING, ChatResult, Done
+from app.openai_service import REASONING_ITEMS, ChatResult, Done
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
@@ -56,7 +56,7 @@ def open_reasoning(messages: Iterable[Any] | None) -> None:
         return
     for index, message in enumerate(messages or ()):
         if sealed := message.get("reasoning"):
-            message[KEPT_REASONING] = open_sealed(sealed, f"messages.{index}.reasoning")
+            message[REASONING_ITEMS] = open_sealed(sealed, f"messages.{index}.reasoning")
 
 
 def build_details(sealed: str | None) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def open_details(messages: Iterable[Any]) -> None:
             sealed = detail.get("data") if isinstance(detail, dict) and detail.get("type") == _ENCRYPTED else None
             if isinstance(sealed, str) and is_sealed_here(sealed):
                 field = f"messages.{index}.reasoning_details.{number}"
-                message[KEPT_REASONING] = open_sealed(sealed, field)
+                message[REASONING_ITEMS] = open_sealed(sealed, field)
 
 
 def build_reasoning_item(id_: str, sealed: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def open_items(items: Iterable[dict[str, Any]]) -> None:
     for index, item in enumerate(items):
         sealed = item.get("encrypted_content") if item.get("type") == "reasoning" else None
         if isinstance(sealed, str) and is_sealed_here(sealed):
-            item[KEPT_REASONING] = open_sealed(sealed, f"input.{index}.encrypted_content")
+            item[REASONING_ITEMS] = open_sealed(sealed, f"input.{index}.encrypted_content")
 
 
 def open_encrypted_values(messages: Iterable[Any]) -> None:
@@ -116,7 +116,7 @@ def open_encrypted_values(messages: Iterable[Any]) -> None:
             if isinstance(sealed, str) and is_sealed_here(sealed):
                 opened = open_sealed(sealed, f"messages.{index}.{path}")
         if calls and opened:
-            message[KEPT_REASONING] = opened
+            message[REASONING_ITEMS] = opened
         if calls or message["role"] in ("user", "tool"):
             opened = None
 

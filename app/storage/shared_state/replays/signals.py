@@ -13,7 +13,7 @@ from app.storage.shared_state.replays.keys import reader_key, stop_key
 _MAX_AGE_S = 0.2
 
 
-class Sign(NamedTuple):
+class Signals(NamedTuple):
     """The signals for one answer.
 
     Attributes:
@@ -25,24 +25,24 @@ class Sign(NamedTuple):
     is_followed: bool
 
 
-class Signs:
+class SignalReader:
     """Reads the signals for all answers together, several times a second: all of them cost as much as one."""
 
     def __init__(self, records: SharedRecords) -> None:
         self._records = records
         self._lock = threading.Lock()
-        self._watched: WeakSet[Watched] = WeakSet()
+        self._watched: WeakSet[WatchedAnswer] = WeakSet()
         self._found: dict[str, bytes] = {}
         self._read_at = float("-inf")
 
-    def watch(self, answer_id: str) -> Watched:
+    def watch(self, answer_id: str) -> WatchedAnswer:
         """Return the signals for an answer. They are read with the others as long as the result is referenced."""
-        watched = Watched(self, answer_id)
+        watched = WatchedAnswer(self, answer_id)
         with self._lock:
             self._watched.add(watched)
         return watched
 
-    def read(self, watched: Watched, max_age_s: float) -> Sign:
+    def read(self, watched: WatchedAnswer, max_age_s: float) -> Signals:
         """Return the signals for an answer, at most `max_age_s` seconds old. Raises DatabaseUnavailable."""
         with self._lock:
             now = clock.ticks()
@@ -50,17 +50,17 @@ class Signs:
                 keys = [key for each in self._watched for key in (each.stop_key, each.reader_key)]
                 self._found = self._records.read_many(keys)
                 self._read_at = now
-            return Sign(watched.stop_key in self._found, watched.reader_key in self._found)
+            return Signals(watched.stop_key in self._found, watched.reader_key in self._found)
 
 
-class Watched:
+class WatchedAnswer:
     """The signals for one answer."""
 
-    def __init__(self, signs: Signs, answer_id: str) -> None:
+    def __init__(self, signals: SignalReader, answer_id: str) -> None:
         self.stop_key = stop_key(answer_id)
         self.reader_key = reader_key(answer_id)
-        self._signs = signs
+        self._signals = signals
 
-    def read(self, *, max_age_s: float = _MAX_AGE_S) -> Sign:
+    def read(self, *, max_age_s: float = _MAX_AGE_S) -> Signals:
         """Return the signals, at most `max_age_s` seconds old. Raises DatabaseUnavailable."""
-        return self._signs.read(self, max_age_s)
+        return self._signals.read(self, max_age_s)

@@ -1,4 +1,4 @@
-"""Strangers from thousands of addresses, over real workers: all of them cost no more than the one figure that was declared."""
+"""Callers without a credential, from thousands of addresses and over real workers, stay within ANONYMOUS_BUDGET_USD."""
 
 from __future__ import annotations
 

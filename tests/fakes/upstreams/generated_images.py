@@ -43,7 +43,7 @@ def check_request(body: dict[str, Any]) -> None:
 
 
 def events(*items: dict[str, Any], partials: int = 0, **fields: Any) -> list[dict[str, Any]]:
-    """The events of a response with these images, each of which is told so many times before it is complete."""
+    """The events of a response with these images, each with so many partial images."""
     told: list[dict[str, Any]] = []
     for event in hosted.events(*items, **fields):
         told.append(event)
