@@ -11,7 +11,7 @@ from typing import Any
 
 from app.json_schema.hints import get_hint, infer_type, is_annotation
 from app.json_schema.references import UnsatisfiableError, resolve
-from app.problems import Problem
+from app.problems import Problem, make_printable
 from app.runtime.turns import in_turns
 
 MAX_LEVELS = 10
@@ -41,6 +41,7 @@ MAX_PROBLEMS = 100
 _MAX_SHOWN_PROBLEMS = 3
 _MAX_SHOWN_CHARS = 380
 _MAX_PATH_CHARS = 200
+_MAX_NAME_CHARS = 64
 
 
 class InvalidSchema(Problem, ValueError):
@@ -88,18 +89,13 @@ def child_path(path: str, *steps: object) -> str:
     """Return the path of a subschema, limited in length because names come from callers."""
     if len(path) > _MAX_PATH_CHARS:
         return path
-    return ".".join([path, *(_make_printable(str(step)) for step in steps)])
+    return ".".join([path, *(make_printable(str(step), _MAX_NAME_CHARS) for step in steps)])
 
 
 def read_types(node: dict[str, Any]) -> list[Any]:
     """Return the values of `type` as a list."""
     kinds = node.get("type", [])
     return kinds if isinstance(kinds, list) else [kinds]
-
-
-def _make_printable(text: str) -> str:
-    text = text[:64]
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 class _StopCheck(Exception):
@@ -222,7 +218,8 @@ class StrictCheck:
                 known = any(keyword in keywords for keywords in BY_TYPE.values())
                 kinds = f" for {' or '.join(types)}" if known and types else ""
                 self._add_problem(
-                    path, f'"{_make_printable(keyword)}" is not supported{kinds}: {get_hint(keyword)}'
+                    path,
+                    f'"{make_printable(keyword, _MAX_NAME_CHARS)}" is not supported{kinds}: {get_hint(keyword)}',
                 )
         if not types and not implied and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
             self._add_problem(path, 'needs a "type", such as "string"')
@@ -266,7 +263,8 @@ class StrictCheck:
             self._waiting.append((inner_path, inner, level + 1))
         for name in dict.fromkeys(name for name in required if name not in properties):
             self._add_problem(
-                path, f'"required" names {_make_printable(name)!a}, which is no property: add it, or take it out'
+                path,
+                f'"required" names {make_printable(name, _MAX_NAME_CHARS)!a}, which is no property: add it, or take it out',
             )
 
     def _check_values(self, path: str, node: dict[str, Any]) -> None:
