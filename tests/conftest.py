@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.routing import Rule
 
 from app import create_app, services
 from app.config import Config
 from app.openai_service import CallRecord
 from app.storage.shared_state import MemoryState
 from app.web import guards
+from app.web.flask_app import WebApp
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
+from tests.fakes.shared_rules import SharedMap, find_rule
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
@@ -33,6 +34,7 @@ over_both_endpoints = pytest.mark.parametrize("upstream_api", ["auto", "response
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all tests are collected: nothing of what that makes is dropped
     if MEMORY_FOLDER is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY_FOLDER)  # of tmp_path
     # xdist would hand out the files with the most tests first. Those of real servers have few, each of which takes
@@ -46,6 +48,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -59,27 +62,14 @@ def _own_root(data_root: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.services._ROOT", data_root)
         yield
+        gc.collect()  # streams that a test has left open end while their ledger still exists
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _parsed_rules() -> Iterator[None]:
-    """Parse each URL rule once: all applications have the same ones, and it takes a third of the making of each."""
-    parse = Rule._parse_rule
-    parsed: dict[str, tuple[list[Any], Rule]] = {}
-
-    def parse_once(rule: Rule, text: str) -> list[Any]:
-        if text not in parsed:
-            found = Rule(text)
-            found.map = rule.map
-            parsed[text] = [*parse(found, text)], found
-        parts, found = parsed[text]
-        rule._trace += found._trace
-        rule._converters |= found._converters
-        rule.arguments |= found.arguments
-        return parts
-
+def _shared_rules() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_parse_rule", parse_once)
+        patch.setattr(WebApp, "url_map_class", SharedMap)
+        patch.setattr(WebApp, "url_rule_class", staticmethod(find_rule))
         yield
 
 

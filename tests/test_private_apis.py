@@ -37,12 +37,14 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def own_names_of(tree: ast.AST) -> set[str]:
+def own_names_of(nodes: list[ast.AST]) -> set[str]:
     """Return the names that a file defines itself."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    for node in ast.walk(tree):
+    names = set()
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             names.add(node.attr)
     return names
@@ -51,11 +53,11 @@ def own_names_of(tree: ast.AST) -> set[str]:
 def private_parts_in(file: Path) -> set[str]:
     """Return the private names that a file uses and does not define: modules, and members of classes it extends."""
     text = file.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    own = own_names_of(tree)
+    nodes = [*ast.walk(ast.parse(text))]
+    own = own_names_of(nodes)
     # What is overridden and never called here shows by its comment only.
     used = {name for comment in COMMENT.findall(text) for name in re.findall(r"\b_[a-z]\w*", comment)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] not in ("app", "server"):
             names = [*node.module.split("."), *(alias.name for alias in node.names)]
             used |= {name for name in names if is_private(name)}

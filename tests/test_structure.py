@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,34 @@ def offending(faults_of, files=FILES):
     return {name: faults for name, faults in found.items() if faults}
 
 
+@cache
+def tree_of(file):
+    return ast.parse(file.read_text())
+
+
+@cache
+def nodes_of(file):
+    """The imports and the attributes of a file: all that a rule asks for but its docstring."""
+    return [
+        node for node in ast.walk(tree_of(file)) if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute)
+    ]
+
+
+@cache
 def imports_of(file):
     """The dotted names that a file imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    names = []
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
+@cache
 def part_of(dotted):
     """`app.web.schemas.chat.ChatRequest` is of the part `web`; a name of the factory's own of `__init__`."""
     names = dotted.split(".")[1:]
@@ -97,7 +115,7 @@ def test_what_stands_below_the_web_knows_nothing_of_flask(part):
 def test_only_the_config_reads_the_environment():
     def faults_of(file):
         text = file.read_text()
-        attributes = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        attributes = {node.attr for node in nodes_of(file) if isinstance(node, ast.Attribute)}
         imported = set(imports_of(file)) & {"os.environ", "os.getenv"}
         return [
             *(attributes & {"environb", "getenv", "putenv"}),
@@ -120,7 +138,7 @@ def test_no_file_is_too_long_to_be_read_at_once():
 
 def test_every_file_says_what_it_is_for():
     def faults_of(file):
-        tree = ast.parse(file.read_text())
+        tree = tree_of(file)
         return ["no docstring"] if tree.body and not ast.get_docstring(tree) else []
 
     assert not offending(faults_of)
@@ -148,7 +166,7 @@ def test_the_http_client_below_the_sdk_knows_nothing_of_openai():
 
 def unlisted_files(init):
     """The files of a package that its docstring leaves out, if it lists any."""
-    text = ast.get_docstring(ast.parse(init.read_text())) or ""
+    text = ast.get_docstring(tree_of(init)) or ""
     folders = {path.parent.name for path in init.parent.glob("*/__init__.py")}
     files = ({path.stem for path in init.parent.glob("*.py")} | folders) - {"__init__", "__main__"}
     if files & set(re.findall(r"^ *(?:- )?`?(\w+)", text, re.MULTILINE)):

@@ -8,8 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+# Without app/__init__.py, which imports everything.
 FORK = """
-import os
+import os, sys, types
+sys.modules["app"] = types.ModuleType("app")
+sys.modules["app"].__path__ = ["app"]
 from app.runtime import process
 
 assert process.pid == os.getpid()
