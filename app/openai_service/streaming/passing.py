@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+from app.models.token_counts.plain_pieces import PIECES, SHAPES
 from app.openai_service.results import Attempt
 from app.openai_service.streaming.events import Events, Token, estimate_texts
 from app.upstream_http.call_state import CallState
 from app.upstream_http.relaying import Relay
 
-# Counting several tokens at once takes a third of the time of counting each. If the process is killed between two
-# counts, the charge includes what the model may have written since the last one.
+# Each count is written to the call's note. If the process is killed between two counts, the charge includes what the
+# model may have written since the last one.
 _COUNT_EVERY_S = 0.1
 
 
@@ -73,7 +74,9 @@ class TokenRelay:
         self._attempt = attempt
         self._call_state = call_state
         self._idle_timeout_s = idle_timeout_s
-        self._uncounted: list[str] = []
+        # The estimate of the forwarded pieces that were looked up, and the texts of all others.
+        self._uncounted = 0.0
+        self._unweighed: list[str] = []
         self._last_at = 0.0
         self._count_at = 0.0
 
@@ -87,7 +90,7 @@ class TokenRelay:
         text is copied from one frame into the other. All of this is one function: in a worker that sleeps between two
         chunks, a further call costs more than the work in it.
         """
-        read_tokens, state, uncounted = self._reader.read_tokens, self._call_state, self._uncounted
+        read_tokens, state, weights = self._reader.read_tokens, self._call_state, PIECES
         relay, write, send = token_writer.relay, token_writer.write, token_writer.relay.write
         tick_s, idle_timeout_s = state.tick_s, self._idle_timeout_s
         before = after = opening = closing = b""
@@ -106,24 +109,19 @@ class TokenRelay:
 
         def pass_on(data: bytes) -> bool:
             nonlocal has_learnt
-            raw, text = b"", ""
+            raw, weight = b"", 0.0
             if after and data.startswith(before):
                 end = data.find(b'"', start)
                 if data.startswith(after, end) and (
                     len(data) == end + after_size or _is_padding(data[end + after_size :])
                 ):
                     raw = data[start:end]
-                    try:
-                        text = raw.decode()
-                    except UnicodeDecodeError:
-                        text = ""
-                    if "\\" in text or not text.isprintable():  # it may need escaping in JSON
-                        text = ""
+                    weight = weights[raw.translate(SHAPES)] or _weigh_printable(raw)
             tokens: Events = []
-            if text:
-                uncounted.append(text)
+            if weight:
+                self._uncounted += weight
             elif tokens := read_tokens(data):
-                uncounted.extend([token.text for token in tokens if type(token) is Token])
+                self._unweighed.extend([token.text for token in tokens if type(token) is Token])
             else:
                 return False
             self._last_at = now = monotonic()
@@ -132,7 +130,7 @@ class TokenRelay:
             until = now + idle_timeout_s
             state.wait_until = until if until < state.deadline else state.deadline
             state.next_tick_at = now + tick_s
-            if text:
+            if weight:
                 relay.written_at = now
                 send(close(opening + raw + closing))
             else:
@@ -147,10 +145,21 @@ class TokenRelay:
 
     def count(self) -> None:
         """Count the tokens forwarded since the last count."""
-        if self._uncounted:
-            self._attempt.note_received(estimate_texts(self._uncounted), self._last_at)
-            self._uncounted.clear()
+        if self._uncounted or self._unweighed:
+            tokens = self._uncounted + estimate_texts(self._unweighed)
+            self._attempt.note_received(tokens, self._last_at)
+            self._uncounted = 0.0
+            self._unweighed.clear()
             self._count_at = self._last_at + _COUNT_EVERY_S
+
+
+def _weigh_printable(raw: bytes) -> float:
+    """Return the estimated tokens of a piece that needs no escaping in JSON, or 0 if it may need some."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return 0.0
+    return estimate_texts([text]) if text.isprintable() and text and "\\" not in text else 0.0
 
 
 def _is_padding(rest: bytes) -> bool:
