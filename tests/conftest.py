@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.routing import Rule
 
 from app import create_app, services
 from app.config import Config
@@ -19,11 +18,12 @@ from app.storage.shared_state import MemoryState
 from app.web import guards
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
+from tests.fakes.shared_parts import shared_parts
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
 
-__all__ = ["migrated_file"]
+__all__ = ["migrated_file", "shared_parts"]
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
@@ -39,10 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # seconds: they would come last, and one process would still be at them when the others have nothing left to do.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+    gc.disable()  # while the tests are collected
 
 
 def pytest_collection_finish() -> None:
     """Keep the collector from walking what stays again and again: that took about a third of the time of many tests."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
@@ -58,28 +60,6 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_root(data_root: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.services._ROOT", data_root)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _parsed_rules() -> Iterator[None]:
-    """Parse each URL rule once: all applications have the same ones, and it takes a third of the making of each."""
-    parse = Rule._parse_rule
-    parsed: dict[str, tuple[list[Any], Rule]] = {}
-
-    def parse_once(rule: Rule, text: str) -> list[Any]:
-        if text not in parsed:
-            found = Rule(text)
-            found.map = rule.map
-            parsed[text] = [*parse(found, text)], found
-        parts, found = parsed[text]
-        rule._trace += found._trace
-        rule._converters |= found._converters
-        rule.arguments |= found.arguments
-        return parts
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_parse_rule", parse_once)
         yield
 
 
