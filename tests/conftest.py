@@ -16,15 +16,14 @@ from app.config import Config
 from app.openai_service import CallRecord
 from app.storage.shared_state import MemoryState
 from app.web import guards
-from app.web.flask_app import WebApp
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
-from tests.fakes.shared_rules import SharedMap, find_rule
+from tests.fakes.shared_parts import shared_parts
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
 
-__all__ = ["migrated_file"]
+__all__ = ["migrated_file", "shared_parts"]
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
@@ -63,14 +62,6 @@ def _own_root(data_root: Path) -> Iterator[None]:
         patch.setattr("app.services._ROOT", data_root)
         yield
         gc.collect()  # streams that a test has left open end while their ledger still exists
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _shared_rules() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WebApp, "url_map_class", SharedMap)
-        patch.setattr(WebApp, "url_rule_class", staticmethod(find_rule))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -249,7 +249,7 @@ class CallNotes:
                 self._is_unusable = True
                 log.warning("ledger.no_notes", extra={"reason": str(error)})
                 return None
-            self._free = [_SLOTS_AT + number * _SLOT_SIZE for number in reversed(range(_SLOTS))]
+            self._free = [*range(_SLOTS_AT, size, _SLOT_SIZE)][::-1]
             self._observed = ObservedUse(memory, _HEAD.size, str(self._data_dir))
             self._memory = memory
             self._remove = weakref.finalize(self, _remove, path, self._notes, self._data_dir)

@@ -6,6 +6,7 @@
 - `windows`: a model's context window.
 - `reasoning_bounds`: bounds the tokens of reasoning that is sent back to the model.
 - `estimates`: bounds and estimates of a request's tokens.
+- `plain_pieces`: estimates of the pieces of a stream, by their shape.
 - `shared_files`: files that are written once and mapped by all processes.
 """
 
