@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from app.models.token_counts import Usage
 from app.models.token_counts.estimates import weigh_text
+from app.models.token_counts.plain_pieces import PIECES, SHAPES
 
 ToolCallObject = dict[str, Any]
 """A tool call in OpenAI's form: {"id", "type", "function": {"name", "arguments"}}.
@@ -138,7 +139,8 @@ Events = list[Event]
 
 def estimate_texts(texts: Iterable[str]) -> float:
     """Return the estimated number of tokens in pieces of the model's text, at least one for each piece."""
-    return sum([max(weigh_text(text), 1) for text in texts])
+    shapes = [(text, text.encode("utf-8", "surrogatepass").translate(SHAPES)) for text in texts]
+    return sum([PIECES[shape] or max(weigh_text(text), 1) for text, shape in shapes])
 
 
 def estimate_tokens(events: Events) -> float:
