@@ -123,7 +123,7 @@ def _find_receive(sock: Any) -> Callable[[int], bytes]:
         receive_into = sock._sock.recv_into if type(sock) is StreamSocket else sock.recv_into
 
         def receive(size: int) -> bytes:
-            return _BUFFER[: receive_into(_BUFFER, min(size, 16_384))].tobytes()
+            return _BUFFER[: receive_into(_BUFFER, min(size, len(_BUFFER)))].tobytes()
 
         return receive
     read = sock._sslobj.read

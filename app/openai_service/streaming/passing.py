@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+from app.models.token_counts.estimates import weigh_text
 from app.models.token_counts.plain_pieces import PIECES, SHAPES
 from app.openai_service.results import Attempt
 from app.openai_service.streaming.events import Events, Token, estimate_texts
@@ -159,7 +160,7 @@ def _weigh_printable(raw: bytes) -> float:
         text = raw.decode()
     except UnicodeDecodeError:
         return 0.0
-    return estimate_texts([text]) if text.isprintable() and text and "\\" not in text else 0.0
+    return max(weigh_text(text), 1.0) if text.isprintable() and text and "\\" not in text else 0.0
 
 
 def _is_padding(rest: bytes) -> bool:
