@@ -5,14 +5,14 @@ import http.client
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bench.procs import BenchError, running
 from bench.targets import free_port
 from chaos.fault_schedule import FaultSchedule
 from chaos.load import Load
-from chaos.server import Gunicorn, leases, vitals
+from chaos.server import Gunicorn, leases, runnable_s, vitals
 from chaos.settings import TICK_S, Settings, environment
 from chaos.trace import Trace
 from chaos.upstream import Upstream
@@ -39,6 +39,7 @@ async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace
     stack.enter_context(running(server))
     await until_ready(server, port)
     watch = asyncio.create_task(_watch_turns(trace))
+    watch_processors = asyncio.create_task(_watch_processors(trace, server))
     load = Load(trace, settings, port)
 
     await load.keep_asking(settings.at_once, _in(min(2.0, 0.3 + settings.seconds / 20)), well_behaved=True)
@@ -56,6 +57,7 @@ async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace
 
     await _stop_amid_streams(settings, server, trace, load, upstream)
     watch.cancel()
+    watch_processors.cancel()
     upstream.stop()
     return trace, server.log_text()
 
@@ -96,6 +98,17 @@ async def _watch_turns(trace: Trace) -> None:
         trace.slowest_turn_s = max(trace.slowest_turn_s, time.monotonic() - before - 0.02)
 
 
+async def _watch_processors(trace: Trace, server: Gunicorn) -> None:
+    """Record how long the workers wait for a processor."""
+    while True:
+        waited = {}
+        for pid in server.workers():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                waited[pid] = runnable_s(pid)
+        trace.processor_waits.note(time.monotonic(), waited)
+        await asyncio.sleep(0.2)
+
+
 async def _report(trace: Trace, load: Load) -> None:
     started = time.monotonic()
     while True:
@@ -115,10 +128,10 @@ async def _reload(settings: Settings, server: Gunicorn, trace: Trace) -> None:
     server.signal(signal.SIGHUP)
     say("       the workers are replaced (SIGHUP)")
     until = _in(settings.request_timeout_s + 20.0)
-    while old & set(server.workers()) and time.monotonic() < until:
+    while (old & set(server.workers()) or not server.is_serving()) and time.monotonic() < until:
         await asyncio.sleep(0.1)
     trace.drains[-1] = (started, time.monotonic() + _LATE_S)
-    say(f"       the old ones were gone {time.monotonic() - started:.1f} s later")
+    say(f"       they were {time.monotonic() - started:.1f} s later")
 
 
 async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Path) -> None:
@@ -134,7 +147,7 @@ async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Pat
         trace.open_after = upstream.open_exchanges()
         holds_more = any(worker.files > most_files for worker in trace.vitals_after)
         waited_s = time.monotonic() - started
-        if not (holds_more or trace.open_after) and server.is_pinned():
+        if not (holds_more or trace.open_after) and server.is_serving():
             trace.settled_s = waited_s
             return
         if waited_s > _QUIET_S:

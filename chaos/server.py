@@ -43,9 +43,13 @@ class Gunicorn(Process):
         """The process ids of the workers, including those that are stopping."""
         return [pid for pid in self.pids() if pid != self.pid]
 
-    def is_pinned(self) -> bool:
-        """Whether the configured number of workers runs, and no old ones."""
-        return len(self.workers()) == WORKERS
+    def is_serving(self) -> bool:
+        """Whether the configured number of workers has started, and no old ones are left.
+
+        A worker starts its services, and with them a second thread, once the application is loaded.
+        """
+        workers = self.workers()
+        return len(workers) == WORKERS and all(_count_threads(pid) > 1 for pid in workers)
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -64,8 +68,16 @@ def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
         except FileNotFoundError:
             continue
     upstream = sum(target in upstream_sockets for target in targets)
-    threads = len(list((_PROC / str(pid) / "task").iterdir()))
-    return Vitals(pid, len(targets) - upstream, threads, upstream, pss_kib([pid]))
+    return Vitals(pid, len(targets) - upstream, _count_threads(pid), upstream, pss_kib([pid]))
+
+
+def _count_threads(pid: int) -> int:
+    return len(list((_PROC / str(pid) / "task").iterdir()))
+
+
+def runnable_s(pid: int) -> float:
+    """Return for how long the main thread of a process was ready to run, while others had the processors (sched-stats)."""
+    return int((_PROC / str(pid) / "schedstat").read_text().split()[1]) / 1e9
 
 
 def _upstream_sockets(pid: int, port: int) -> set[str]:

@@ -1,5 +1,6 @@
 """The trace of a run, as seen from both ends of the application; chaos/checks judges it."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,6 +111,30 @@ class Vitals:
     pss_kib: int
 
 
+class ProcessorWaits:
+    """How long workers were ready to run while other programs had the processors, over the time of a run."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._sums: list[float] = []
+        self._last: dict[int, float] = {}
+
+    def note(self, at: float, waited_s: dict[int, float]) -> None:
+        """Record how long each worker has waited since it started."""
+        longest = max((waited - self._last.get(pid, 0.0) for pid, waited in waited_s.items()), default=0.0)
+        self._last = waited_s
+        self._times.append(at)
+        self._sums.append((self._sums[-1] if self._sums else 0.0) + longest)
+
+    def between(self, start: float, end: float) -> float:
+        """Return the longest that one worker can have waited in this time, in seconds."""
+        if not self._times:
+            return 0.0
+        first = max(0, bisect_left(self._times, start) - 1)
+        last = min(len(self._times) - 1, bisect_left(self._times, end))
+        return min(end - start, self._sums[last] - self._sums[first])
+
+
 @dataclass
 class Trace:
     """All that was recorded of a run."""
@@ -136,6 +161,7 @@ class Trace:
     exit_s: float = 0.0
     slowest_turn_s: float = 0.0
     """The maximum delay of the tool's own event loop."""
+    processor_waits: ProcessorWaits = field(default_factory=ProcessorWaits)
 
     def add(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)

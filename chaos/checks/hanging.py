@@ -21,12 +21,19 @@ def checks(trace: Trace, _log: Log, settings: Settings) -> list[Check]:
         if trace.by_id.get(request.id)
     }
     worked = {request.id: request.took_s - request.slow_s - queued.get(request.id, 0.0) for request in waited}
+    # Not the application's fault either: the machine ran other programs, and it had to wait.
+    idle = {request.id: trace.processor_waits.between(request.sent_at, request.ended_at) for request in waited}
     check.figure = (
         f"longest {max(worked.values(), default=0.0):.2f} s, limit {limit_s:g} s; the upstream was first asked after"
-        f" {max(queued.values(), default=0.0):.2f} s at the latest"
+        f" {max(queued.values(), default=0.0):.2f} s at the latest; a worker waited for a processor for"
+        f" {max(idle.values(), default=0.0):.2f} s at most"
     )
     for request in waited:
-        if request.end == HUNG or worked[request.id] > limit_s or queued.get(request.id, 0.0) > _QUEUED_S:
+        if (
+            request.end == HUNG
+            or worked[request.id] - idle[request.id] > limit_s
+            or queued.get(request.id, 0.0) > _QUEUED_S
+        ):
             check.faults.append(
                 f"{request} took {request.took_s:.1f} s and {request.end}: {describe(trace, request.id)}"
             )

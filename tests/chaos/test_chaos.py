@@ -1,9 +1,14 @@
-"""`make chaos` for a few seconds: that the tool itself works, and that nothing goes wrong in so short a time."""
+"""`make chaos` and `make rolling` for a few seconds: that the tools work, and that nothing goes wrong in so short a time.
+
+They are in one file, so that they do not run at the same time: each loads all processors.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +16,7 @@ import pytest
 
 from chaos.killing.balance import Balance
 from chaos.killing.upstream import BillingUpstream
+from chaos.trace import ProcessorWaits
 from tests.fakes.servers import ROOT
 
 
@@ -27,6 +33,29 @@ def test_a_few_seconds_of_chaos_leave_nothing_hung_leaked_or_miscounted() -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert "checks passed" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("how", [[], ["--restart"]], ids=["reload", "restart"])
+def test_nobody_notices_a_rolling_reload_or_restart(how: list[str]) -> None:
+    if shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("nginx is not installed")
+    command = [sys.executable, "-m", "chaos.rolling", "--streams", "20", "--seconds", "5", *how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nobody noticed" in done.stdout
+
+
+def test_only_the_time_in_which_a_worker_waited_for_a_processor_is_left_out() -> None:
+    waits = ProcessorWaits()
+    for at, waited in [(0, {1: 0.0, 2: 0.5}), (1, {1: 0.7, 2: 0.6}), (2, {1: 0.7, 3: 0.2}), (3, {3: 0.2})]:
+        waits.note(at, waited)
+
+    assert waits.between(0.5, 0.9) == 0.4  # not more than the time itself
+    assert waits.between(0, 1) == 0.7
+    assert round(waits.between(0.5, 1.5), 3) == 0.9
+    assert waits.between(2.5, 2.9) == 0
+    assert ProcessorWaits().between(0, 1) == 0
 
 
 @pytest.mark.parametrize(("own", "status"), [({}, b"200 OK"), ({"maxTokens": 5}, b"400 Bad Request")])
