@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm kills rolling load soak clean
+.PHONY: help install run test thorough servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm kills rolling load soak clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -22,8 +22,11 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT); withou
 test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+thorough: .venv/installed-dev ## Run the further cases of what make test checks: full tables, more generated cases, slow proofs
+	@TEST_THOROUGH=yes $(BIN)/python -m pytest -n 3 --dist loadfile -m 'thorough or generated' $(ARGS)
+
 responses: .venv/installed-dev ## Run the tests of the service again, over /responses
-	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/billing/ledger/test_ledger_of_calls.py $(ARGS)
+	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not servers' tests/openai_service tests/tools tests/billing/ledger/test_ledger_of_calls.py $(ARGS)
 
 servers: .venv/installed-dev ## Test several real workers: stops, reloads, kills, disconnecting clients, charges
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/chaos tests/deploy tests/server tests/several_workers $(ARGS)
