@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from itertools import combinations
 from typing import Any
 
-from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, iter_subschemas, resolve
+from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, copy_schema, iter_subschemas, resolve
 from app.json_schema.strict_rules import read_types
 from app.runtime.turns import Turns
 
@@ -199,7 +198,7 @@ def resolve_openapi(schema: dict[str, Any]) -> dict[str, Any]:
     """
     if not any("nullable" in part or "$id" in part for part in iter_subschemas(schema)):
         return schema
-    schema = deepcopy(schema)
+    schema = copy_schema(schema)
     for part in list(iter_subschemas(schema)):
         part.pop("$id", None)
         if part.pop("nullable", False) is True:
