@@ -10,6 +10,8 @@ from app.runtime.turns import split_in_turns
 from app.web.forms import bodies
 from tests.fakes.tables import each_row
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 FIELDS = "application/x-www-form-urlencoded"
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.fakes.wire.bodies import refusal_of
 from tests.media.documents.pdfs import encrypted, pdf
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 PDF = pdf("Invoice", "Total: 12")
 ASK = {"type": "text", "text": "JSON: what is the total?"}
 

@@ -14,6 +14,8 @@ from tests.media.documents.pdfs import pdf
 from tests.media.images.pictures import encoded, photo
 from tests.web.media.test_parts import data_url
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 TEXT = {"type": "text", "text": "What is it?"}
 
 

@@ -13,6 +13,8 @@ from tests.fakes.wire.bodies import IMAGE_URL, refusal_of
 from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import encoded, exif, photo
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 STRUCTURED = ["/api/structured", "/api/structured/stream"]
 ROUTES = ["/api/chat", "/api/chat/stream", "/api/chat/openai", *STRUCTURED]
 TEXT = {"type": "text", "text": "What is it?"}

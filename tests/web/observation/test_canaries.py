@@ -22,6 +22,8 @@ from tests.fakes.site import bearer
 from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.wire.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 CANARY = "kanarienvogel"
 UPSTREAM_KEY = f"sk-upstream-{CANARY}"
 SECRET_KEY = f"secret-{CANARY}-0123456789abcdef0123456789abcdef"

@@ -15,6 +15,8 @@ from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import CANARY, exif, gif, photo, png, webp
 from tests.media.images.pictures import encoded as written
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 ANSWER = {
     "reply": "Hello there",

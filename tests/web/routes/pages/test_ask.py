@@ -14,6 +14,8 @@ from tests.fakes.site import bearer
 from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 PAGE = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "Origin": ORIGIN}
 OWN_PAGE = {**PAGE, "Origin": "http://localhost"}
 LEVEL_BREAK = "<script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -18,6 +18,8 @@ from tests.conftest import KEY
 from tests.fakes.upstreams.openai_answers import completion
 from tests.media.images.pictures import encoded, exif, photo
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 SCRIPTS = sorted((Path(__file__).parents[4] / "app/web/static/console").glob("*.js"))
 POLICY = (
