@@ -211,7 +211,7 @@ def summary(answer):
 def assert_refusal_is_told(seen, upstream, route, refusal):
     client, written = seen
     status, fields, headers, expected = refusal
-    upstream.sent.clear()
+    upstream.clear()
     message = fields.get("message", "") + LEAKS
     upstream.answers(
         error(**{**fields, "message": message}), status=status, headers={**LEAKING_HEADERS, **headers}
