@@ -164,6 +164,12 @@ ODD_REFUSALS = {
 
 
 @pytest.fixture
+def client(make_app):
+    """Asks an application whose breaker stays closed, however many rows of a table fail."""
+    return make_app(breaker_failures=1_000_000).test_client()
+
+
+@pytest.fixture
 def seen(capfd, make_app, clock):
     """The application at its most talkative, and what returns all that it wrote or gave to the log since the last look.
 
@@ -240,6 +246,7 @@ def test_so_does_a_refusal_of_a_stream(seen, upstream, refusal):
 @each_row("route", ROUTES)
 @each_row("status", [400, 401, 429, 500])
 def test_every_route_translates_alike(client, upstream, route, status):
+    upstream.clear()
     upstream.answers(error(LEAKS), status=status, headers=LEAKING_HEADERS)
 
     answer = client.post(route, json=SMALLEST[route])
@@ -248,6 +255,7 @@ def test_every_route_translates_alike(client, upstream, route, status):
     form = ["error"] if route.startswith("/v1/") else ["error", "code", "requestId"]
     assert list(answer.json) == (["message"] if route == "/api/chat/openai" else form)
     assert_safe(answer)
+    assert len(upstream.sent) == 1
 
 
 @each_row("route", ["/api/chat", "/api/chat/stream"])
