@@ -18,7 +18,7 @@ def each_row(
     ids: Iterable[str] | None = None,
     quickly: Callable[..., bool] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Like pytest.mark.parametrize, but in one test: the rows are its subtests, of which all that fail are named.
+    """Like pytest.mark.parametrize, but in one test: all rows are tested, and each that fails is reported as a subtest.
 
     They share the fixtures, so it is for tests that leave nothing behind which the next row could see. To build an
     application for each row takes several times as long as most requests.
@@ -45,8 +45,12 @@ def each_row(
 
         def run(*bound: Any, subtests: pytest.Subtests, **fixtures: Any) -> None:
             for name, row in product:
-                with subtests.test(name):
+                try:
                     function(*bound, **fixtures, **row)
+                except (Exception, pytest.fail.Exception, pytest.skip.Exception):
+                    # Only now, as to report a row, and to capture its output, may take longer than the row itself.
+                    with subtests.test(name):
+                        raise
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         run.__dict__.update(test.__dict__, _rows=(function, product))
