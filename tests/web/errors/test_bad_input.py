@@ -563,6 +563,7 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(client, content_t
 
 @pytest.fixture
 def narrow(make_app):
+    """Asks an application that takes small bodies only."""
     return make_app(max_body_bytes=200).test_client()
 
 

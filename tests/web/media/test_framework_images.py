@@ -136,6 +136,7 @@ def noise(kind):
 
 @pytest.fixture
 def brief(make_app):
+    """Asks an application that takes little JSON."""
     return make_app(max_json_bytes=2_000, max_body_bytes=4_000_000).test_client()
 
 

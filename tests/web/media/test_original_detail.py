@@ -91,6 +91,7 @@ def ceiling(request):
 
 @pytest.fixture
 def limited(make_app, ceiling):
+    """Asks an application with this ceiling."""
     return make_app(max_image_detail=ceiling).test_client()
 
 

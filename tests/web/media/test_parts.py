@@ -116,11 +116,13 @@ def test_images_of_earlier_turns_are_sent_with_their_details(client, upstream, r
 
 @pytest.fixture
 def brief(make_app):
+    """Asks an application that takes little JSON."""
     return make_app(max_json_bytes=2_000, max_body_bytes=1_000_000).test_client()
 
 
 @pytest.fixture(scope="module")
 def picture():
+    """An image that is larger than the JSON that is taken."""
     return encoded(photo(1200, 1200), "PNG")
 
 
@@ -224,6 +226,7 @@ def test_text_parts_of_others_are_one_text(client, upstream, role):
 
 @pytest.fixture
 def without_vision(make_app):
+    """Asks an application whose visitors may send no images."""
     return make_app(auth_required=False, anonymous_scopes=("chat", "structured")).test_client()
 
 

@@ -408,6 +408,7 @@ def test_a_prompt_may_look_like_an_image(client, upstream):
 
 @pytest.fixture
 def brief(make_app):
+    """Asks an application that takes little JSON."""
     return make_app(max_json_bytes=700_000).test_client()
 
 
