@@ -18,12 +18,12 @@ from app.storage.shared_state import MemoryState
 from app.web import guards
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
-from tests.fakes.shared_parts import shared_parts
+from tests.fakes.shared_parts import kept_side_processes, shared_parts, side_process_stock
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
 
-__all__ = ["migrated_file", "shared_parts"]
+__all__ = ["kept_side_processes", "migrated_file", "shared_parts", "side_process_stock"]
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"

@@ -1,11 +1,12 @@
-"""What all applications of a test process have in common, made once: their URL rules and their templates.
+"""What the applications of a test process have in common, made once: their URL rules, templates and side processes.
 
-Almost every test builds an application. To make and bind 64 rules takes two thirds of the time of that, and to compile
-the templates of a page longer than to answer it.
+Almost every test builds an application. To make and bind 64 rules takes two thirds of the time of that, to compile
+the templates of a page longer than to answer it, and to start a side process longer than its jobs.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.routing import Map, Rule
 
+from app.runtime.side_process import ProcessLimits, SideProcessPool
+from app.runtime.side_process.process import SideProcess
 from app.web.flask_app import WebApp
 
 
@@ -89,3 +92,51 @@ def shared_parts() -> Iterator[None]:
         patch.setattr(WebApp, "url_map_class", _SharedMap)
         patch.setattr(WebApp, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()})
         yield
+
+
+class _Stock:
+    """The idle processes of closed applications, by their function and limits."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[tuple[str, ProcessLimits], list[SideProcess]] = defaultdict(list)
+
+    def take(self, target: str, limits: ProcessLimits) -> SideProcess:
+        """Return an idle process for a pool that has none; if there is none here either, start one."""
+        idle = self._idle[target, limits]
+        while idle:
+            process = idle.pop()
+            if process.is_waiting():
+                return process
+            process.end()
+        return SideProcess(target, limits)
+
+    def close_pool(self, pool: SideProcessPool) -> None:
+        """Keep the idle processes of a pool, which would kill them."""
+        self._idle[pool._target, pool._limits] += pool._idle
+        pool._idle.clear()
+
+    def end(self) -> None:
+        for idle in self._idle.values():
+            for process in idle:
+                process.end()
+
+
+@pytest.fixture(scope="session")
+def side_process_stock() -> Iterator[_Stock]:
+    stock = _Stock()
+    yield stock
+    stock.end()
+
+
+@pytest.fixture
+def kept_side_processes(side_process_stock: _Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the side processes of this test's applications to the next test that asks for this, too.
+
+    It is for tests of what a side process answers. A test of how one is started, limited or ended needs its own.
+    """
+
+    def close(pool: SideProcessPool) -> None:
+        side_process_stock.close_pool(pool)
+
+    monkeypatch.setattr("app.runtime.side_process.pool.SideProcess", side_process_stock.take)
+    monkeypatch.setattr(SideProcessPool, "close", close)

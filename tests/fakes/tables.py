@@ -8,19 +8,34 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.generated import IS_THOROUGH
+
 
 def each_row(
-    names: str | tuple[str, ...], rows: Iterable[Any], *, ids: Iterable[str] | None = None
+    names: str | tuple[str, ...],
+    rows: Iterable[Any],
+    *,
+    ids: Iterable[str] | None = None,
+    quickly: Callable[..., bool] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Like pytest.mark.parametrize, but in one test: the rows are its subtests, of which all that fail are named.
+    """Like pytest.mark.parametrize, but in one test: all rows are tested, and each that fails is reported as a subtest.
 
     They share the fixtures, so it is for tests that leave nothing behind which the next row could see. To build an
     application for each row takes several times as long as most requests.
+
+    Args:
+        names: the names of the columns, as for parametrize.
+        rows: the rows: values, or tuples if there are several columns.
+        ids: the names of the rows.
+        quickly: returns whether a row, whose columns are its arguments, is tested in `make test`; by default each is.
+            `make thorough` tests all rows.
     """
     columns = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     table = [dict(zip(columns, row if len(columns) > 1 else (row,), strict=True)) for row in rows]
     names_of_rows = [" ".join(map(_name, row.values())) for row in table] if ids is None else [*ids]
     named = [*zip(names_of_rows, table, strict=True)]
+    if quickly is not None and not IS_THOROUGH:
+        named = [(name, row) for name, row in named if quickly(**row)]
     assert named, "a test of no rows would pass whatever happens"
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
@@ -30,15 +45,19 @@ def each_row(
 
         def run(*bound: Any, subtests: pytest.Subtests, **fixtures: Any) -> None:
             for name, row in product:
-                with subtests.test(name):
+                try:
                     function(*bound, **fixtures, **row)
+                except (Exception, pytest.fail.Exception, pytest.skip.Exception):
+                    # Only now, as to report a row, and to capture its output, may take longer than the row itself.
+                    with subtests.test(name):
+                        raise
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         run.__dict__.update(test.__dict__, _rows=(function, product))
         own = inspect.signature(function).parameters
         asked = [*(each for name, each in own.items() if name not in product[0][1]), _SUBTESTS]
         run.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
-        return run
+        return run if quickly is None else pytest.mark.generated(run)
 
     return decorate
 

@@ -51,6 +51,11 @@ class FakeOpenAI:
     def http_client(self) -> httpx2.Client:
         return httpx2.Client(transport=httpx2.MockTransport(self._handle))
 
+    def clear(self) -> None:
+        """Forget what was sent, and what is queued: for the next row of a table."""
+        self.sent.clear()
+        self._answers.clear()
+
     def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Queue an answer in one piece: JSON, or bytes as they are."""
         headers = {"Content-Type": "application/json", **(headers or {})}

@@ -28,8 +28,8 @@ class Broken(io.RawIOBase):
         raise self.error
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
-@pytest.mark.parametrize(
+@each_row("content_type", ["application/json", "multipart/form-data; boundary=x"])
+@each_row(
     ("error", "status"),
     [
         (ConnectionResetError(errno.ECONNRESET, "x"), 400),
@@ -40,7 +40,6 @@ class Broken(io.RawIOBase):
         (MemoryError(), 500),
         (RuntimeError("a bug"), 500),
     ],
-    ids=repr,
 )
 def test_only_what_the_connection_did_is_the_callers_fault(client, upstream, content_type, error, status):
     answer = client.post(
@@ -65,8 +64,8 @@ def test_a_compressed_body_is_named_as_such(client, upstream, path, coding):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("path", ["/api/vision", "/api/vision/stream", "/embed/ask"])
-@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+@each_row("path", ["/api/vision", "/api/vision/stream", "/embed/ask"])
+@each_row("content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
 def test_a_compressed_form_is_named_as_such(client, upstream, path, content_type):
     answer = client.post(
         path, data=gzip.compress(b"message=Hi"), content_type=content_type, headers={"Content-Encoding": "gzip"}
@@ -76,7 +75,7 @@ def test_a_compressed_form_is_named_as_such(client, upstream, path, content_type
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("coding", ["identity", "Identity", " identity ", ""])
+@each_row("coding", ["identity", "Identity", " identity ", ""])
 def test_a_body_that_says_that_it_is_not_compressed_is_read(client, coding):
     answer = client.post("/api/chat", json={"message": "Hi"}, headers={"Content-Encoding": coding})
 
@@ -98,8 +97,9 @@ MACHINE = [
 ]
 
 
-@pytest.mark.parametrize(("error", "part"), MACHINE, ids=repr)
+@each_row(("error", "part"), MACHINE)
 def test_what_the_machine_lacks_is_told_in_the_log_with_a_hint(client, upstream, caplog, error, part):
+    caplog.clear()
     answer = client.post(
         "/api/vision",
         content_type="multipart/form-data; boundary=x",
@@ -112,19 +112,27 @@ def test_what_the_machine_lacks_is_told_in_the_log_with_a_hint(client, upstream,
     assert "CANARY" not in line.hint
 
 
-@pytest.mark.parametrize("place", ["os.posix_spawn", "socket.socketpair", "tempfile.TemporaryFile"])
-@pytest.mark.parametrize(("error", "part"), [MACHINE[3], MACHINE[5], MACHINE[-1]], ids=repr)
+@pytest.fixture(scope="module")
+def picture():
+    """An image that is too large to be kept in memory."""
+    written = io.BytesIO()
+    Image.effect_noise((1_000, 1_000), 90).save(written, "PNG")
+    return written.getvalue()
+
+
+@each_row("place", ["os.posix_spawn", "socket.socketpair", "tempfile.TemporaryFile"])
+@each_row(("error", "part"), [MACHINE[3], MACHINE[5], MACHINE[-1]])
 def test_a_picture_that_this_machine_cannot_take_is_not_the_callers_fault(
-    client, *, upstream, caplog, monkeypatch, error, part, place
+    client, *, upstream, caplog, monkeypatch, picture, error, part, place
 ):
-    picture = io.BytesIO()
-    Image.effect_noise((1_000, 1_000), 90).save(picture, "PNG")  # too large to be kept in memory
+    caplog.clear()
 
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(place, fail)
-    answer = client.post("/api/vision", data={"prompt": "Hi", "image": (io.BytesIO(picture.getvalue()), "a.png")})
+    with monkeypatch.context() as patched:
+        patched.setattr(place, fail)
+        answer = client.post("/api/vision", data={"prompt": "Hi", "image": (io.BytesIO(picture), "a.png")})
 
     assert (answer.status_code, answer.json["code"], upstream.sent) == (500, "internal_error", [])
     assert [part in record.hint for record in caplog.records if record.message == "request.bug"] == [True]

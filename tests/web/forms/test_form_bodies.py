@@ -10,6 +10,8 @@ from app.runtime.turns import split_in_turns
 from app.web.forms import bodies
 from tests.fakes.tables import each_row
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 FIELDS = "application/x-www-form-urlencoded"
 
 
@@ -17,8 +19,8 @@ def asked(upstream):
     return upstream.sent[-1].body["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("text", ["ж % + & = 😀 %41\r\n", "a" * 7 + "%", "ж" * 20, "100 %zz"])
-@pytest.mark.parametrize("size", [3, 4, 5, 64])
+@each_row("text", ["ж % + & = 😀 %41\r\n", "a" * 7 + "%", "ж" * 20, "100 %zz"])
+@each_row("size", [3, 4, 5, 64])
 def test_a_text_is_read_as_it_was_written_wherever_it_is_cut(client, upstream, monkeypatch, text, size):
     monkeypatch.setattr(bodies, "_SLICE_BYTES", size)
 
@@ -28,7 +30,7 @@ def test_a_text_is_read_as_it_was_written_wherever_it_is_cut(client, upstream, m
     assert asked(upstream) == text
 
 
-@pytest.mark.parametrize(("sent", "read"), [(b"100 %", "100 %"), (b"%zz%4", "%zz%4"), (b"%EF%BF%BD", "�")])
+@each_row(("sent", "read"), [(b"100 %", "100 %"), (b"%zz%4", "%zz%4"), (b"%EF%BF%BD", "�")])
 def test_what_is_no_escape_stays(client, upstream, sent, read):
     assert client.post("/embed/ask", data=b"message=" + sent, content_type=FIELDS).status_code == 200
 
@@ -44,8 +46,8 @@ def test_a_split_in_turns_is_a_split(monkeypatch, data, most, window):
     assert list(split_in_turns(data, b"--a", most)) == data.split(b"--a", most)
 
 
-@pytest.mark.parametrize("route", ["/embed/ask", "/api/vision"])
-@pytest.mark.parametrize("end", ["", "\r\n", "; x=" + "a" * 9_000 + "\r\n\r\nHi\r\n--a--\r\n"])
+@each_row("route", ["/embed/ask", "/api/vision"])
+@each_row("end", ["", "\r\n", "; x=" + "a" * 9_000 + "\r\n\r\nHi\r\n--a--\r\n"])
 def test_a_part_without_a_whole_header_of_some_length_is_refused(client, upstream, route, end):
     body = f'--a\r\nContent-Disposition: form-data; name="prompt"{end}'
 
@@ -85,7 +87,7 @@ def test_a_field_that_is_not_in_utf_8_is_refused_as_in_json(client, upstream, ro
     assert not upstream.sent
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "value", "status"),
     [
         (b"", "é � 😀".encode(), 200),

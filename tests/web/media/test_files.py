@@ -7,8 +7,11 @@ import json
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.wire.bodies import refusal_of
 from tests.media.documents.pdfs import encrypted, pdf
+
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
 
 PDF = pdf("Invoice", "Total: 12")
 ASK = {"type": "text", "text": "JSON: what is the total?"}
@@ -67,8 +70,10 @@ def test_every_spelling_of_a_file_arrives_as_a_data_url(make_app, upstream, larg
     assert client.post("/api/chat", json=body_of({"type": "text", "text": encoded(large)})).status_code == 413
 
 
-@pytest.mark.parametrize("route", ["/api/structured", "/api/chat/stream"])
+@each_row("route", ["/api/structured", "/api/chat/stream"])
 def test_other_routes_take_files_as_well(client, upstream, route):
+    upstream.clear()
+
     client.post(route, json=body_of(part())).get_data()
 
     assert sent_files(upstream) == [{"filename": "file.pdf", "file_data": URL}]
@@ -99,7 +104,7 @@ def test_what_is_no_usable_file_is_refused_and_named(make_app, upstream):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "sentence"),
     [
         ({"type": "file"}, "Missing messages.0.content.1.file."),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 
 import pytest
 from PIL import Image
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import stream_of
 from tests.fakes.wire.bodies import IMAGE_URL
 from tests.media.documents.pdfs import pdf
 from tests.media.images.pictures import encoded, photo
 from tests.web.media.test_parts import data_url
+
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
 
 TEXT = {"type": "text", "text": "What is it?"}
 
@@ -42,7 +46,7 @@ def agui_image(url):
     return {"type": "image", "source": {"type": "data", "value": data, "mimeType": declared.removeprefix("data:")}}
 
 
-FORMATS = pytest.mark.parametrize(
+FORMATS = each_row(
     ("route", "body", "image"),
     [("/api/chat", ui_body, ui_image), ("/api/agui", agui_body, agui_image)],
     ids=["ui", "agui"],
@@ -81,9 +85,7 @@ def test_an_image_alone_is_checked_and_prepared(client, upstream, route, body, i
 
 
 @FORMATS
-@pytest.mark.parametrize(
-    "url", ["http://example.com/a.png", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA"]
-)
+@each_row("url", ["http://example.com/a.png", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA"])
 def test_an_image_that_cannot_be_used_is_refused(client, upstream, route, body, image, url):
     answer = post(client, route, json=body(TEXT, image(url)))
 
@@ -126,18 +128,28 @@ def test_an_image_of_agui_before_version_1(client, upstream):
     assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
 
 
+@functools.cache
+def noise(kind):
+    """Return a large image of a kind."""
+    return encoded(Image.effect_noise((400, 400), 64).convert("RGB"), kind, quality=100)
+
+
+@pytest.fixture
+def brief(make_app):
+    """Asks an application that takes little JSON."""
+    return make_app(max_json_bytes=2_000, max_body_bytes=4_000_000).test_client()
+
+
 @FORMATS
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_large_image_does_not_count_towards_the_size_of_the_json(make_app, upstream, route, body, image, kind):
-    client = make_app(max_json_bytes=2_000, max_body_bytes=4_000_000).test_client()
-    url = data_url(encoded(Image.effect_noise((500, 500), 64).convert("RGB"), kind, quality=100))
-    url = url.replace("image/png", f"image/{kind.lower()}")
+@each_row("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_large_image_does_not_count_towards_the_size_of_the_json(brief, upstream, route, body, image, kind):
+    url = data_url(noise(kind)).replace("image/png", f"image/{kind.lower()}")
     assert len(url) > 70_000
 
     text = json.dumps(body(TEXT, image(url)))
     for written in (text, text.replace("/", "\\/")):  # as PHP writes it
         upstream.streams(*stream_of("A cat"))
-        answer = post(client, route, data=written, content_type="application/json")
+        answer = post(brief, route, data=written, content_type="application/json")
 
         assert answer.status_code == 200, answer.text
         assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/")

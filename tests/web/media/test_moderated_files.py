@@ -15,6 +15,8 @@ from tests.media.documents.pdfs import pdf
 from tests.openai_service.chat.test_moderation import Moderation
 from tests.web.media.test_files import body_of, encoded, part, sent_files
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 
 @pytest.fixture
 def moderation(upstream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 URL = "https://example.com/cat.png"
@@ -35,17 +36,17 @@ BODIES = {
 }
 
 
-@pytest.fixture(params=BODIES)
-def ask(request, upstream):
+@pytest.fixture
+def ask(upstream):
     """Asks a route about an image, and returns the detail that was sent to the model and the answer."""
-    path = request.param.strip()
 
-    def ask(client, model="gpt-6.1-terra"):
-        if path != request.param or path.endswith("/stream"):
+    def ask(client, name, model="gpt-6.1-terra"):
+        path = name.strip()
+        if path != name or path.endswith("/stream"):
             upstream.streams(*stream_of("A cat"))
         else:
             upstream.answers(completion('{"animal": "cat"}'))
-        answer = client.post(path, json={**BODIES[request.param], "model": model})
+        answer = client.post(path, json={**BODIES[name], "model": model})
         assert answer.status_code == 200, answer.text
         answer.get_data()
         [part] = [
@@ -56,25 +57,47 @@ def ask(request, upstream):
     return ask
 
 
-@pytest.mark.parametrize("model", ["gpt-6.1-terra", "gpt-6-luna", "gpt-5.5", "gpt-5.4"])
-def test_it_is_passed_on_where_the_model_takes_it(make_app, ask, model):
-    detail, answer = ask(make_app(allowed_models=(model,)).test_client(), model)
+TAKES_IT = ("gpt-6.1-terra", "gpt-6-luna", "gpt-5.5", "gpt-5.4")
+REFUSES_IT = ("gpt-4o", "gpt-5.1", "gpt-5.4-mini")
+
+
+@pytest.fixture
+def of_all_models(make_app):
+    return make_app(allowed_models=(*TAKES_IT, *REFUSES_IT)).test_client()
+
+
+@each_row("model", TAKES_IT)
+@each_row("name", BODIES)
+def test_it_is_passed_on_where_the_model_takes_it(of_all_models, ask, name, model):
+    detail, answer = ask(of_all_models, name, model)
 
     assert detail == "original"
     assert "detail" not in answer.headers.get("X-Params-Adjusted", "")
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5.1", "gpt-5.4-mini"])
-def test_it_is_lowered_and_said_where_the_model_refuses_it(make_app, ask, model):
-    detail, answer = ask(make_app(allowed_models=(model,)).test_client(), model)
+@each_row("model", REFUSES_IT)
+@each_row("name", BODIES)
+def test_it_is_lowered_and_said_where_the_model_refuses_it(of_all_models, ask, name, model):
+    detail, answer = ask(of_all_models, name, model)
 
     assert detail == "high"
     assert "detail=high" in answer.headers["X-Params-Adjusted"]
 
 
-@pytest.mark.parametrize("ceiling", ["low", "high", "auto"])
-def test_the_sites_ceiling_holds(make_app, ask, ceiling):
-    detail, answer = ask(make_app(max_image_detail=ceiling).test_client())
+@pytest.fixture(params=["low", "high", "auto"])
+def ceiling(request):
+    return request.param
+
+
+@pytest.fixture
+def limited(make_app, ceiling):
+    """Asks an application with this ceiling."""
+    return make_app(max_image_detail=ceiling).test_client()
+
+
+@each_row("name", BODIES)
+def test_the_sites_ceiling_holds(limited, ask, ceiling, name):
+    detail, answer = ask(limited, name)
 
     assert detail == ceiling
     assert f"detail={ceiling}" in answer.headers["X-Params-Adjusted"]

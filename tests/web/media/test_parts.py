@@ -13,6 +13,8 @@ from tests.fakes.wire.bodies import IMAGE_URL, refusal_of
 from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import encoded, exif, photo
 
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
+
 STRUCTURED = ["/api/structured", "/api/structured/stream"]
 ROUTES = ["/api/chat", "/api/chat/stream", "/api/chat/openai", *STRUCTURED]
 TEXT = {"type": "text", "text": "What is it?"}
@@ -58,7 +60,7 @@ def upstream(upstream):
     ids=["chat", "null", "plain", "responses", "whole"],
 )
 def test_every_spelling_of_an_image_arrives_in_the_form_of_chat(client, upstream, route, given):
-    upstream.sent.clear()
+    upstream.clear()
 
     client.post(route, json=body_of(route, TEXT, given)).get_data()
 
@@ -69,15 +71,18 @@ def test_every_spelling_of_an_image_arrives_in_the_form_of_chat(client, upstream
     assert upstream.sent[-1].body["model"] == "gpt-6.1-terra"
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_text_parts_alone_are_one_text(client, upstream, route):
+    upstream.clear()
+
     client.post(route, json=body_of(route, TEXT, {"type": "input_text", "text": "JSON"})).get_data()
 
     assert sent_content(upstream) == "What is it?\n\nJSON"
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_an_image_is_prepared_as_in_vision(client, upstream, route):
+    upstream.clear()
     picture = encoded(photo(3000, 20), "JPEG", exif=exif(6))
 
     client.post(
@@ -94,8 +99,9 @@ def test_blank_texts_beside_an_image_are_left_out(client, upstream):
     assert [part["type"] for part in sent_content(upstream)] == ["image_url"]
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_images_of_earlier_turns_are_sent_with_their_details(client, upstream, route):
+    upstream.clear()
     first = {"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": "low"}}
     turns = [
         {"role": "user", "content": [TEXT, first]},
@@ -108,10 +114,21 @@ def test_images_of_earlier_turns_are_sent_with_their_details(client, upstream, r
     assert upstream.sent[-1].body["messages"] == turns
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_large_images_do_not_count_towards_the_size_of_the_json(make_app, upstream, route):
-    client = make_app(max_json_bytes=2_000, max_body_bytes=1_000_000).test_client()
-    picture = encoded(photo(1200, 1200), "PNG")
+@pytest.fixture
+def brief(make_app):
+    """Asks an application that takes little JSON."""
+    return make_app(max_json_bytes=2_000, max_body_bytes=1_000_000).test_client()
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """An image that is larger than the JSON that is taken."""
+    return encoded(photo(1200, 1200), "PNG")
+
+
+@each_row("route", ROUTES)
+def test_large_images_do_not_count_towards_the_size_of_the_json(brief, upstream, picture, route):
+    client = brief
     assert len(picture) > 70_000
     part = {"type": "image_url", "image_url": {"url": data_url(picture)}}
 
@@ -183,8 +200,8 @@ def test_an_image_that_vision_refuses_is_refused_and_named(client, upstream, rou
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("role", ["assistant", "system", "tool"])
-@pytest.mark.parametrize("parts", [[IMAGE], [TEXT, IMAGE], [], [{"type": "audio"}]], ids=repr)
+@each_row("role", ["assistant", "system", "tool"])
+@each_row("parts", [[IMAGE], [TEXT, IMAGE], [], [{"type": "audio"}]])
 def test_only_the_user_may_send_images(client, upstream, role, parts):
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "toolCalls": [call]}]
@@ -196,7 +213,7 @@ def test_only_the_user_may_send_images(client, upstream, role, parts):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("role", ["assistant", "system", "tool"])
+@each_row("role", ["assistant", "system", "tool"])
 def test_text_parts_of_others_are_one_text(client, upstream, role):
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "toolCalls": [call]}]
@@ -207,14 +224,20 @@ def test_text_parts_of_others_are_one_text(client, upstream, role):
     assert "What is it?\n\nYes.\n\nNo." in [message["content"] for message in upstream.sent[-1].body["messages"]]
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_images_take_the_scope_vision(make_app, upstream, route):
-    app = make_app(auth_required=False, anonymous_scopes=("chat", "structured"))
+@pytest.fixture
+def without_vision(make_app):
+    """Asks an application whose visitors may send no images."""
+    return make_app(auth_required=False, anonymous_scopes=("chat", "structured")).test_client()
 
-    answer = app.test_client().post(route, json=body_of(route, IMAGE))
+
+@each_row("route", ROUTES)
+def test_images_take_the_scope_vision(without_vision, upstream, route):
+    upstream.clear()
+
+    answer = without_vision.post(route, json=body_of(route, IMAGE))
 
     assert answer.status_code == 401
-    assert app.test_client().post(route, json=body_of(route, TEXT)).status_code == 200
+    assert without_vision.post(route, json=body_of(route, TEXT)).status_code == 200
     assert len(upstream.sent) == 1
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-import pytest
-
 from tests.fakes.site import ALL, bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion
 from tests.fakes.wire.bodies import CALL, TOOL, USER, placed
 from tests.web.observation.test_canaries import CANARY, world
@@ -16,7 +15,7 @@ __all__ = ["world"]
 OWN = {"Origin": "http://localhost"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "form"),
     [
         ("/admin/sign-in", {"link": CANARY}),
@@ -28,8 +27,9 @@ OWN = {"Origin": "http://localhost"}
         ("/admin/limits/clear", {"kind": CANARY, "tenant": "a", "id": CANARY}),
     ],
 )
-@pytest.mark.parametrize("is_signed_in", [True, False])
+@each_row("is_signed_in", [True, False])
 def test_forms_of_the_administration(world, path, form, is_signed_in):
+    world.client = world.app.test_client()
     if is_signed_in:
         printed = world.app.test_cli_runner().invoke(
             args=["admin", "login-url", "--url", "http://localhost", "--name", "grace"]
@@ -87,7 +87,7 @@ def test_webhooks_repeats_and_sealed_reasoning(world):
     world.check(CANARY)
 
 
-@pytest.mark.parametrize("is_stream", [True, False])
+@each_row("is_stream", [True, False])
 def test_items_of_responses(world, is_stream):
     call = placed(CALL, "function.arguments", f'{{"city": "{CANARY}"}}')
     function = {"type": "function", **TOOL["function"]}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 
 HELLO = {"message": "Hi"}
@@ -87,7 +88,7 @@ def test_a_stream_whose_client_left(client, upstream, lines):
     assert (line["status"], line["code"]) == (200, "client_gone")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "body", "expected"),
     [
         ("POST", "/api/chat", {}, ("/api/chat", "POST", 400, "invalid_request")),
@@ -97,7 +98,9 @@ def test_a_stream_whose_client_left(client, upstream, lines):
         ("GET", "/healthz", None, ("/healthz", "GET", 200, None)),
     ],
 )
-def test_a_request_without_a_call(client, lines, method, path, body, expected):
+def test_a_request_without_a_call(client, *, lines, caplog, method, path, body, expected):
+    caplog.clear()
+
     client.open(path, method=method, json=body)
 
     (line,) = lines()

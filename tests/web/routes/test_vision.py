@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import zlib
@@ -14,6 +15,8 @@ from tests.fakes.wire.bodies import IMAGE_URL
 from tests.fakes.wire.reading import events_of
 from tests.media.images.pictures import CANARY, exif, gif, photo, png, webp
 from tests.media.images.pictures import encoded as written
+
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 ANSWER = {
@@ -134,7 +137,7 @@ def test_a_question_about_an_image_can_be_streamed(client, upstream):
         assert upstream.sent[-1].body["stream"] is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "https://example.com/a.png",
@@ -265,10 +268,9 @@ def test_any_other_address_of_an_image_is_refused_and_named(client, upstream, ur
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
-    "head", ["data:image/png;base64,", "DATA:IMAGE/PNG;BASE64,", "data:;base64,", "data:x;y=z;base64,"]
-)
+@each_row("head", ["data:image/png;base64,", "DATA:IMAGE/PNG;BASE64,", "data:;base64,", "data:x;y=z;base64,"])
 def test_a_data_url_is_made_anew_from_its_content(client, upstream, head):
+    upstream.clear()
     content = picture("GIF")
 
     client.post("/api/vision", json={"prompt": "x", "imageUrl": head + base64.b64encode(content).decode()})
@@ -282,10 +284,16 @@ def both(client, content, **fields):
     yield client.post("/api/vision", data=form(content, **fields))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("detail", ["low", "high", "auto"])
-def test_where_a_photo_was_taken_is_not_told_and_it_is_upright(client, upstream, kind, detail):
-    content = written(photo(1_200, 800), kind, exif=exif(orientation=6))
+@pytest.fixture(scope="module")
+def photo_of():
+    """Returns a photograph that was taken with the camera on its side, of a kind."""
+    return functools.cache(lambda kind: written(photo(900, 600), kind, exif=exif(orientation=6)))
+
+
+@each_row("kind", ["JPEG", "PNG", "WEBP"])
+@each_row("detail", ["low", "high", "auto"])
+def test_where_a_photo_was_taken_is_not_told_and_it_is_upright(client, upstream, photo_of, kind, detail):
+    content = photo_of(kind)
     assert CANARY.encode() in content
 
     for answer in both(client, content, detail=detail):
@@ -293,7 +301,7 @@ def test_where_a_photo_was_taken_is_not_told_and_it_is_upright(client, upstream,
         [(url, sent_detail)] = asked(upstream)[1]
         declared, image = opened(url)
         assert (declared, sent_detail) == (KINDS[kind], detail)
-        assert image.size == ((341, 512) if detail == "low" else (800, 1_200))
+        assert image.size == ((341, 512) if detail == "low" else (600, 900))
         assert not image.getexif()
         assert CANARY.encode() not in base64.b64decode(url.partition(",")[2])
 
@@ -310,7 +318,7 @@ def test_an_image_is_scaled_to_what_the_model_uses(make_app, upstream):
     assert sizes == [(960, 768), (512, 409), (1_760, 1_408), (2_048, 1_638)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_row("kind", KINDS)
 def test_an_image_that_needs_no_change_is_sent_as_it_is(client, upstream, kind):
     content = picture(kind, (700, 500))
 
@@ -327,7 +335,7 @@ def test_of_an_animation_the_first_frame_is_sent(client, upstream):
         assert image.convert("RGB").getpixel((9, 9)) == (255, 0, 0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content", "sentence"),
     [
         (png(20_000, 20_000), "is a PNG of 20,000 x 20,000 pixels; at most 25,000,000 pixels are accepted."),
@@ -376,8 +384,8 @@ def test_no_image_appears_in_the_log(make_app, capfd):
     assert content[:40] not in written.err + written.out
 
 
-@pytest.mark.parametrize("escape", ["/", "\\/", "\\u002F", "\\u002f"])
-@pytest.mark.parametrize("field", ["imageUrl", "images"])
+@each_row("escape", ["/", "\\/", "\\u002F", "\\u002f"])
+@each_row("field", ["imageUrl", "images"])
 def test_a_large_data_url_is_taken_however_its_json_was_written(client, upstream, field, escape):
     content = png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(range(256)) * 400)
     url = data_url(content)
@@ -398,7 +406,13 @@ def test_a_prompt_may_look_like_an_image(client, upstream):
     assert asked(upstream) == (prompt, [(image, "auto")])
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def brief(make_app):
+    """Asks an application that takes little JSON."""
+    return make_app(max_json_bytes=700_000).test_client()
+
+
+@each_row(
     ("extra", "status"),
     [
         ({"prompt": "x" * 500_000, "variables": {"a": "x" * 500_000}}, 413),
@@ -411,11 +425,10 @@ def test_a_prompt_may_look_like_an_image(client, upstream):
         ({"nobody": "data:image/png;base64," + "A" * 70_000}, 400),
     ],
 )
-def test_the_text_beside_the_images_has_its_own_bound(make_app, upstream, extra, status):
-    client = make_app(max_json_bytes=700_000).test_client()
+def test_the_text_beside_the_images_has_its_own_bound(brief, upstream, extra, status):
     image = data_url(png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(1_000_000)))
 
-    answer = client.post("/api/vision", json={"prompt": "What?", "imageUrl": image, **extra})
+    answer = brief.post("/api/vision", json={"prompt": "What?", "imageUrl": image, **extra})
 
     assert answer.status_code == status
     assert not upstream.sent

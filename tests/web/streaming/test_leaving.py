@@ -27,9 +27,10 @@ from tests.fakes.upstreams.raw_server import READ, RawServer, answer, chunked
 from tests.fakes.wire.bodies import ROUTES, SMALLEST
 
 STREAM, TEXT, CHAT = "/api/chat/stream", "/api/chat/openai", "/api/chat"
-STREAMED = [STREAM, TEXT, "/api/vision/stream"]
+VISION, STRUCTURED = "/api/vision/stream", "/api/structured/stream"
+STREAMED = [STREAM, TEXT, VISION]
 # Where a first token begins the answer, and where it takes the beginning of a value.
-ALL_STREAMED = [*STREAMED, "/api/structured/stream"]
+ALL_STREAMED = [*STREAMED, STRUCTURED]
 PLAIN = [route for route in ROUTES if route not in ALL_STREAMED]
 AT_ONCE_S = 1.5
 
@@ -68,6 +69,29 @@ AFTER_A_TOKEN = {
     "tokens": [HEAD, TOKEN, *slowly(TOKEN)],
     "many tokens": [HEAD, TOKEN, *slowly(TOKEN * 50, pause_s=0.005)],
 }
+
+
+def in_part(names, *, by_default):
+    """Return the names as parameters, of which those not in `by_default` are left to `make thorough`."""
+    assert by_default <= set(names)
+    return [pytest.param(name, marks=() if name in by_default else pytest.mark.thorough) for name in names]
+
+
+def crossed(routes, states):
+    """Return each state with each route: the first route in all states, the first state on all routes.
+
+    The others are left to `make thorough`.
+    """
+    return [
+        pytest.param(
+            route,
+            steps,
+            id=f"{state}-{route}",
+            marks=() if route == routes[0] or steps is next(iter(states.values())) else pytest.mark.thorough,
+        )
+        for state, steps in states.items()
+        for route in routes
+    ]
 
 
 class Person:
@@ -189,7 +213,7 @@ class TestLeavingAnAnswerInOnePiece:
     """The upstream bills it all the same: it is read to its end, to learn what it costs."""
 
     @pytest.mark.parametrize("policy", ["cancel", "drain"])
-    @pytest.mark.parametrize("route", [CHAT, "/api/vision"])
+    @pytest.mark.parametrize("route", in_part([CHAT, "/api/vision"], by_default={CHAT}))
     def test_learns_its_usage_and_leaves_one_record(self, site, person, records, policy, route):
         site = site([READ, 0.3, HELLO], disconnect_policy=policy)
 
@@ -201,7 +225,7 @@ class TestLeavingAnAnswerInOnePiece:
         assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
         assert site.server.connections == 1
 
-    @pytest.mark.parametrize("route", PLAIN)
+    @pytest.mark.parametrize("route", in_part(PLAIN, by_default={CHAT, "/api/embeddings", "/api/structured"}))
     def test_ends_at_the_deadline_of_its_call_with_one_record(self, site, person, records, route):
         site = site([READ], request_timeout_s=0.5)
 
@@ -263,7 +287,7 @@ class TestLeavingDuringAWait:
         monkeypatch.setattr("app.openai_service.streaming.ticks.sleep", sleep)
         return slept
 
-    @pytest.mark.parametrize("route", [CHAT, *ALL_STREAMED])
+    @pytest.mark.parametrize("route", in_part([CHAT, *ALL_STREAMED], by_default={CHAT, STREAM, TEXT}))
     def test_ends_it(self, site, person, records, waits, route):
         site = site([READ, answer(error(), "Retry-After: 3", status="503 Busy"), READ, HELLO])
 
@@ -274,7 +298,7 @@ class TestLeavingDuringAWait:
         assert len(site.server.requests) == 1
         assert [(record.outcome, record.attempts) for record in records] == [("client_gone", 1)]
 
-    @pytest.mark.parametrize("route", [CHAT, *ALL_STREAMED])
+    @pytest.mark.parametrize("route", in_part([CHAT, *ALL_STREAMED], by_default={CHAT, STREAM, TEXT}))
     def test_is_followed_by_no_attempt_even_to_learn_the_usage(self, site, person, records, waits, route):
         refusal = answer(error(), "retry-after-ms: 100", status="503 Busy")
         site = site([READ, refusal, READ, HELLO], disconnect_policy="drain")
@@ -287,8 +311,7 @@ class TestLeavingDuringAWait:
 
 
 class TestLeavingAStream:
-    @pytest.mark.parametrize("route", ALL_STREAMED)
-    @pytest.mark.parametrize("steps", BEFORE_A_TOKEN.values(), ids=BEFORE_A_TOKEN)
+    @pytest.mark.parametrize(("route", "steps"), crossed(ALL_STREAMED, BEFORE_A_TOKEN))
     def test_before_its_first_token_closes_the_upstream(self, site, person, records, route, steps):
         site = site([READ, *steps])
 
@@ -301,7 +324,7 @@ class TestLeavingAStream:
         assert outcomes(records) == ["client_gone"]
         assert site.server.connections == 1
 
-    @pytest.mark.parametrize("route", ALL_STREAMED)
+    @pytest.mark.parametrize("route", in_part(ALL_STREAMED, by_default={STREAM, TEXT, STRUCTURED}))
     def test_before_anything_was_told_is_499_and_no_heartbeat_is_waited_for(
         self, site, person, records, monkeypatch, route
     ):
@@ -312,7 +335,7 @@ class TestLeavingAStream:
         assert site.left_while(person, lambda: site.server.requests, route) == 499
         assert outcomes(records) == ["client_gone"]
 
-    @pytest.mark.parametrize("route", [route for route in ALL_STREAMED if route != TEXT])
+    @pytest.mark.parametrize("route", in_part([STREAM, VISION, STRUCTURED], by_default={STREAM}))
     def test_a_resumable_one_does_not_wait_for_who_was_never_told_its_id(
         self, site, person, records, monkeypatch, route
     ):
@@ -323,8 +346,7 @@ class TestLeavingAStream:
         assert site.left_while(person, lambda: site.server.requests, route, resumable=True) == 499
         assert outcomes(records) == ["client_gone"]
 
-    @pytest.mark.parametrize("route", STREAMED)
-    @pytest.mark.parametrize("steps", AFTER_A_TOKEN.values(), ids=AFTER_A_TOKEN)
+    @pytest.mark.parametrize(("route", "steps"), crossed(STREAMED, AFTER_A_TOKEN))
     def test_amid_it_closes_the_upstream(self, site, person, records, route, steps):
         site = site([READ, *steps])
         answered = site.begin(person, route)
@@ -432,9 +454,9 @@ class TestDraining:
     def site(self, site):
         return lambda *scripts, **settings: site(*scripts, **{"disconnect_policy": "drain", **settings})
 
-    @pytest.mark.parametrize("route", STREAMED)
+    @pytest.mark.parametrize("route", in_part(STREAMED, by_default={STREAM, TEXT}))
     def test_a_stream_that_was_left_is_read_to_its_end_for_its_usage(self, site, person, records, route):
-        site = site([READ, HEAD, TOKEN, *slowly(TOKEN, times=25), REST, READ])
+        site = site([READ, HEAD, TOKEN, *slowly(TOKEN, times=10), REST, READ])
 
         leave(site.begin(person, route), person)
 
@@ -444,7 +466,7 @@ class TestDraining:
         assert (record.outcome, record.usage.raw, record.finish_reason) == ("client_gone", USAGE, "stop")
         assert site.server.left == 0, "the connection is kept for the next call"
 
-    @pytest.mark.parametrize("route", ALL_STREAMED)
+    @pytest.mark.parametrize("route", in_part(ALL_STREAMED, by_default={STREAM, STRUCTURED}))
     def test_so_is_one_that_was_left_before_its_first_token(self, site, person, records, route):
         site = site([READ, 0.15, *WHOLE])
 
@@ -472,7 +494,7 @@ class TestDraining:
         assert [(record.outcome, record.usage) for record in records] == [("client_gone", None)]
         assert site.server.connections == 1
 
-    @pytest.mark.parametrize("route", [CHAT, *STREAMED])
+    @pytest.mark.parametrize("route", in_part([CHAT, *STREAMED], by_default={CHAT, STREAM}))
     def test_a_failure_is_not_tried_again_for_nobody(self, site, person, records, route):
         site = site([READ, 0.1, answer(error(), status="500 Oops"), READ, HELLO], [READ, HELLO])
 
@@ -518,7 +540,7 @@ class TestDraining:
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage) for record in records] == [("client_gone", None)]
 
-    @pytest.mark.parametrize("route", STREAMED)
+    @pytest.mark.parametrize("route", in_part(STREAMED, by_default={STREAM}))
     def test_nor_does_waiting_for_an_answer_take_longer(self, site, person, records, monkeypatch, route):
         monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.1)
         site = site([READ])

@@ -8,12 +8,14 @@ import timeit
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.openai_service import Token
 from app.web.encoders.padding import Padding, get_padding
 from app.web.encoders.token_sse import TokenSse
+from tests.fakes.generated import generated
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import error, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -42,8 +44,8 @@ def encode(words, block):
     return [encoder.encode([Token(word)]) for word in words]
 
 
-@pytest.mark.parametrize("path", STREAMS)
-@pytest.mark.parametrize("in_one", [False, True])
+@each_row("path", STREAMS)
+@each_row("in_one", [False, True])
 def test_every_event_of_every_stream_is_a_multiple_of_the_block(client, upstream, path, in_one):
     pieces = ['{"a": "', "x", "yy", "Grüße 🙂", "\\n", "z" * 40, '"}']
     payloads = stream_of(*pieces)
@@ -64,7 +66,7 @@ def test_every_event_of_every_stream_is_a_multiple_of_the_block(client, upstream
         assert "".join(event["token"] for event in events[:-1]) == "".join(pieces)
 
 
-@pytest.mark.parametrize("path", STREAMS)
+@each_row("path", STREAMS)
 def test_an_error_event_is_padded_too(client, upstream, path):
     upstream.streams(*stream_of('{"a": "x', "y")[:3], error(code="server_error"))
 
@@ -82,7 +84,7 @@ def test_padding_can_be_turned_off(make_app, upstream):
     assert events_in(body)[:2] == [b'data: {"token":"Hel"}\n\n', b'data: {"token":"lo"}\n\n']
 
 
-@settings(deadline=None, max_examples=60)
+@generated(cases=60, quickly=25)
 @given(st.text(max_size=60), st.integers(0, 128))
 def test_any_text_is_read_as_it_was_and_has_a_padded_length(text, block):
     (event,) = encode([text], block)

@@ -12,6 +12,7 @@ from app.storage.database.connections.connection import Connection
 from app.storage.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
+from tests.fakes.tables import each_row
 
 OWN = {"Origin": "http://localhost"}
 PAGE = {"Accept": "text/html"}
@@ -136,7 +137,7 @@ class TestTheWayIn:
         assert "Secure" in secure.headers["Set-Cookie"]
         assert "Domain" not in secure.headers["Set-Cookie"]
 
-    @pytest.mark.parametrize("link", ["", "x", "a.b", "a:99999999999:root.c2ln", "é" * 40])
+    @each_row("link", ["", "x", "a.b", "a:99999999999:root.c2ln", "é" * 40])
     def test_what_is_no_link_opens_nothing(self, site, link):
         assert sign_in(site.client, link).status_code == 401
 
@@ -144,7 +145,7 @@ class TestTheWayIn:
         statuses = {sign_in(site.client, f"guess-{number}").status_code for number in range(40)}
         assert statuses == {401, 429}
 
-    @pytest.mark.parametrize("headers", [{"Origin": ORIGIN}, {"Origin": "https://evil.example"}, {}])
+    @each_row("headers", [{"Origin": ORIGIN}, {"Origin": "https://evil.example"}, {}])
     def test_only_this_servers_own_page_uses_a_link(self, site, command, headers):
         answer = site.client.post("/admin/sign-in", data={"link": new_link(command)}, headers=headers)
         assert answer.status_code == 403
@@ -183,16 +184,14 @@ class TestTheWayIn:
         )
         assert "letters" in output("--name", "a b")
 
-    @pytest.mark.parametrize(
-        "url", ["https://localhost/x", "https://localhost/?x", "https://localhost#x", "localhost"]
-    )
+    @each_row("url", ["https://localhost/x", "https://localhost/?x", "https://localhost#x", "localhost"])
     def test_a_command_prints_no_link_that_leads_nowhere(self, command, url):
         refused = command("admin", "login-url", "--url", url)
         assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 class TestEveryPage:
-    @pytest.mark.parametrize("path", PAGES)
+    @each_row("path", PAGES)
     def test_needs_the_session(self, site, admin, path):
         assert admin.get(path).status_code == 200
         assert site.client.get(path).status_code == 401
@@ -234,15 +233,15 @@ class TestEveryPage:
 class TestWhoAsks:
     """People get pages, and programs JSON, errors too."""
 
-    @pytest.mark.parametrize("path", PAGES)
-    @pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
+    @each_row("path", PAGES)
+    @each_row("accept", ["application/json", "*/*", ""])
     def test_a_program_without_a_session_reads_json(self, site, path, accept):
         told = site.client.get(path, headers={"Accept": accept})
         assert (told.status_code, told.json["code"]) == (401, "unauthenticated")
         asked = site.client.get(path, headers=PAGE)
         assert (asked.status_code, "flask admin login-url" in asked.text) == (401, True)
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("path", "data"),
         [
             ("/admin/keys", {"tenant": "a b", "name": "x", "scope.chat": "on"}),
@@ -336,7 +335,7 @@ class TestKeys:
 
         assert (site.chat(token).status_code, site.chat(other).status_code) == (401, 200)
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("path", "data"),
         [
             ("/admin/keys", {"tenant": "a b", "name": "x", "scope.chat": "on"}),
@@ -450,7 +449,7 @@ def test_the_trail_says_who_what_when_and_from_where(site, command, admin):
     assert site.key not in page + printed
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/usage"])
+@each_row("path", [*PAGES, "/usage"])
 def test_a_database_that_is_away_is_told_on_a_page(admin, site, monkeypatch, path):
     def fail(*_, **__):
         raise DatabaseUnavailable("away")
@@ -498,7 +497,7 @@ def strict_database(monkeypatch):
 
 
 @pytest.mark.usefixtures("strict_database")
-@pytest.mark.parametrize(
+@each_row(
     ("path", "status"),
     [
         ("/admin/audit?before=%00", 200),
@@ -515,7 +514,7 @@ def test_no_url_brings_a_nul_to_the_database(admin, path, status):
 
 
 @pytest.mark.usefixtures("strict_database")
-@pytest.mark.parametrize("path", ["/admin/keys/%00/rotate", "/admin/keys/%00/revoke"])
+@each_row("path", ["/admin/keys/%00/rotate", "/admin/keys/%00/revoke"])
 def test_no_form_brings_a_nul_to_the_database(admin, path):
     refused = send(admin, path, {"hours": "1"})
     assert (refused.status_code, "There is no key" in refused.text) == (400, True)

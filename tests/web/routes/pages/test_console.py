@@ -15,8 +15,11 @@ import pytest
 from app import create_app
 from app.config import Config
 from tests.conftest import KEY
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion
 from tests.media.images.pictures import encoded, exif, photo
+
+pytestmark = pytest.mark.usefixtures("kept_side_processes")
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 SCRIPTS = sorted((Path(__file__).parents[4] / "app/web/static/console").glob("*.js"))
@@ -62,7 +65,7 @@ def words_of(page):
     return re.sub(" +", " ", re.sub(r"<[^>]+>|\s+", " ", html.unescape(page)))
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/nothing-here"])
+@each_row("path", ["/", "/docs", "/nothing-here"])
 def test_every_page_is_guarded_by_headers(client, upstream, path):
     headers = client.get(path, headers=PAGE).headers
 
@@ -80,12 +83,12 @@ def test_the_console_is_kept_by_nobody(client):
     assert "Accept" in headers["Vary"]
 
 
-@pytest.mark.parametrize("path", ["/api/chat", "/healthz"])
+@each_row("path", ["/api/chat", "/healthz"])
 def test_the_headers_of_pages_are_on_no_other_answer(client, path):
     assert "Content-Security-Policy" not in client.get(path).headers
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", None])
+@each_row("accept", ["*/*", "application/json", None])
 def test_programs_are_told_where_the_api_is_described(client, production, accept):
     for each in (client, production):
         answer = each.get("/", headers={"Accept": accept} if accept else {})
@@ -124,12 +127,12 @@ def test_in_production_an_administrators_console_works(make_site, upstream):
     assert form.status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/console/calls/1", "/console/fault"])
+@each_row("path", ["/console/calls/1", "/console/fault"])
 def test_in_production_there_are_no_facts_for_strangers(production, path):
     assert production.get(path).status_code in (401, 404)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "accept", "kind"),
     [
         ("GET", "/nothing", PAGE["Accept"], "text/html"),
@@ -190,7 +193,7 @@ def test_the_page_has_no_inline_script_or_style_and_nothing_from_elsewhere(clien
     assert [url.partition("?v=")[0] for url in scripts] == ["/static/console/main.js"]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+@each_row("script", SCRIPTS, ids=[script.name for script in SCRIPTS])
 def test_what_the_model_writes_is_never_taken_for_html(script):
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser", script.read_text()
@@ -296,7 +299,7 @@ def test_what_intake_does_to_an_image_is_shown(client, upstream):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(("data", "code"), [({}, "invalid_request"), ({"image": "no image"}, "invalid_image")])
+@each_row(("data", "code"), [({}, "invalid_request"), ({"image": "no image"}, "invalid_image")])
 def test_what_is_no_image_is_refused(client, data, code):
     sent = {name: (io.BytesIO(text.encode()), "a.png") for name, text in data.items()}
 
@@ -321,7 +324,7 @@ def test_what_the_scripts_need_is_on_the_page(client):
     assert facts["needsToken"] is False
 
 
-@pytest.mark.parametrize("host", ["a'b", "<x>", "$(id)", "no host", ""])
+@each_row("host", ["a'b", "<x>", "$(id)", "no host", ""])
 def test_a_host_that_is_none_reaches_neither_the_page_nor_a_command(client, host):
     answer = client.get("/", headers={"Host": host, **PAGE})
 

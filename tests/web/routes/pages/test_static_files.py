@@ -9,6 +9,7 @@ import pytest
 from flask import url_for
 
 from app.web.routes.pages import static_files
+from tests.fakes.tables import each_row
 
 SHOP = "https://shop.example"
 MODULE = "/static/gatehouse.js"
@@ -60,7 +61,7 @@ def test_a_url_with_the_files_version_is_kept_for_ever(browser, site):
     assert browser.get(url).headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name", ["gatehouse-chat.js", "chat/texts.js", "chat/attachments.js", "console/main.js", "console/panel.js"]
 )
 def test_a_module_that_imports_others_is_not_kept_beyond_them(browser, site, name):
@@ -70,7 +71,7 @@ def test_a_module_that_imports_others_is_not_kept_beyond_them(browser, site, nam
     assert browser.get(url).headers["Cache-Control"] == "public, max-age=300"
 
 
-@pytest.mark.parametrize("query", ["", "?v=", "?v=1", "?v=0123456789abcdef"])
+@each_row("query", ["", "?v=", "?v=1", "?v=0123456789abcdef"])
 def test_any_other_url_is_looked_up_again_after_minutes(browser, query):
     """Also one with the version of a release that this worker does not have yet, or has no more."""
     assert browser.get(MODULE + query).headers["Cache-Control"] == "public, max-age=300"
@@ -93,7 +94,7 @@ def test_the_version_is_the_etag(browser):
     assert "immutable" in browser.get(f"{MODULE}?v={etag}").headers["Cache-Control"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "",
@@ -135,7 +136,7 @@ def test_no_dot_file_is_served_though_it_is_there(browser, monkeypatch, tmp_path
     ]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@each_row("method", ["POST", "PUT", "DELETE"])
 def test_files_are_only_read(browser, method):
     assert browser.open(MODULE, method=method).status_code == 405
 
