@@ -22,16 +22,19 @@ def upstream() -> Iterator[FakeUpstream]:
 
 
 @pytest.mark.parametrize(
-    ("worker_class", "number"),
+    ("worker_class", "number", "workers"),
     [
-        ("gevent", signal.SIGINT),
-        pytest.param("gthread", signal.SIGQUIT, marks=pytest.mark.neighbours),
-        pytest.param("gevent", signal.SIGQUIT, marks=pytest.mark.neighbours),
+        ("gevent", signal.SIGINT, "1"),
+        pytest.param("gevent", signal.SIGINT, "2", marks=pytest.mark.neighbours),
+        pytest.param("gthread", signal.SIGQUIT, "2", marks=pytest.mark.neighbours),
+        pytest.param("gevent", signal.SIGQUIT, "2", marks=pytest.mark.neighbours),
     ],
 )
-def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str, number: signal.Signals) -> None:
+def test_what_runs_is_told_and_settled(
+    upstream: FakeUpstream, worker_class: str, number: signal.Signals, workers: str
+) -> None:
     with (
-        serving(upstream, worker_class) as (server, port),
+        serving(upstream, worker_class, WEB_CONCURRENCY=workers) as (server, port),
         running_stream(upstream, port) as (first, _),
         running_stream(upstream, port) as (second, _),
     ):
@@ -101,6 +104,7 @@ def test_workers_whose_master_has_died_finish_and_settle(upstream: FakeUpstream,
         assert "Traceback" not in log
 
 
+@pytest.mark.servers
 def test_threads_that_stop_answer_new_connections(upstream: FakeUpstream) -> None:
     with serving(upstream, "gthread", WEB_CONCURRENCY="1") as (server, port):
         with running_stream(upstream, port, "more") as (response, gate):
