@@ -5,9 +5,11 @@ A command needs its answer in the next block. Only the pages in NOT_RUN are left
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
-from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
+from tests.fakes.servers import ROOT, free_port, gunicorn, wait_until
 from tests.fakes.tables import each_row
 from tests.fakes.wire.reading import events_of
 
@@ -99,21 +101,29 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def address(settings: dict[str, str]) -> Iterator[str]:
     port = free_port()
     app = "tests.fakes.servers:app_that_streams_at_once()"
-    with gunicorn(app, wait_for=port, PORT=str(port), **settings):
+    with gunicorn(app, wait_for=port, PORT=str(port), WEB_CONCURRENCY="1", **settings):
         yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
-def key(settings: dict[str, str]) -> str:
-    """A key, made by the command that the page has for it."""
-    [command] = MAKE_KEY.findall(PAGES["auth.md"])
-    return make_key(command, settings)
+def keys(settings: dict[str, str]) -> dict[str, str]:
+    """A key of each kind, made by the command that a page has for it."""
+    app = create_app(Config(**{name.lower(): value for name, value in settings.items()}))
+    commands = {
+        "GATEHOUSE_KEY": MAKE_KEY.findall(PAGES["auth.md"]),
+        "ADMIN_KEY": MAKE_ADMIN_KEY.findall(PAGES["limits.md"]),
+    }
+    made = {}
+    with contextlib.closing(app.extensions["gatehouse"]):
+        for name, [command] in commands.items():
+            ran = app.test_cli_runner().invoke(args=shlex.split(command)[1:])
+            assert ran.exit_code == 0, ran.output
+            made[name] = ran.stdout.strip()
+    return made
 
 
 @pytest.fixture(scope="module")
-def results(
-    address: str, settings: dict[str, str], key: str, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Ran]:
+def results(address: str, keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     """Every command of the pages, run by the shell as it is printed, all at once."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
@@ -124,8 +134,7 @@ def results(
     env = {
         **os.environ,
         "CURL_HOME": str(folder),
-        "GATEHOUSE_KEY": key,
-        "ADMIN_KEY": make_key(*MAKE_ADMIN_KEY.findall(PAGES["limits.md"]), settings),
+        **keys,
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
