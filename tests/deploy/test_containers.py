@@ -22,7 +22,16 @@ from flask import Flask
 
 from app.config import Config
 from app.storage.database.postgres_driver import POOL_SIZE
-from tests.fakes.servers import ROOT, environment, exchange, free_port, gunicorn, is_listening, stop, wait_until
+from tests.fakes.servers import (
+    ROOT,
+    exchange,
+    free_port,
+    gunicorn,
+    is_listening,
+    read_gunicorn_settings,
+    stop,
+    wait_until,
+)
 
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = (ROOT / "Containerfile").read_text("utf-8")
@@ -141,16 +150,15 @@ def test_the_workers_of_all_nodes_fit_into_memory_and_the_connections_of_postgre
     )
 
 
-def test_batches_are_settled_by_a_command_that_is_there_and_no_visitor_reaches() -> None:
+def test_batches_are_settled_by_a_command_that_is_there_and_no_visitor_reaches(app: Flask) -> None:
     (deployment,) = read_yaml("kubernetes/batches.yml")
     pod = deployment["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     command = COMPOSE["services"]["batches"]["command"]
     assert container["command"] == command
-    helped = subprocess.run(
-        [Path(sys.executable).with_name(command[0]), *command[1:], "--help"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    assert command[0] == "flask"
+    helped = app.test_cli_runner().invoke(args=[*command[1:], "--help"])
+    assert helped.exit_code == 0
     assert "settle those that have ended" in helped.stdout
     selectors = [each["spec"]["selector"] for each in read_yaml("kubernetes/service.yml")]
     assert pod["metadata"]["labels"] not in selectors
@@ -172,13 +180,11 @@ def test_all_that_is_probed_exists(app: Flask) -> None:
 
 
 def test_a_stop_leaves_the_time_that_answers_may_take() -> None:
-    command = [Path(sys.executable).with_name("gunicorn"), "--print-config", "wsgi:app"]
-    printed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
-    (graceful,) = re.findall(r"^graceful_timeout += (\d+)$", printed.stdout, re.MULTILINE)
+    graceful = int(read_gunicorn_settings()[0]["graceful_timeout"])
     waited = int(POD_CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
 
-    assert all(to_seconds(node["stop_grace_period"]) >= int(graceful) + 10 for node in NODES.values())
-    assert POD["terminationGracePeriodSeconds"] >= waited + int(graceful) + 10
+    assert all(to_seconds(node["stop_grace_period"]) >= graceful + 10 for node in NODES.values())
+    assert POD["terminationGracePeriodSeconds"] >= waited + graceful + 10
     # A pod that drains must have left the Service before: after so many probes that failed.
     ready = POD_CONTAINER["readinessProbe"]
     assert waited >= ready["periodSeconds"] * ready["failureThreshold"]
@@ -232,7 +238,10 @@ def test_the_objects_of_kubernetes_name_one_another() -> None:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """The folder that the Containerfile makes, made by its COPY lines; without packages, which are this environment's."""
+    """The folder that the Containerfile makes, made by its COPY lines; without packages, which are this environment's.
+
+    The bytecode that this checkout has is copied as well, so that a start does not compile all of it.
+    """
     folder = tmp_path / "image"
     folder.mkdir()
     copies = [line.split() for line in instructions("COPY") if not line.startswith("--from")]
@@ -241,7 +250,7 @@ def image(tmp_path: Path) -> Path:
         for source in sources:
             assert f"!{source}" in allowed, f"{source} never reaches the builder"
             if (ROOT / source).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "*.sqlite3*")
+                ignored = shutil.ignore_patterns("*.sqlite3*")
                 shutil.copytree(ROOT / source, folder / target, ignore=ignored)
             else:
                 shutil.copy(ROOT / source, folder / target)
@@ -255,19 +264,13 @@ def test_the_image_has_all_that_a_start_needs_and_its_version(image: Path, tmp_p
     settings = {**OF_IMAGE, **SECRETS, "PATH": os.environ["PATH"], "AUTH_REQUIRED": "true"}
     settings |= {"ALLOWED_ORIGINS": "https://chat.example.com"}
     settings |= {"STATE_DIR": str(tmp_path), "DATA_DIR": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/x"}
+    bytecode = set(image.rglob("*.pyc"))
 
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=image,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    read, printed = read_gunicorn_settings(image, program, **settings)
 
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == "0123456789ab"
-    assert not list(image.rglob("*.pyc"))
+    assert read["bind"] == f"['{OF_IMAGE['HOST']}:{OF_IMAGE['PORT']}']"
+    assert printed.strip() == "0123456789ab"
+    assert set(image.rglob("*.pyc")) == bytecode, "none is written, also not of wsgi.py"
     assert not (image / "tests").exists()
 
 
