@@ -112,6 +112,7 @@ def backend(openai: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         TRUSTED_PROXIES="1",
         TRUSTED_HOSTS="chat.example.com",
         OPENAI_BASE_URL=openai.url,
+        WEB_CONCURRENCY="1",
         SECRET_KEY=SECRET_KEY,
     ):
         yield sock
