@@ -54,7 +54,7 @@ class Site:
             connection.close()
 
 
-@pytest.fixture(scope="module", params=["gevent", "gthread"])
+@pytest.fixture(scope="module", params=["gthread", pytest.param("gevent", marks=pytest.mark.thorough)])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     port, folder = free_port(), tmp_path_factory.mktemp("data")
     settings = {
