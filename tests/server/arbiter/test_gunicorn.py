@@ -198,9 +198,15 @@ def test_files_and_answers_without_a_body_come_whole_over_one_connection(offline
     connection.close()
 
 
-def test_stop_is_clean_and_quiet(offline: tuple[Gunicorn, int]) -> None:
+def test_stop_in_a_hurry_tells_what_runs_and_is_clean_and_quiet(offline: tuple[Gunicorn, int]) -> None:
     """The last test of this file: it stops the server of the others, after all that these have sent."""
-    server, _ = offline
-    server.signal(signal.SIGTERM)
+    server, port = offline
+    with exchange(port, "POST", "/api/chat/stream", {"message": "Tell me a long story."}) as response:
+        assert next_event(response)["token"]
+        server.signal(signal.SIGINT)
+        *tokens, last = events_of(response.read())
+    assert all(event["token"] for event in tokens)
+    assert last["code"] == "draining"
     assert server.process.wait(timeout=10) == 0
+    assert server.log().count("outcome=interrupted") == 1
     assert not server.faults()
