@@ -99,10 +99,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def address(settings: dict[str, str]) -> Iterator[str]:
+    """The server, of threads, as that of tests/server/arbiter/test_gunicorn.py is of greenlets."""
     port = free_port()
     app = "tests.fakes.servers:app_that_streams_at_once()"
-    with gunicorn(app, wait_for=port, PORT=str(port), WEB_CONCURRENCY="1", **settings):
+    own = {"WEB_CONCURRENCY": "1", "WORKER_CLASS": "gthread", "PYTHONWARNINGS": "error"}
+    with gunicorn(app, wait_for=port, PORT=str(port), **own, **settings) as server:
         yield f"http://127.0.0.1:{port}"
+        assert not server.faults()
+        assert "Warning" not in server.log()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from PIL import Image
 from tests.fakes.servers import Gunicorn, exchange, free_port, gunicorn, wait_until
 from tests.fakes.wire.reading import events_of
 
+pytestmark = pytest.mark.thorough
+
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -55,7 +57,7 @@ class Site:
             connection.close()
 
 
-@pytest.fixture(scope="module", params=["gthread", pytest.param("gevent", marks=pytest.mark.thorough)])
+@pytest.fixture(scope="module", params=["gevent", "gthread"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     port, folder = free_port(), tmp_path_factory.mktemp("data")
     settings = {

@@ -484,6 +484,7 @@ class TestCommand:
     def test_it_works_where_nothing_else_does(self, monkeypatch):
         monkeypatch.setattr(os, "environ", BROKEN)
         monkeypatch.setattr(sys, "argv", ["/usr/bin/flask", "doctor", "--json"])
+        monkeypatch.delitem(sys.modules, "gunicorn.arbiter", raising=False)  # by which wsgi.py knows gunicorn
         spec = importlib.util.spec_from_file_location("wsgi_of_doctor", ROOT / "wsgi.py")
         wsgi = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(wsgi)

@@ -27,7 +27,7 @@ from tests.fakes.wire.reading import events_of
 def offline(request: pytest.FixtureRequest) -> Iterator[tuple[Gunicorn, int]]:
     """A server without any setting but where it listens, and its one worker (the second time, also of which kind).
 
-    Each warning is an error, as in tests/smoke, which begins with the other kind of worker.
+    Each warning is an error, as in tests/test_api_docs.py, which has the other kind of worker.
     """
     port = free_port()
     settings = {} if request.param == "gevent" else {"WORKER_CLASS": request.param}
