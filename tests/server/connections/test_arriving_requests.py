@@ -181,9 +181,8 @@ def test_who_is_refused_by_the_head_is_answered_before_the_body_and_never_asked_
 
 
 def test_a_refusal_is_a_text_for_who_has_begun_to_send_what_only_the_ai_sdk_sends(target: Target) -> None:
-    answered, body = target.send(
-        CHAT + b"Content-Length: %d\r\n\r\n" % (2 * MAX_JSON_BYTES + 1), b'{"messages": [{"parts": [', ends=True
-    )
+    head = CHAT + b"Content-Length: %d\r\n\r\n" % (2 * MAX_JSON_BYTES + 1)
+    answered, body = target.send(head + b'{"messages": [{"parts": [', ends=True)
     assert (answered, body) == (413, b"The body is larger than this server accepts.")
 
 
