@@ -32,7 +32,7 @@ from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
-from tests.fakes.servers import ROOT, free_port, gunicorn, wait_until
+from tests.fakes.servers import ROOT, exchange, free_port, gunicorn, wait_until
 from tests.fakes.tables import each_row
 from tests.fakes.wire.reading import events_of
 
@@ -128,7 +128,7 @@ def keys(settings: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def results(address: str, keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
-    """Every command of the pages, run by the shell as it is printed, all at once."""
+    """Every command of the pages, run by the shell as it is printed, all at once; those about a batch once it has ended."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     folder = tmp_path_factory.mktemp("reader")
@@ -159,11 +159,21 @@ def results(address: str, keys: dict[str, str], tmp_path_factory: pytest.TempPat
     env["VISITOR_TOKEN"] = run(make_token).output.decode().strip()
     [make_batch] = MAKE_BATCH.findall(PAGES["batches.md"])
     env["BATCH"] = run(make_batch).output.decode().strip()
-    look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH" -H "Authorization: Bearer $GATEHOUSE_KEY"'
-    wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
+    headers = {"Authorization": f"Bearer {keys['GATEHOUSE_KEY']}"}
+
+    def has_ended() -> bool:
+        with exchange(
+            int(address.rpartition(":")[2]), "GET", f"/api/batches/{env['BATCH']}", headers=headers
+        ) as answer:
+            return bool(json.loads(answer.read())["endedAt"])
+
     commands = [command for command, *_ in COMMANDS] + README_COMMANDS
+    about_batch = [command for command in commands if "$BATCH" in command]
+    others = [command for command in commands if "$BATCH" not in command]
     with ThreadPoolExecutor(len(commands)) as pool:
-        return dict(zip(commands, pool.map(run, commands), strict=True))
+        ran = dict(zip(others, pool.map(run, others), strict=True))
+        wait_until(has_ended, "the batch has ended")
+        return ran | dict(zip(about_batch, pool.map(run, about_batch), strict=True))
 
 
 def fits(shown: Any, real: Any) -> bool:
