@@ -5,9 +5,11 @@ A command needs its answer in the next block. Only the pages in NOT_RUN are left
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
-from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
+from tests.fakes.servers import ROOT, exchange, free_port, gunicorn, wait_until
 from tests.fakes.tables import each_row
 from tests.fakes.wire.reading import events_of
 
@@ -97,24 +99,36 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def address(settings: dict[str, str]) -> Iterator[str]:
+    """The server, of threads, as that of tests/server/arbiter/test_gunicorn.py is of greenlets."""
     port = free_port()
     app = "tests.fakes.servers:app_that_streams_at_once()"
-    with gunicorn(app, wait_for=port, PORT=str(port), **settings):
+    own = {"WEB_CONCURRENCY": "1", "WORKER_CLASS": "gthread", "PYTHONWARNINGS": "error"}
+    with gunicorn(app, wait_for=port, PORT=str(port), **own, **settings) as server:
         yield f"http://127.0.0.1:{port}"
+        assert not server.faults()
+        assert "Warning" not in server.log()
 
 
 @pytest.fixture(scope="module")
-def key(settings: dict[str, str]) -> str:
-    """A key, made by the command that the page has for it."""
-    [command] = MAKE_KEY.findall(PAGES["auth.md"])
-    return make_key(command, settings)
+def keys(settings: dict[str, str]) -> dict[str, str]:
+    """A key of each kind, made by the command that a page has for it."""
+    app = create_app(Config(**{name.lower(): value for name, value in settings.items()}))
+    commands = {
+        "GATEHOUSE_KEY": MAKE_KEY.findall(PAGES["auth.md"]),
+        "ADMIN_KEY": MAKE_ADMIN_KEY.findall(PAGES["limits.md"]),
+    }
+    made = {}
+    with contextlib.closing(app.extensions["gatehouse"]):
+        for name, [command] in commands.items():
+            ran = app.test_cli_runner().invoke(args=shlex.split(command)[1:])
+            assert ran.exit_code == 0, ran.output
+            made[name] = ran.stdout.strip()
+    return made
 
 
 @pytest.fixture(scope="module")
-def results(
-    address: str, settings: dict[str, str], key: str, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Ran]:
-    """Every command of the pages, run by the shell as it is printed, all at once."""
+def results(address: str, keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    """Every command of the pages, run by the shell as it is printed, all at once; those about a batch once it has ended."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     folder = tmp_path_factory.mktemp("reader")
@@ -124,8 +138,7 @@ def results(
     env = {
         **os.environ,
         "CURL_HOME": str(folder),
-        "GATEHOUSE_KEY": key,
-        "ADMIN_KEY": make_key(*MAKE_ADMIN_KEY.findall(PAGES["limits.md"]), settings),
+        **keys,
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
@@ -146,11 +159,21 @@ def results(
     env["VISITOR_TOKEN"] = run(make_token).output.decode().strip()
     [make_batch] = MAKE_BATCH.findall(PAGES["batches.md"])
     env["BATCH"] = run(make_batch).output.decode().strip()
-    look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH" -H "Authorization: Bearer $GATEHOUSE_KEY"'
-    wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
+    headers = {"Authorization": f"Bearer {keys['GATEHOUSE_KEY']}"}
+
+    def has_ended() -> bool:
+        with exchange(
+            int(address.rpartition(":")[2]), "GET", f"/api/batches/{env['BATCH']}", headers=headers
+        ) as answer:
+            return bool(json.loads(answer.read())["endedAt"])
+
     commands = [command for command, *_ in COMMANDS] + README_COMMANDS
+    about_batch = [command for command in commands if "$BATCH" in command]
+    others = [command for command in commands if "$BATCH" not in command]
     with ThreadPoolExecutor(len(commands)) as pool:
-        return dict(zip(commands, pool.map(run, commands), strict=True))
+        ran = dict(zip(others, pool.map(run, others), strict=True))
+        wait_until(has_ended, "the batch has ended")
+        return ran | dict(zip(about_batch, pool.map(run, about_batch), strict=True))
 
 
 def fits(shown: Any, real: Any) -> bool:

@@ -30,6 +30,7 @@ LISTED_NAMES = set(re.findall(r"\b_\w+", " ".join(re.findall(r"`([^`]+)`", LISTE
 # Public in spite of their underscore: their packages document them.
 DOCUMENTED = {"_replace"}
 COMMENT = re.compile(r"# private API: ((?:.|\n\s*#)*?)(?:; guarded by|\n\s*[^#\s])")
+DEFINITION = re.compile(r"\b(?:def|class) (_\w+)|(?:^ *|\bself\.)(_\w+)(?:: .+)? = ", re.MULTILINE)
 FILES = [file for folder in ("app", "server") for file in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -68,8 +69,19 @@ def private_parts_in(file: Path) -> set[str]:
     return used - DOCUMENTED - {"_typeshed"}
 
 
+def may_use_what_is_not_listed(file: Path) -> bool:
+    """Whether a file has a private name that is not listed, and is not defined there for all that its text shows.
+
+    Six of seven need not be parsed then.
+    """
+    text = file.read_text(encoding="utf-8")
+    own = {name for defined in DEFINITION.findall(text) for name in defined}
+    return not set(re.findall(r"(?<!\w)_[a-zA-Z]\w*", text)) <= own | LISTED_NAMES or "super()._" in text
+
+
 def test_every_private_part_that_is_used_is_listed():
-    used = {name: str(file.relative_to(ROOT)) for file in FILES for name in private_parts_in(file)}
+    files = [file for file in FILES if may_use_what_is_not_listed(file)]
+    used = {name: str(file.relative_to(ROOT)) for file in files for name in private_parts_in(file)}
 
     assert not {name: file for name, file in used.items() if name not in LISTED_NAMES}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 from tests.fakes.servers import ROOT
 from tests.fakes.tables import each_row
@@ -15,6 +16,7 @@ ROWS = [
 ]
 
 
+@cache
 def list_tests(name: str) -> set[str]:
     """The tests of a file, under the names by which pytest runs them."""
     found = set()

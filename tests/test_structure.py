@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -37,31 +38,41 @@ def offending(faults_of, files=FILES):
     return {name: faults for name, faults in found.items() if faults}
 
 
-@cache
-def tree_of(file):
-    return ast.parse(file.read_text())
+@dataclass(frozen=True)
+class Facts:
+    """What the rules ask of a file."""
+
+    docstring: str | None
+    is_empty: bool
+    imports: list[str]
+    """The dotted names that it imports, wherever in it the import stands."""
 
 
 @cache
-def nodes_of(file):
-    """The imports and the attributes of a file: all that a rule asks for but its docstring."""
-    return [
-        node for node in ast.walk(tree_of(file)) if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute)
-    ]
-
-
-@cache
-def imports_of(file):
-    """The dotted names that a file imports, wherever in it the import stands."""
-    names = []
-    for node in nodes_of(file):
+def facts_of(file):
+    tree = ast.parse(file.read_text())
+    imports = []
+    for node in statements_of(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
             assert node.module is not None
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+            imports += [f"{node.module}.{alias.name}" for alias in node.names]
+    return Facts(ast.get_docstring(tree), not tree.body, imports)
+
+
+def statements_of(tree):
+    """Each statement of a file, and what divides them, without the expressions in them: ast.walk() takes five times as long."""
+    nodes = [tree]
+    for node in nodes:  # which grows meanwhile
+        for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+            nodes += getattr(node, name, ())
+    return nodes
+
+
+def imports_of(file):
+    return facts_of(file).imports
 
 
 @cache
@@ -115,13 +126,8 @@ def test_what_stands_below_the_web_knows_nothing_of_flask(part):
 def test_only_the_config_reads_the_environment():
     def faults_of(file):
         text = file.read_text()
-        attributes = {node.attr for node in nodes_of(file) if isinstance(node, ast.Attribute)}
         imported = set(imports_of(file)) & {"os.environ", "os.getenv"}
-        return [
-            *(attributes & {"environb", "getenv", "putenv"}),
-            *imported,
-            *(["os.environ"] * ("os.environ" in text)),
-        ]
+        return [*imported, *re.findall(r"os\.environ|\.(?:environb|getenv|putenv)\b", text)]
 
     allowed = ROOT / "app" / "config" / "settings.py"
     assert faults_of(allowed), "a rule that finds nothing there finds nothing anywhere"
@@ -138,8 +144,8 @@ def test_no_file_is_too_long_to_be_read_at_once():
 
 def test_every_file_says_what_it_is_for():
     def faults_of(file):
-        tree = tree_of(file)
-        return ["no docstring"] if tree.body and not ast.get_docstring(tree) else []
+        facts = facts_of(file)
+        return [] if facts.docstring or facts.is_empty else ["no docstring"]
 
     assert not offending(faults_of)
 
@@ -167,7 +173,7 @@ def test_the_http_client_below_the_sdk_knows_nothing_of_openai():
 
 def unlisted_files(init):
     """The files of a package that its docstring leaves out, if it lists any."""
-    text = ast.get_docstring(tree_of(init)) or ""
+    text = facts_of(init).docstring or ""
     folders = {path.parent.name for path in init.parent.glob("*/__init__.py")}
     files = ({path.stem for path in init.parent.glob("*.py")} | folders) - {"__init__", "__main__"}
     if files & set(re.findall(r"^ *(?:- )?`?(\w+)", text, re.MULTILINE)):

@@ -21,8 +21,18 @@ import yaml
 from flask import Flask
 
 from app.config import Config
+from app.runtime.version import find_version
 from app.storage.database.postgres_driver import POOL_SIZE
-from tests.fakes.servers import ROOT, environment, exchange, free_port, gunicorn, is_listening, stop, wait_until
+from tests.fakes.servers import (
+    ROOT,
+    exchange,
+    free_port,
+    gunicorn,
+    is_listening,
+    read_gunicorn_settings,
+    stop,
+    wait_until,
+)
 
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = (ROOT / "Containerfile").read_text("utf-8")
@@ -65,6 +75,64 @@ def to_megabytes(text: str) -> int:
 
 def to_seconds(text: str) -> int:
     return int(text.removesuffix("s"))
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the Containerfile makes, made by its COPY lines; without packages, which are this environment's.
+
+    The bytecode that this checkout has is copied as well, so that a start does not compile all of it.
+    """
+    folder = tmp_path_factory.mktemp("image")
+    copies = [line.split() for line in instructions("COPY") if not line.startswith("--from")]
+    allowed = (ROOT / ".containerignore").read_text("utf-8").splitlines()
+    for *sources, target in copies:
+        for source in sources:
+            assert f"!{source}" in allowed, f"{source} never reaches the builder"
+            if (ROOT / source).is_dir():
+                ignored = shutil.ignore_patterns("*.sqlite3*")
+                shutil.copytree(ROOT / source, folder / target, ignore=ignored)
+            else:
+                shutil.copy(ROOT / source, folder / target)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings_of_image(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a start: that of the image, secrets, and folders to write to."""
+    folder = str(tmp_path_factory.mktemp("data"))
+    own = {"PATH": os.environ["PATH"], "AUTH_REQUIRED": "true", "ALLOWED_ORIGINS": "https://chat.example.com"}
+    own |= {"STATE_DIR": folder, "DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/x"}
+    return {**OF_IMAGE, **SECRETS, **own}
+
+
+@pytest.fixture(scope="module")
+def gunicorn_settings(image: Path, settings_of_image: dict[str, str]) -> dict[str, str]:
+    """What gunicorn makes of the image's gunicorn.conf.py, which needs what it imports there."""
+    read, _ = read_gunicorn_settings(image, **settings_of_image)
+    return read
+
+
+def test_the_image_has_what_gunicorn_needs_and_its_version(image: Path, gunicorn_settings: dict[str, str]) -> None:
+    names = {file.name for file in image.iterdir()}
+
+    assert gunicorn_settings["bind"] == f"['{OF_IMAGE['HOST']}:{OF_IMAGE['PORT']}']"
+    assert find_version(image) == "0123456789ab"
+    assert {"wsgi.py", "app", "server", "prompts", "schemas", "tools"} <= names
+    assert "tests" not in names
+
+
+@pytest.mark.thorough
+def test_the_image_has_all_that_a_start_needs(image: Path, settings_of_image: dict[str, str]) -> None:
+    program = "import wsgi; from pathlib import Path; from app.runtime.version import find_version; print(find_version(Path()))"
+    bytecode = set(image.rglob("*.pyc"))
+
+    _, printed = read_gunicorn_settings(image, program, **settings_of_image)
+
+    assert printed.strip() == "0123456789ab"
+    assert set(image.rglob("*.pyc")) == bytecode, "none is written, also not of wsgi.py"
 
 
 @pytest.mark.parametrize("where", ["compose", "kubernetes"])
@@ -141,16 +209,15 @@ def test_the_workers_of_all_nodes_fit_into_memory_and_the_connections_of_postgre
     )
 
 
-def test_batches_are_settled_by_a_command_that_is_there_and_no_visitor_reaches() -> None:
+def test_batches_are_settled_by_a_command_that_is_there_and_no_visitor_reaches(app: Flask) -> None:
     (deployment,) = read_yaml("kubernetes/batches.yml")
     pod = deployment["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     command = COMPOSE["services"]["batches"]["command"]
     assert container["command"] == command
-    helped = subprocess.run(
-        [Path(sys.executable).with_name(command[0]), *command[1:], "--help"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    assert command[0] == "flask"
+    helped = app.test_cli_runner().invoke(args=[*command[1:], "--help"])
+    assert helped.exit_code == 0
     assert "settle those that have ended" in helped.stdout
     selectors = [each["spec"]["selector"] for each in read_yaml("kubernetes/service.yml")]
     assert pod["metadata"]["labels"] not in selectors
@@ -171,14 +238,12 @@ def test_all_that_is_probed_exists(app: Flask) -> None:
     assert set(re.findall(r"\{os\.environ\['PORT'\]\}(/\w+)", CONTAINERFILE)) <= routes
 
 
-def test_a_stop_leaves_the_time_that_answers_may_take() -> None:
-    command = [Path(sys.executable).with_name("gunicorn"), "--print-config", "wsgi:app"]
-    printed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
-    (graceful,) = re.findall(r"^graceful_timeout += (\d+)$", printed.stdout, re.MULTILINE)
+def test_a_stop_leaves_the_time_that_answers_may_take(gunicorn_settings: dict[str, str]) -> None:
+    graceful = int(gunicorn_settings["graceful_timeout"])
     waited = int(POD_CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
 
-    assert all(to_seconds(node["stop_grace_period"]) >= int(graceful) + 10 for node in NODES.values())
-    assert POD["terminationGracePeriodSeconds"] >= waited + int(graceful) + 10
+    assert all(to_seconds(node["stop_grace_period"]) >= graceful + 10 for node in NODES.values())
+    assert POD["terminationGracePeriodSeconds"] >= waited + graceful + 10
     # A pod that drains must have left the Service before: after so many probes that failed.
     ready = POD_CONTAINER["readinessProbe"]
     assert waited >= ready["periodSeconds"] * ready["failureThreshold"]
@@ -228,47 +293,6 @@ def test_the_objects_of_kubernetes_name_one_another() -> None:
     metrics = by_kind["HorizontalPodAutoscaler"]["spec"]["metrics"]
     known = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     assert [each["pods"]["metric"]["name"] in known for each in metrics if each["type"] == "Pods"] == [True]
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """The folder that the Containerfile makes, made by its COPY lines; without packages, which are this environment's."""
-    folder = tmp_path / "image"
-    folder.mkdir()
-    copies = [line.split() for line in instructions("COPY") if not line.startswith("--from")]
-    allowed = (ROOT / ".containerignore").read_text("utf-8").splitlines()
-    for *sources, target in copies:
-        for source in sources:
-            assert f"!{source}" in allowed, f"{source} never reaches the builder"
-            if (ROOT / source).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "*.sqlite3*")
-                shutil.copytree(ROOT / source, folder / target, ignore=ignored)
-            else:
-                shutil.copy(ROOT / source, folder / target)
-    (folder / ".git").mkdir()
-    (folder / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
-    return folder
-
-
-def test_the_image_has_all_that_a_start_needs_and_its_version(image: Path, tmp_path: Path) -> None:
-    program = "import wsgi; from pathlib import Path; from app.runtime.version import find_version; print(find_version(Path()))"
-    settings = {**OF_IMAGE, **SECRETS, "PATH": os.environ["PATH"], "AUTH_REQUIRED": "true"}
-    settings |= {"ALLOWED_ORIGINS": "https://chat.example.com"}
-    settings |= {"STATE_DIR": str(tmp_path), "DATA_DIR": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/x"}
-
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=image,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == "0123456789ab"
-    assert not list(image.rglob("*.pyc"))
-    assert not (image / "tests").exists()
 
 
 def make_site(folder: Path, *, name: str, nodes: str, tls: Path | None = None) -> str:

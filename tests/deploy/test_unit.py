@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
-from tests.fakes.servers import ROOT, environment
+from tests.fakes.servers import ROOT, read_gunicorn_settings
 
 SECONDS = {"": 1, "s": 1, "m": 60}
 BYTES = {"": 1, "k": 1024, "m": 1024**2}
@@ -44,12 +45,8 @@ def unit_environment(unit: dict[str, list[str]]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def gunicorn_settings(unit_environment: dict[str, str]) -> dict[str, str]:
     """What gunicorn makes of gunicorn.conf.py under the unit."""
-    settings = {**unit_environment, "APP_ENV": "development"}
-    command = [Path(sys.executable).with_name("gunicorn"), "--print-config", "wsgi:app"]
-    printed = subprocess.run(
-        command, cwd=ROOT, env=environment(**settings), capture_output=True, text=True, check=True, timeout=20
-    )
-    return dict(re.findall(r"^(\w+) += (.*)$", printed.stdout, re.MULTILINE))
+    read, _ = read_gunicorn_settings(**{**unit_environment, "APP_ENV": "development"})
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -127,23 +124,17 @@ def test_unit_gives_each_stream_two_sockets(unit: dict[str, list[str]], example:
     assert int(unit["LimitNOFILE"][0]) > 2 * int(example["WORKER_CONNECTIONS"])
 
 
-def test_batches_are_looked_after_by_a_command_that_there_is(batches_unit: dict[str, list[str]]) -> None:
+def test_batches_are_looked_after_by_a_command_that_there_is(
+    batches_unit: dict[str, list[str]], app: Flask
+) -> None:
     (folder,) = batches_unit["WorkingDirectory"]
     (command,) = batches_unit["ExecStart"]
     program, *arguments = command.split()
     assert program == f"{folder}/.venv/bin/flask"
 
-    ran = subprocess.run(
-        [Path(sys.executable).with_name("flask"), *arguments, "--help"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    ran = app.test_cli_runner().invoke(args=[*arguments, "--help"])
 
-    assert (ran.returncode, "--watch SECONDS" in ran.stdout) == (0, True)
+    assert (ran.exit_code, "--watch SECONDS" in ran.stdout) == (0, True)
 
 
 def test_batches_are_looked_after_where_the_service_keeps_them(

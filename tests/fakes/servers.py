@@ -156,6 +156,34 @@ def make_key(command: str, settings: dict[str, str]) -> str:
     return ran.stdout.decode().strip()
 
 
+def read_gunicorn_settings(folder: Path = ROOT, then: str = "", **settings: str) -> tuple[dict[str, str], str]:
+    """Return what gunicorn makes of gunicorn.conf.py in a folder, which it executes, without a start.
+
+    Args:
+        folder: where `gunicorn wsgi:app` would be called.
+        then: more of the program, whose output is returned too.
+        settings: the environment's variables; all other settings are unset.
+    """
+    program = f"""
+import sys
+sys.argv = ["gunicorn", "wsgi:app"]
+from gunicorn.app.wsgiapp import WSGIApplication
+print(WSGIApplication().cfg, end="\\n\\n")
+{then}"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    printed, _, rest = ran.stdout.partition("\n\n")
+    return dict(re.findall(r"^(\w+) += (.*)$", printed, re.MULTILINE)), rest
+
+
 @contextlib.contextmanager
 def gunicorn(app: str = "wsgi:app", *, wait_for: Path | int | None, **settings: str) -> Iterator[Gunicorn]:
     """Start gunicorn with the repository's own gunicorn.conf.py, and stop it in the end.

@@ -27,6 +27,7 @@ TESTS = (
     "tests/web/routes/test_vision.py",
     "tests/web/routes/test_structured.py",
 )
+KINDS = "not neighbours and not clients"  # with what `make test` leaves to `make servers` and `make thorough`
 _PROBE = "import sys; print(sys.version_info[1], sys.version_info.releaselevel, sys.version.split()[0])"
 
 
@@ -89,7 +90,7 @@ def _result_of(python: Python) -> str:
     try:
         install(python, environment, REQUIREMENTS)
         subprocess.run(
-            [environment / "bin" / "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *TESTS],
+            [environment / "bin" / "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", KINDS, *TESTS],
             cwd=ROOT,
             check=True,
         )

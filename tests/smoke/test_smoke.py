@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import Image
 
 from tests.fakes.servers import Gunicorn, exchange, free_port, gunicorn, wait_until
 from tests.fakes.wire.reading import events_of
+
+pytestmark = pytest.mark.thorough
 
 SCHEMA = {
     "type": "object",
@@ -94,6 +97,9 @@ def test_a_structured_answer_fits_its_schema_and_is_booked(site: Site) -> None:
     assert isinstance(answer["data"]["city"], str)
 
 
-def test_nothing_warns_or_fails(site: Site) -> None:
+def test_nothing_warns_or_fails_and_the_stop_is_clean(site: Site) -> None:
+    """The last test of this file: it stops the server of the others, after all that these have sent."""
+    site.server.signal(signal.SIGTERM)
+    assert site.server.process.wait(timeout=10) == 0
     assert not site.server.faults()
     assert "Warning" not in site.server.log()

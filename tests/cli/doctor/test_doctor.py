@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from tests.fakes.servers import ROOT, free_port
 from tests.fakes.site import SECRET_KEY
 
 KEY = "sk-canary-0123456789"
+BROKEN = {"PATH": os.environ["PATH"], "MAX_TOKENS": "canary", "FLASK_APP": f"{ROOT}/wsgi.py:app"}
 MODELS = ("gpt-6.1-terra", "gpt-6-luna", "text-embedding-3-small")
 
 
@@ -479,13 +481,28 @@ class TestCommand:
         assert all(set(each) == {"check", "state", "sentence", "hint"} for each in report["findings"])
         assert all(each["hint"] for each in report["findings"] if each["state"] != "ok")
 
-    def test_it_works_where_nothing_else_does(self, tmp_path):
-        environ = {"PATH": os.environ["PATH"], "MAX_TOKENS": "canary", "FLASK_APP": f"{ROOT}/wsgi.py:app"}
-        command = [str(Path(sys.executable).parent / "flask"), "doctor", "--json"]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    def test_it_works_where_nothing_else_does(self, monkeypatch):
+        monkeypatch.setattr(os, "environ", BROKEN)
+        monkeypatch.setattr(sys, "argv", ["/usr/bin/flask", "doctor", "--json"])
+        monkeypatch.delitem(sys.modules, "gunicorn.arbiter", raising=False)  # by which wsgi.py knows gunicorn
+        spec = importlib.util.spec_from_file_location("wsgi_of_doctor", ROOT / "wsgi.py")
+        wsgi = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(wsgi)
 
-        assert done.returncode == 1, done.stderr
-        report = json.loads(done.stdout)
+        result = wsgi.app.test_cli_runner().invoke(args=["doctor", "--json"])
+
+        self.assert_tells_the_setting(result.exit_code, result.stdout)
+
+    @pytest.mark.thorough
+    def test_it_works_where_nothing_else_does_as_a_program(self):
+        command = [str(Path(sys.executable).parent / "flask"), "doctor", "--json"]
+        done = subprocess.run(command, cwd=ROOT, env=BROKEN, capture_output=True, text=True, check=False)
+
+        self.assert_tells_the_setting(done.returncode, done.stdout)
+
+    def assert_tells_the_setting(self, exit_status, output):
+        report = json.loads(output)
+        assert exit_status == 1
         assert [each["sentence"] for each in report["findings"] if each["check"] == "settings"] == [
             "MAX_TOKENS must be a whole number."
         ]

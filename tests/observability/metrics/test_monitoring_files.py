@@ -17,7 +17,7 @@ from tests.fakes.servers import ROOT
 
 FOLDER = ROOT / "deploy" / "monitoring"
 ALERTS, DASHBOARD = FOLDER / "alerts.yml", FOLDER / "grafana-dashboard.json"
-CASES = Path(__file__).parent / "alerts.test.yml"
+CASES = [Path(__file__).parent / name for name in ("alerts.test.yml", "budgets.test.yml")]
 NAME = re.compile(r"\bgatehouse_[a-z_]+\b")
 DOCS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 
@@ -65,14 +65,16 @@ def test_every_metric_and_every_alert_is_explained(existing: set[str]) -> None:
 def test_every_alert_has_a_case_that_fires_and_one_that_is_silent() -> None:
     names = re.findall(r"^ +- alert: (\w+)", ALERTS.read_text("utf-8"), re.MULTILINE)
     fires: dict[str, set[bool]] = {name: set() for name in names}
-    for name, rest in re.findall(r"alertname: (\w+)\n((?: +exp_alerts:.*\n))", CASES.read_text("utf-8")):
+    for name, rest in re.findall(
+        r"alertname: (\w+)\n((?: +exp_alerts:.*\n))", "".join(file.read_text("utf-8") for file in CASES)
+    ):
         fires[name].add("[]" not in rest)
 
     assert fires == {name: {True, False} for name in names}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-@pytest.mark.parametrize("words", [["check", "rules", ALERTS], ["test", "rules", CASES]], ids=["check", "test"])
+@pytest.mark.parametrize("words", [["check", "rules", ALERTS], ["test", "rules", *CASES]], ids=["check", "test"])
 def test_prometheus_takes_the_alerts_and_fires_them(words: list[object]) -> None:
     done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
 

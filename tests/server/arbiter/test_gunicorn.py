@@ -23,11 +23,15 @@ from tests.fakes.servers import (
 from tests.fakes.wire.reading import events_of
 
 
-@pytest.fixture(scope="module", params=["gevent", "gthread"])
+@pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.servers)])
 def offline(request: pytest.FixtureRequest) -> Iterator[tuple[Gunicorn, int]]:
-    """A server without any setting but where it listens (and, the second time, what its workers are)."""
+    """A server without any setting but where it listens, and its one worker (the second time, also of which kind).
+
+    Each warning is an error, as in tests/test_api_docs.py, which has the other kind of worker.
+    """
     port = free_port()
     settings = {} if request.param == "gevent" else {"WORKER_CLASS": request.param}
+    settings |= {"PYTHONWARNINGS": "error", "WEB_CONCURRENCY": "1"}
     with gunicorn(wait_for=port, PORT=str(port), **settings) as server:
         wait_until(lambda: "  curl " in server.log(), "the lines that say it is ready")
         yield server, port
@@ -46,7 +50,7 @@ def test_last_words_of_a_start_say_what_to_open_and_what_to_try(offline: tuple[G
 def test_start_logs_no_warning_about_late_patching(offline: tuple[Gunicorn, int]) -> None:
     # gevent gives it when TLS was imported before it could change it; calls to the upstream then fail.
     server, _ = offline
-    assert "MonkeyPatchWarning" not in server.log()
+    assert "Warning" not in server.log()
     assert not server.faults()
 
 
@@ -77,16 +81,7 @@ def test_production_without_settings_ends_at_once_and_names_each_fault() -> None
     assert "Traceback" not in log
 
 
-def test_stop_is_clean_and_quiet() -> None:
-    port = free_port()
-    with gunicorn(wait_for=port, PORT=str(port)) as server:
-        with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
-            response.read()
-        server.signal(signal.SIGTERM)
-        assert server.process.wait(timeout=10) == 0
-        assert not server.faults()
-
-
+@pytest.mark.servers
 def test_reload_replaces_the_workers_and_cuts_no_stream() -> None:
     port = free_port()
     with (
@@ -201,3 +196,17 @@ def test_files_and_answers_without_a_body_come_whole_over_one_connection(offline
         assert response.status in (200, 204)
         assert response.read() == expected
     connection.close()
+
+
+def test_stop_in_a_hurry_tells_what_runs_and_is_clean_and_quiet(offline: tuple[Gunicorn, int]) -> None:
+    """The last test of this file: it stops the server of the others, after all that these have sent."""
+    server, port = offline
+    with exchange(port, "POST", "/api/chat/stream", {"message": "Tell me a long story."}) as response:
+        assert next_event(response)["token"]
+        server.signal(signal.SIGINT)
+        *tokens, last = events_of(response.read())
+    assert all(event["token"] for event in tokens)
+    assert last["code"] == "draining"
+    assert server.process.wait(timeout=10) == 0
+    assert server.log().count("outcome=interrupted") == 1
+    assert not server.faults()

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 _CODE = """
 import gc, json, subprocess, sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 sys.argv = ["gunicorn", "wsgi:app"]
 from gunicorn.app.wsgiapp import WSGIApplication
 
@@ -24,6 +24,9 @@ def start_program(*command, **_):
 
 cfg.post_fork(arbiter, None)
 subprocess.check_output = start_program
+for name in ("app", "app.openai_service", "app.openai_service.transport"):  # without all else that these load
+    sys.modules[name] = ModuleType(name)
+    sys.modules[name].__path__ = [name.replace(".", "/")]
 from app.openai_service.transport.sdk import openai
 found = {"system": openai.OpenAI(api_key="sk-x").default_headers["X-Stainless-OS"], "while loading": gc.isenabled()}
 

@@ -159,6 +159,33 @@ def test_a_body_that_is_not_as_announced_is_neither_served_nor_charged(
     assert not target.server.faults()
 
 
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        (b"/api/chat", 2 * MAX_JSON_BYTES + 1, 413),
+        (b"/api/embeddings", MAX_JSON_BYTES + 1, 413),
+        (b"/api/nothing", 9, 404),
+    ],
+)
+def test_who_is_refused_by_the_head_is_answered_before_the_body_and_never_asked_for_it(
+    target: Target, path: bytes, length: int, status: int, expect: bytes
+) -> None:
+    """tests/server/http/test_early_refusals.py has more of these, for every route."""
+    head = CHAT.replace(b"/api/chat", path) + b"Connection: close\r\nContent-Length: %d\r\n" % length
+    with target.connect("127.0.0.1") as sock:
+        sock.sendall(head + expect + b"\r\n")
+        answer = b"".join(iter(lambda: sock.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_refusal_is_a_text_for_who_has_begun_to_send_what_only_the_ai_sdk_sends(target: Target) -> None:
+    head = CHAT + b"Content-Length: %d\r\n\r\n" % (2 * MAX_JSON_BYTES + 1)
+    answered, body = target.send(head + b'{"messages": [{"parts": [', ends=True)
+    assert (answered, body) == (413, b"The body is larger than this server accepts.")
+
+
 def test_one_address_with_slow_requests_leaves_the_others_served(target: Target) -> None:
     body, before = CHAT + b"Content-Length: 10000\r\n\r\n{", count_lines(target)
     crowd = [target.connect() for _ in range(CONNECTIONS - 2)]
@@ -216,7 +243,10 @@ def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-@pytest.mark.parametrize(("path", "status"), [("/api/chat", 413), ("/v1/embeddings", 413), ("/nowhere", 404)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/chat", 413), pytest.param("/v1/embeddings", 413, marks=pytest.mark.servers), ("/nowhere", 404)],
+)
 def test_who_sends_a_large_body_before_reading_gets_the_answer(
     target: Target, path: str, status: int, connection: str
 ) -> None:

@@ -1,16 +1,20 @@
-"""The gevent sockets of `server/`, each test in a process of its own: gevent changes the one that it is in."""
+"""The gevent sockets of `server/`, each test in a fork of its own: gevent changes the process that it is in."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fakes.scripts import run_silently
+from tests.fakes.scripts import run_each
 
-PRELUDE = """
+IMPORTS = """
 from gevent import monkey; monkey.patch_all()
 import gevent, socket as plain
+from gevent.pool import Pool
 from gevent.socket import socketpair
+from gunicorn.config import Config
+from server.connections.listening import FairListener
 from server.connections.stream_socket import StreamSocket
+from server.workers.gevent_worker import _ClientSocket, _hold_settings
 
 def pair():
     near, far = socketpair()
@@ -103,8 +107,6 @@ near.close()
 assert waiting.get(timeout=2) == "closed", waiting
 """,
     "a visitor gets an answer that is larger than a socket holds": """
-from server.workers.gevent_worker import _ClientSocket
-
 near, far = socketpair()
 visitor = _ClientSocket(fileno=near.detach())
 visitor.settimeout(5)
@@ -118,9 +120,6 @@ received = b"".join(iter(lambda: far.recv(100_000), b""))
 assert received == head + body
 """,
     "a worker's settings are what they were, and plain attributes": """
-from gunicorn.config import Config
-from server.workers.gevent_worker import _hold_settings
-
 held, plain = Config(), Config()
 for config in (held, plain):
     config.set("keepalive", 7)
@@ -132,9 +131,6 @@ assert vars(held)["keepalive"] == 7 and vars(held)["workers"] == 3
 assert "address" not in vars(held) and held.address == plain.address
 """,
     "a busy worker leaves turns to the others before it accepts again": """
-from gevent.pool import Pool
-from server.connections.listening import FairListener
-
 def turns_left(server):
     turns = 0
     while not (accepted := server.do_read()):
@@ -156,6 +152,11 @@ for open_connections, expected in [(0, 1), (5, 6), (1000, 16)]:
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_a_stream_socket_behaves_like_a_socket(script):
-    run_silently(PRELUDE + script)
+@pytest.fixture(scope="module")
+def results():
+    return run_each(IMPORTS, SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_stream_socket_behaves_like_a_socket(results, name):
+    assert results[name] == (0, "")

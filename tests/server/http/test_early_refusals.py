@@ -1,4 +1,7 @@
-"""Requests that are refused by their heads: the answer comes before any of the body is sent."""
+"""Requests that are refused by their heads: the answer comes before any of the body is sent.
+
+`make test` has one of each kind, in tests/server/connections/test_arriving_requests.py.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ import pytest
 from tests.fakes.servers import FakeUpstream, free_port, gunicorn
 from tests.fakes.wire.bodies import EVERY_ROUTE
 
+pytestmark = pytest.mark.servers
+
 MAX_JSON_BYTES, MAX_BODY_BYTES = 20_000, 60_000
 JSON, FORM = "application/json", "multipart/form-data; boundary=b"
 HELLO = b'{"message": "Hello"}'
 OTHER_ROUTES = ("/api/batches", "/api/tokens", "/embed/ask")
 
 
-@pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.neighbours)])
+@pytest.fixture(scope="module", params=["gevent", "gthread"])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     free = free_port()
     settings = {"MAX_JSON_BYTES": str(MAX_JSON_BYTES), "MAX_BODY_BYTES": str(MAX_BODY_BYTES)}

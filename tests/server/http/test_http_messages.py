@@ -124,15 +124,18 @@ ANSWERS: dict[str, list[tuple[str, object]]] = {
 }
 
 
-def _config() -> Config:
+def _make_config() -> Config:
     config = Config()
     config.set("limit_request_fields", 64)
     return config
 
 
+_CONFIG = _make_config()
+
+
 def _read(request_class: type[Request], head: bytes, peer: str, line: bytes = LINE) -> object:
     try:
-        request = request_class(_config(), IterUnreader([line + head + b"\r\n{}"]), (peer, 1))
+        request = request_class(_CONFIG, IterUnreader([line + head + b"\r\n{}"]), (peer, 1))
     except Exception as error:
         return type(error), str(error)
     return (
@@ -245,8 +248,8 @@ def test_a_client_that_closes_is_understood_in_any_list(value: bytes, version: b
 def _read_environ(request_class: type[Request], create: Callable[..., Any], pieces: list[bytes]) -> object:
     client, server = ("203.0.113.1", 1234), ("127.0.0.1", 8000)
     try:
-        request = request_class(_config(), IterUnreader(pieces), client)
-        _, environ = create(request, SimpleNamespace(send=print), client, server, _config())
+        request = request_class(_CONFIG, IterUnreader(pieces), client)
+        _, environ = create(request, SimpleNamespace(send=print), client, server, _CONFIG)
     except (Exception, StopIteration) as error:
         return type(error), str(error)
     left_out = ("wsgi.early_hints", "wsgi.errors", "gunicorn.socket", "wsgi.input")
@@ -255,8 +258,8 @@ def _read_environ(request_class: type[Request], create: Callable[..., Any], piec
     )
 
 
-@pytest.mark.parametrize("cuts", ARRIVALS.values(), ids=ARRIVALS)
-@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+@each_row("cuts", ARRIVALS.values(), ids=ARRIVALS)
+@each_row("line", LINES.values(), ids=LINES)
 def test_a_line_is_read_as_gunicorn_reads_it_however_it_arrives(line: bytes, cuts: tuple[int, ...]) -> None:
     message = line + b"\r\n" + HEADS["plain"] + b"\r\n{}"
     places = sorted({0, len(message), *(cut % len(message) for cut in cuts)})
@@ -268,7 +271,7 @@ def test_a_line_is_read_as_gunicorn_reads_it_however_it_arrives(line: bytes, cut
         assert _read_environ(PlainRequest, http_messages._create, pieces) == expected
 
 
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@each_row("head", HEADS.values(), ids=HEADS)
 def test_an_application_is_told_of_a_head_what_gunicorn_tells_it(head: bytes) -> None:
     pieces = [LINE + head + b"\r\n{}"]
 
@@ -288,7 +291,7 @@ def test_a_query_is_not_remembered() -> None:
 def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool]) -> object:
     """Return what the application reads of a body, whether it can be finished, and what is then found after it."""
     parser = RequestParser(
-        _config(), iter([LINE + message, LINE + b"Host: a\r\nX-Next: yes\r\n\r\n"]), ("127.0.0.1", 1)
+        _CONFIG, iter([LINE + message, LINE + b"Host: a\r\nX-Next: yes\r\n\r\n"]), ("127.0.0.1", 1)
     )
     first = next(parser)
     arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=None, slow_requests=None), print)
@@ -313,7 +316,7 @@ def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads:
 
 def _read_all(request_class: type[Request], finish: Callable[..., bool], pieces: list[bytes]) -> list[object]:
     """Return what a connection's requests and their bodies are, and how it ends."""
-    parser = RequestParser(_config(), iter(pieces), ("127.0.0.1", 1))
+    parser = RequestParser(_CONFIG, iter(pieces), ("127.0.0.1", 1))
     parser.mesg_class = request_class
     parser.finish_body = lambda: finish(parser)
     found: list[object] = []
@@ -325,8 +328,8 @@ def _read_all(request_class: type[Request], finish: Callable[..., bool], pieces:
     return found
 
 
-@pytest.mark.parametrize("cuts", [(), (60,), (70,), (75,), (150,), (-1,), (30, 68, 160)])
-@pytest.mark.parametrize("first", BODIES.values(), ids=BODIES)
+@each_row("cuts", [(), (60,), (70,), (75,), (150,), (-1,), (30, 68, 160)])
+@each_row("first", BODIES.values(), ids=BODIES)
 def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, cuts: tuple[int, ...]) -> None:
     message = b"".join(
         LINE + body for body in (first, BODIES["of a length"], BODIES["empty"], b"Host: a\r\nX: y\r\n\r\n")
@@ -342,7 +345,7 @@ def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, 
 def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = _config()
+    config = _make_config()
     config.set("errorlog", "-")
     errors = http_messages._Errors(config)
 
@@ -356,7 +359,7 @@ def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(
 def _write(response_class: type[Response], headers: list[tuple[str, object]]) -> object:
     written: list[bytes] = []
     request = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
-    response = response_class(request, SimpleNamespace(sendall=written.append), _config())
+    response = response_class(request, SimpleNamespace(sendall=written.append), _CONFIG)
     try:
         response.start_response("200 OK", headers)
         response.write(b"{}")
@@ -366,7 +369,7 @@ def _write(response_class: type[Response], headers: list[tuple[str, object]]) ->
     return b"".join(written)
 
 
-@pytest.mark.parametrize("headers", ANSWERS.values(), ids=ANSWERS)
+@each_row("headers", ANSWERS.values(), ids=ANSWERS)
 def test_a_response_is_written_as_gunicorn_writes_it(
     headers: list[tuple[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

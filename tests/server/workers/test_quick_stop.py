@@ -14,6 +14,8 @@ import pytest
 from tests.fakes.servers import FakeUpstream, exchange, next_event, wait_until
 from tests.server.workers.test_drain import CHAT, WORKER_CLASSES, assert_refused, running_stream, serving
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[FakeUpstream]:
@@ -23,11 +25,7 @@ def upstream() -> Iterator[FakeUpstream]:
 
 @pytest.mark.parametrize(
     ("worker_class", "number"),
-    [
-        ("gevent", signal.SIGINT),
-        pytest.param("gthread", signal.SIGQUIT, marks=pytest.mark.neighbours),
-        pytest.param("gevent", signal.SIGQUIT, marks=pytest.mark.neighbours),
-    ],
+    [("gevent", signal.SIGINT), ("gthread", signal.SIGQUIT), ("gevent", signal.SIGQUIT)],
 )
 def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str, number: signal.Signals) -> None:
     with (
@@ -45,7 +43,6 @@ def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str
         assert "Traceback" not in log
 
 
-@pytest.mark.neighbours
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_a_worker_that_hardly_gets_to_run_tells_its_streams_too(upstream: FakeUpstream, worker_class: str) -> None:
     with (
@@ -64,7 +61,6 @@ def test_a_worker_that_hardly_gets_to_run_tells_its_streams_too(upstream: FakeUp
         assert server.log().count("outcome=interrupted") == 1
 
 
-@pytest.mark.neighbours
 def test_a_worker_that_is_told_to_quit_ends_its_own_streams(upstream: FakeUpstream) -> None:
     with serving(upstream, WEB_CONCURRENCY="1") as (server, port), running_stream(upstream, port) as (response, _):
         (worker,) = server.workers()
@@ -75,7 +71,6 @@ def test_a_worker_that_is_told_to_quit_ends_its_own_streams(upstream: FakeUpstre
             assert answer.status == 200
 
 
-@pytest.mark.neighbours
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_workers_whose_master_has_died_finish_and_settle(upstream: FakeUpstream, worker_class: str) -> None:
     limit = {"GUNICORN_CMD_ARGS": "--graceful-timeout 7"}
