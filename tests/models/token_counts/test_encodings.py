@@ -10,7 +10,7 @@ import time
 from mmap import mmap
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.token_counts import vocabulary
@@ -18,13 +18,13 @@ from app.models.token_counts.encodings import PATTERNS, WorkBudget, count_bytes,
 from app.models.token_counts.model_encodings import find_encoding_name
 from app.models.token_counts.vocabulary import HASHES, TABLE_HASHES, load_vocabulary
 from tests.fakes.encodings import count, read_file, real_encoding
+from tests.fakes.generated import generated
 from tests.fakes.servers import ROOT
 
 NAMES = pytest.mark.parametrize("name", list(PATTERNS))
 PLENTY = 10_000_000
 ENGLISH = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
 
-thoroughly = settings(max_examples=200, derandomize=True, database=None, deadline=None)
 words = st.sampled_from(
     [
         *ENGLISH.split(" ")[:400],
@@ -118,7 +118,7 @@ def test_where_no_table_can_be_kept_each_process_has_its_own(tmp_path):
 
 
 @NAMES
-@thoroughly
+@generated(cases=200, quickly=25)
 @given(texts)
 def test_no_text_has_more_tokens_than_are_counted(name, text):
     real = count(name, text)
@@ -128,7 +128,7 @@ def test_no_text_has_more_tokens_than_are_counted(name, text):
 
 
 @NAMES
-@thoroughly
+@generated(cases=200, quickly=25)
 @given(st.lists(st.one_of(words, signs, st.text(max_size=20)), max_size=40).map(" ".join))
 def test_a_count_is_exact(name, text):
     assert load_encoding(name).count(text, WorkBudget(PLENTY)) == count(name, text)
