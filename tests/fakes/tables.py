@@ -57,6 +57,11 @@ def in_part(rows: Mapping[str, Any], *, by_default: Collection[str]) -> list[Par
     return [_parameters(name, [row], is_thorough=name not in by_default) for name, row in rows.items()]
 
 
+def further(*rows: Any) -> list[ParameterSet]:
+    """Return these rows as parameters that are left to `make thorough`."""
+    return [pytest.param(row, marks=pytest.mark.thorough) for row in rows]
+
+
 def crossed(
     first: Mapping[str, Any] | Iterable[Any], second: Mapping[str, Any] | Iterable[Any]
 ) -> list[ParameterSet]:

@@ -8,6 +8,7 @@ import logging
 import httpx2
 import pytest
 
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST
 
@@ -46,8 +47,9 @@ def client(make_app):
     return make_app(chat_fallback_models=(), breaker_failures=1000).test_client()
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-@pytest.mark.parametrize(("status", "members", "fault", "part"), FAULTS)
+@pytest.mark.parametrize(
+    ("route", "status", "members", "fault", "part"), crossed(["/api/chat", "/api/chat/stream"], FAULTS)
+)
 @pytest.mark.chat_form
 def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_mended(
     client, upstream, clock, caplog, *, route, status, members, fault, part
