@@ -146,8 +146,14 @@ def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     assert answer.headers["X-Model"] == MODEL
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-@pytest.mark.parametrize(
+@pytest.fixture
+def patient(make_app):
+    """A client for which no failure opens a circuit."""
+    return make_app(breaker_failures=1_000).test_client()
+
+
+@each_row("route", ["/api/chat", "/api/chat/stream"])
+@each_row(
     ("body", "status", "code"),
     [
         (error("x", code="rate_limit_exceeded"), 503, "upstream_rate_limited"),
@@ -160,9 +166,9 @@ def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     ],
 )
 @pytest.mark.chat_form
-def test_what_is_no_answer_is_told_alike(client, upstream, route, body, status, code):
+def test_what_is_no_answer_is_told_alike(patient, upstream, route, body, status, code):
     upstream.answers(body)
-    answer = client.post(route, json=CHAT)
+    answer = patient.post(route, json=CHAT)
     if answer.status_code == 200:
         *_, last = events_of(answer.data)
         assert (last["code"], route) == (code, "/api/chat/stream")
