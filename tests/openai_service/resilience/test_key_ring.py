@@ -8,7 +8,6 @@ import pytest
 
 from app.config import Config, ConfigError
 from app.openai_service import BatchSender, build_client
-from tests.conftest import over_both_endpoints
 from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST
@@ -75,8 +74,7 @@ def told(monkeypatch):
     return lines
 
 
-@pytest.mark.parametrize(("status", "members", "fault"), FAULTS)
-@over_both_endpoints
+@pytest.mark.parametrize(("upstream_api", "status", "members", "fault"), crossed(["auto", "responses"], FAULTS))
 def test_the_next_key_answers_the_same_call(make_client, account, records, told, waits, *, status, members, fault):
     client = make_client(retry_max_attempts=1, breaker_failures=1)
     account.refused[FIRST] = status, members

@@ -32,7 +32,6 @@ CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 STREAMED_ROUTES = ["/api/chat/stream", "/api/chat/openai", "/api/vision/stream", "/api/structured/stream"]
 PLAIN_ROUTES = [route for route in ROUTES if route not in STREAMED_ROUTES]
 BOTH = ["/api/chat", "/api/chat/stream"]
-BOTH_ROUTES = pytest.mark.parametrize("route", BOTH)
 EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 WHOLE_STREAM = sse(*stream_of("Hel", "lo"))
 
@@ -122,7 +121,7 @@ class TestAnotherKindOfBody:
 
         assert failure_of(patient.post(route, json=CHAT)) == (502, "upstream_failed")
 
-    @pytest.mark.parametrize(
+    @each_row(
         "change",
         [
             lambda body: b"\xef\xbb\xbf" + body,
@@ -216,17 +215,16 @@ class TestACompressedBody:
         with RawServer([READ, answer(body, f"Content-Encoding: {method}")]) as server:
             assert events_of(real_client(server).post("/api/chat/stream", json=CHAT).data)[-1]["done"] is True
 
-    @BOTH_ROUTES
     @pytest.mark.parametrize(
-        ("status", "ours"), [("500 Oops", 502), ("429 Slow down", 503), ("400 Bad Request", 400)]
+        ("route", "status", "ours"),
+        crossed(BOTH, [("500 Oops", 502), ("429 Slow down", 503), ("400 Bad Request", 400)]),
     )
     def test_of_an_error_does_not_hide_its_status(self, real_client, route, status, ours):
         body = packed("gzip", b'{"error": {}}')
         with RawServer([READ, answer(body, "Content-Encoding: gzip", status=status)]) as server:
             assert real_client(server).post(route, json=CHAT).status_code == ours
 
-    @BOTH_ROUTES
-    @pytest.mark.parametrize("status", ["500 Oops", "429 Slow down", "400 Bad Request"])
+    @pytest.mark.parametrize(("route", "status"), crossed(BOTH, ["500 Oops", "429 Slow down", "400 Bad Request"]))
     def test_of_an_error_that_cannot_be_unpacked_is_a_failure(self, real_client, route, status):
         with RawServer([READ, answer(b"{}", "Content-Encoding: gzip", status=status)]) as server:
             assert failure_of(real_client(server).post(route, json=CHAT)) == (502, "upstream_failed")
@@ -329,19 +327,23 @@ class TestNumbersThatAreNone:
         assert failure_of(client.post("/api/embeddings", json={"input": "a"})) == (502, "upstream_failed")
 
 
-@pytest.mark.parametrize("content", [1, True, [1], [["Hello"]], [{"type": "text", "text": "Hello"}, None]])
+NO_TEXTS = each_row("content", [1, True, [1], [["Hello"]], [{"type": "text", "text": "Hello"}, None]])
+
+
 class TestContentThatIsNoText:
+    @NO_TEXTS
     @pytest.mark.chat_form
-    def test_in_an_answer_is_a_failure(self, client, upstream, content):
+    def test_in_an_answer_is_a_failure(self, patient, upstream, content):
         upstream.answers(completion(content))
 
-        assert failure_of(client.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
+        assert failure_of(patient.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
 
+    @NO_TEXTS
     @pytest.mark.chat_form
-    def test_in_a_stream_is_a_failure(self, client, upstream, content):
+    def test_in_a_stream_is_a_failure(self, patient, upstream, content):
         upstream.streams(chunk({"content": content}), *stream_of())
 
-        assert failure_of(client.post("/api/chat/stream", json=CHAT)) == (502, "upstream_failed")
+        assert failure_of(patient.post("/api/chat/stream", json=CHAT)) == (502, "upstream_failed")
 
 
 class TestLargeAndSplit:

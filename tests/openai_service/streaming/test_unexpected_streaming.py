@@ -84,9 +84,15 @@ def told_streamed(client):
     return text, calls, done["finishReason"], done["usage"]
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_each_answer_is_told_alike_however_it_comes(make_app, upstream, records, in_form, name):
-    client = make_app().test_client()
+@pytest.fixture
+def client(records, make_app):
+    return make_app().test_client()
+
+
+@each_row("name", ANSWERS)
+def test_each_answer_is_told_alike_however_it_comes(client, upstream, records, in_form, name):
+    records.clear()
+    upstream.sent.clear()
     told = []
     for ask in (told_plain, told_streamed):
         for stream in (False, True):
@@ -125,7 +131,7 @@ def test_it_may_come_in_pieces(upstream, client, in_form, size):
     assert told_streamed(client)[:2] == ("Let me look.", CALLS[:1])
 
 
-@pytest.mark.parametrize("route", STREAMED_ROUTES)
+@each_row("route", STREAMED_ROUTES)
 def test_every_route_that_streams_takes_one_piece(client, upstream, in_form, route):
     upstream.answers(in_form(completion('{"a": 1}'), stream=False))
 
@@ -136,7 +142,7 @@ def test_every_route_that_streams_takes_one_piece(client, upstream, in_form, rou
     assert b'"error"' not in answer.data
 
 
-@pytest.mark.parametrize("route", PLAIN_ROUTES)
+@each_row("route", PLAIN_ROUTES)
 def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     upstream.answers(in_form(completion('{"a": 1}'), stream=True), headers={"Content-Type": "text/event-stream"})
 
