@@ -351,7 +351,7 @@ COSTLY = {
 }
 
 
-LONG_TO_MAKE = {"many keywords", "wide objects"}
+LONG_TO_MAKE = {"many keywords", "many schemas", "wide objects"}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from app.models.token_counts.vocabulary import HASHES, TABLE_HASHES, load_vocabu
 from tests.fakes.encodings import count, read_file, real_encoding
 from tests.fakes.generated import generated
 from tests.fakes.servers import ROOT
+from tests.fakes.tables import further
 
 NAMES = pytest.mark.parametrize("name", list(PATTERNS))
 PLENTY = 10_000_000
@@ -73,7 +74,7 @@ hostile = st.one_of(
 texts = st.lists(st.tuples(hostile, st.sampled_from(["", " "])).map("".join), max_size=30).map("".join)
 
 
-@NAMES
+@pytest.mark.parametrize("name", ["cl100k_base", *further("o200k_base")])
 def test_the_vocabulary_is_the_one_that_tiktoken_expects(name):
     assert hashlib.sha256(read_file(name)).hexdigest() == HASHES[name]
     assert real_encoding(name)._pat_str == PATTERNS[name]
@@ -150,20 +151,21 @@ def test_a_stretch_without_any_stop_is_bounded_by_its_bytes(name, text):
     assert load_encoding(name).count(text, WorkBudget(PLENTY)) <= count_bytes(text)
 
 
-def test_a_text_that_nobody_has_written_takes_no_more_work_than_allowed():
-    noise = base64.b64encode(random.Random(1).randbytes(1_500_000)).decode()
+@pytest.mark.parametrize("size", [300_000, *further(1_500_000)])
+def test_a_text_that_nobody_has_written_takes_no_more_work_than_allowed(size):
+    noise = base64.b64encode(random.Random(1).randbytes(size)).decode()
     encoding = load_encoding("o200k_base")
 
     started = time.process_time()
     tokens = encoding.count(" ".join(noise[at : at + 30] for at in range(0, len(noise), 30)), WorkBudget(20_000))
 
-    assert time.process_time() - started < 3  # 0.4 s; without a bound, 6 s
+    assert time.process_time() - started < 2e-6 * size  # of 1.5 MB 0.4 s; without a bound, 6 s
     assert tokens > 0.9 * len(noise)
 
 
 def test_what_is_remembered_is_bounded():
     encoding = load_encoding("o200k_base")
-    for number in range(60_000):
+    for number in range(25_000):
         encoding.count(f"nobody{number} wrote{number} this", WorkBudget(100))
 
     assert len(encoding._pieces) < 11_000
