@@ -58,8 +58,8 @@ def in_part(rows: Mapping[str, Any], *, by_default: Collection[str]) -> list[Par
 
 
 def further(*rows: Any) -> list[ParameterSet]:
-    """Return these rows as parameters that are left to `make thorough`."""
-    return [pytest.param(row, marks=pytest.mark.thorough) for row in rows]
+    """Return these rows as parameters that are left to `make thorough`. A tuple has a value for each of several."""
+    return [_parameters(_name(row), [row], is_thorough=True) for row in rows]
 
 
 def crossed(
@@ -67,7 +67,8 @@ def crossed(
 ) -> list[ParameterSet]:
     """Return each row of one table with each of another, the values of both side by side.
 
-    Each row beside the first of the other table stays in `make test`; the other pairs are left to `make thorough`.
+    Each row beside the first of the other table stays in `make test`; the other pairs are left to `make thorough`. A row
+    that is a tuple has a value for each of several parameters, as in `further`.
     """
     ones, others = (
         [*table.items()] if isinstance(table, Mapping) else [(_name(row), row) for row in table]
