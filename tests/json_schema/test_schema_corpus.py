@@ -30,7 +30,7 @@ def is_accepted(schema):
     return True
 
 
-@generated(cases=200, quickly=40, suppress_health_check=UNCHECKED)
+@generated(cases=200, quickly=30, suppress_health_check=UNCHECKED)
 @given(schemas(STRICT, MENDABLE, WILD))
 def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema):
     given_schema = copy.deepcopy(schema)
@@ -54,7 +54,7 @@ def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema)
         assert not some or len(str(InvalidSchema(some))) < 500
 
 
-@generated(cases=200, quickly=25, suppress_health_check=UNCHECKED)
+@generated(cases=200, quickly=20, suppress_health_check=UNCHECKED)
 @given(schemas(MENDABLE), st.data())
 def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, data):
     normalized = normalize(schema)
@@ -83,7 +83,7 @@ def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, da
 def test_the_api_refuses_nothing_that_was_let_through(client, upstream, mends):
     upstream.otherwise = lambda sent: answer_by_the_rules(sent, httpx2.Response(200, json=completion("no JSON")))
 
-    @generated(cases=50, quickly=20, suppress_health_check=UNCHECKED)
+    @generated(cases=50, quickly=12, suppress_health_check=UNCHECKED)
     @given(schemas(STRICT, MENDABLE, WILD))
     def ask(schema):
         answer = client.post("/api/structured", json={"prompt": "x", "schema": schema, "normalize": mends})

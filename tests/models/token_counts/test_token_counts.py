@@ -42,7 +42,7 @@ def bill(model, body):
 
 
 @MODELS
-@generated(cases=150, quickly=15)
+@generated(cases=150, quickly=10)
 @given(st.lists(texts, min_size=1, max_size=6), st.booleans(), st.booleans())
 def test_a_bound_is_never_less_than_the_bill(model, contents, in_parts, streamed):
     parts = [[{"type": "text", "text": text}] if in_parts else text for text in contents]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.openai_service.chat.history import trim
 from tests.fakes.generated import generated
+from tests.fakes.tables import further
 from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
 
 
@@ -16,12 +17,14 @@ from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
     ("room", "turns", "turn_tokens", "most", "least_used"),
     [
         (8_000, 100, 300, 0.45, 0.85),
-        (8_000, 100, 600, 0.45, 0.85),
         (8_000, 100, 1_400, 0.45, 0.75),
         (20_000, 100, 600, 0.25, 0.85),
-        (20_000, 100, 1_200, 0.25, 0.75),
-        pytest.param(100_000, 300, 600, 0.1, 0.85, marks=pytest.mark.thorough),
-        pytest.param(100_000, 300, 2_500, 0.1, 0.75, marks=pytest.mark.thorough),
+        *further(
+            (8_000, 100, 600, 0.45, 0.85),
+            (20_000, 100, 1_200, 0.25, 0.75),
+            (100_000, 300, 600, 0.1, 0.85),
+            (100_000, 300, 2_500, 0.1, 0.75),
+        ),
     ],
 )
 def test_a_long_conversation_costs_a_part_of_what_it_did(room, turns, turn_tokens, most, least_used):
