@@ -666,8 +666,7 @@ class TestComingBack:
         app = make_app()
         upstream.otherwise = late = Stall(lambda: httpx2.Response(500, json=error()))
         early = [together(chat, app.test_client()) for _ in range(5)]
-        while len(upstream.sent) < 5:
-            assert late.begun.wait(5)
+        wait_until(lambda: len(upstream.sent) == 5, "all are on their way")
         client = app.test_client()
         fail(client, upstream, 5)
         clock.now += COOLDOWN_S
