@@ -1,12 +1,13 @@
-"""Run one test over every row of a table."""
+"""Run one test over every row of a table, or over a part of the rows."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.fakes.generated import IS_THOROUGH
 
@@ -67,3 +68,38 @@ _SUBTESTS = inspect.Parameter("subtests", inspect.Parameter.KEYWORD_ONLY)
 
 def _name(value: Any) -> str:
     return (value if isinstance(value, str) else repr(value))[:60]
+
+
+def in_part(rows: Mapping[str, Any], *, by_default: Collection[str]) -> list[ParameterSet]:
+    """Return the rows as parameters, of which those not in `by_default` are left to `make thorough`."""
+    assert set(by_default) <= set(rows)
+    return [_parameters(name, [row], is_thorough=name not in by_default) for name, row in rows.items()]
+
+
+def further(*rows: Any) -> list[ParameterSet]:
+    """Return these rows as parameters that are left to `make thorough`. A tuple has a value for each of several."""
+    return [_parameters(_name(row), [row], is_thorough=True) for row in rows]
+
+
+def crossed(
+    first: Mapping[str, Any] | Iterable[Any], second: Mapping[str, Any] | Iterable[Any]
+) -> list[ParameterSet]:
+    """Return each row of one table with each of another, the values of both side by side.
+
+    Each row beside the first of the other table stays in `make test`; the other pairs are left to `make thorough`. A row
+    that is a tuple has a value for each of several parameters, as in `further`.
+    """
+    ones, others = (
+        [*table.items()] if isinstance(table, Mapping) else [(_name(row), row) for row in table]
+        for table in (first, second)
+    )
+    return [
+        _parameters(f"{name}-{other_name}", [one, other], is_thorough=bool(at and other_at))
+        for at, (name, one) in enumerate(ones)
+        for other_at, (other_name, other) in enumerate(others)
+    ]
+
+
+def _parameters(name: str, rows: list[Any], *, is_thorough: bool) -> ParameterSet:
+    values = [value for row in rows for value in (row if isinstance(row, tuple) else (row,))]
+    return pytest.param(*values, id=name, marks=pytest.mark.thorough if is_thorough else ())

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.config import ConfigError
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion
 
 CONTACT = {
@@ -52,7 +53,12 @@ def test_the_model_may_be_told_another_name(keep, upstream):
     assert upstream.sent[0].body["response_format"]["json_schema"]["name"] == "person"
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def keeping(keep):
+    return keep(contact__json=CONTACT)
+
+
+@each_row(
     ("fields", "named"),
     [
         ({"schemaName": "unknown-one"}, "unknown-one"),
@@ -64,9 +70,9 @@ def test_the_model_may_be_told_another_name(keep, upstream):
         ({"normalize": True, "schema": CONTACT, "strict": False}, "normalize"),
     ],
 )
-@pytest.mark.parametrize("route", ["/api/structured", "/api/structured/stream"])
-def test_fields_that_do_not_go_together_are_refused_by_name(keep, upstream, route, fields, named):
-    answer = keep(contact__json=CONTACT).post(route, json={"prompt": "x", **fields})
+@each_row("route", ["/api/structured", "/api/structured/stream"])
+def test_fields_that_do_not_go_together_are_refused_by_name(keeping, upstream, route, fields, named):
+    answer = keeping.post(route, json={"prompt": "x", **fields})
 
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
     assert named in answer.json["error"]

@@ -351,7 +351,16 @@ COSTLY = {
 }
 
 
-@pytest.mark.parametrize(("made", "fault"), COSTLY.values(), ids=COSTLY)
+LONG_TO_MAKE = {"many keywords", "many schemas", "wide objects"}
+
+
+@pytest.mark.parametrize(
+    ("made", "fault"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.thorough if name in LONG_TO_MAKE else ())
+        for name, case in COSTLY.items()
+    ],
+)
 def test_a_schema_that_would_take_long_is_given_up_in_time(made, fault):
     schema = made()
     started = time.process_time()

@@ -5,7 +5,7 @@ import json
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
@@ -14,18 +14,12 @@ from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.strict_rules import InvalidSchema, find_problems
 from app.json_schema.validator import BoundedValidator
+from tests.fakes.generated import generated
 from tests.fakes.upstreams.openai_answers import completion
 from tests.fakes.upstreams.strict_rules import Refused, accept, answer_by_the_rules
 from tests.json_schema.schema_corpus import MENDABLE, STRICT, WILD, Endless, instances, schemas
 
-# The same schemas in each run, so that a test that passes once does again.
-bounded = settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
-    max_examples=200,
-    suppress_health_check=list(HealthCheck),
-)
+UNCHECKED = list(HealthCheck)  # the schemas are large, and many of them say nothing about the rule
 
 
 def is_accepted(schema):
@@ -36,7 +30,7 @@ def is_accepted(schema):
     return True
 
 
-@bounded
+@generated(cases=200, quickly=30, suppress_health_check=UNCHECKED)
 @given(schemas(STRICT, MENDABLE, WILD))
 def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema):
     given_schema = copy.deepcopy(schema)
@@ -60,7 +54,7 @@ def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema)
         assert not some or len(str(InvalidSchema(some))) < 500
 
 
-@bounded
+@generated(cases=200, quickly=20, suppress_health_check=UNCHECKED)
 @given(schemas(MENDABLE), st.data())
 def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, data):
     normalized = normalize(schema)
@@ -83,12 +77,13 @@ def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, da
         assert value == before or "anyOf" in json.dumps(normalized.schema)
 
 
+@pytest.mark.generated
 @pytest.mark.one_attempt
 @pytest.mark.parametrize("mends", [False, True])
 def test_the_api_refuses_nothing_that_was_let_through(client, upstream, mends):
     upstream.otherwise = lambda sent: answer_by_the_rules(sent, httpx2.Response(200, json=completion("no JSON")))
 
-    @settings(bounded, max_examples=50)
+    @generated(cases=50, quickly=12, suppress_health_check=UNCHECKED)
     @given(schemas(STRICT, MENDABLE, WILD))
     def ask(schema):
         answer = client.post("/api/structured", json={"prompt": "x", "schema": schema, "normalize": mends})

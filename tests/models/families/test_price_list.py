@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from genai_prices.types import ConditionalPrice, ModelPrice, PriceVariant, Tiere
 
 from app.models.families.price_list import find_listed, reading, writing
 from app.models.families.price_list.reading import FILE, Tier, TieredPrice
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage, find_window
 from tests.fakes.servers import ROOT
 
 (OPENAI,) = (provider for provider in get_snapshot().providers if provider.id == "openai")
@@ -29,28 +32,14 @@ def list_words(clause: Any):
     return [word for each in value for word in list_words(each)] if isinstance(value, list) else [value]
 
 
-def list_names():
+ENDS = ("", "-20260201", "-20260231", "x")
+MORE_ENDS = ("-2026-02-01", "-latest", ":free", "-audio-preview", "-chat", "-codex")
+OTHERS = {"", "x", "claude-haiku-5.5", "openai/gpt-4o", "x-gpt-4o", "GPT-4O", "OpenAI/gpt-4o"}
+
+
+def list_names(*ends: str):
     words = {word for model in OPENAI.models for word in list_words(model.match)} | {m.id for m in OPENAI.models}
-    ends = (
-        "",
-        "-2026-02-01",
-        "-20260201",
-        "-20260231",
-        "-latest",
-        "x",
-        ":free",
-        "-audio-preview",
-        "-chat",
-        "-codex",
-    )
-    names = {word + end for word in words for end in ends} | {
-        "",
-        "x",
-        "claude-haiku-5.5",
-        "openai/gpt-4o",
-        "x-gpt-4o",
-    }
-    return sorted(names | {name.upper() for name in names})
+    return {word + end for word in words for end in ends} | OTHERS
 
 
 def list_days():
@@ -63,6 +52,7 @@ def list_days():
     return sorted({date(2020, 1, 1), date(2030, 1, 1), *starts, *(start - timedelta(days=1) for start in starts)})
 
 
+@cache
 def find_theirs(name: str):
     try:
         return get_snapshot().find_provider_model(name, None, "openai", None)[1]
@@ -83,11 +73,23 @@ def test_the_file_is_made_from_the_pinned_package():
     assert FILE.read_text(encoding="utf-8") == writing.render_list(), "run `make models`"
 
 
-def test_each_name_is_found_as_the_package_finds_it():
+def list_every_name():
+    names = list_names(*ENDS, *MORE_ENDS)
+    return names | {name.upper() for name in names}
+
+
+@pytest.mark.parametrize(
+    "list_them",
+    [
+        pytest.param(lambda: list_names(*ENDS), id="some"),
+        pytest.param(list_every_name, id="every", marks=pytest.mark.thorough),
+    ],
+)
+def test_each_name_is_found_as_the_package_finds_it(list_them):
     ours_of: dict[int, Any] = {}
-    names = list_names()
+    names = list_them()
     found = 0
-    for name in names:
+    for name in sorted(names):
         ours, theirs = find_listed(name), find_theirs(name)
         assert (ours is None) == (theirs is None), name
         if theirs is not None:
@@ -101,7 +103,9 @@ def test_each_name_is_found_as_the_package_finds_it():
 def test_each_price_is_that_of_the_package_on_each_day_and_for_each_tier():
     days = list_days()
     assert len(days) > 3
-    models = {id(theirs): (theirs, find_listed(name)) for name in list_names() if (theirs := find_theirs(name))}
+    models = {
+        id(theirs): (theirs, find_listed(name)) for name in list_names(*ENDS) if (theirs := find_theirs(name))
+    }
     assert len(models) == len(OPENAI.models)
     for theirs, ours in models.values():
         for day in days:
@@ -167,7 +171,18 @@ def test_prices_that_depend_on_the_hour_are_unknown(monkeypatch, other_version):
     assert listed.get_prices(datetime.now(UTC), service_tier="priority") == {}
 
 
-def test_a_price_and_a_window_are_known_without_the_package():
+def test_a_price_and_a_window_are_known_if_the_package_cannot_be_imported(monkeypatch):
+    for name in [*(name for name in sys.modules if name.startswith("genai_prices.")), "genai_prices"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    reload_list()
+
+    assert Prices().version
+    assert Prices().cost_micro_usd("gpt-6.1-terra", Usage(prompt_tokens=1)) == 1
+    assert find_window("gpt-6.1-terra") > 100_000
+
+
+@pytest.mark.thorough
+def test_the_package_is_not_loaded_for_a_price_and_a_window():
     code = """
 import sys
 from app.models.pricing.catalog import Prices

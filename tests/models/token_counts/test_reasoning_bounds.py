@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import Config
@@ -11,6 +11,7 @@ from app.models.token_counts import REASONING_ITEMS, TokenCounts, Usage, note_to
 from app.models.token_counts.estimates import bound_input
 from app.openai_service import InputWindow
 from app.openai_service.transport.request import UpstreamRequest
+from tests.fakes.generated import generated
 
 MODEL = "gpt-6.1-terra"
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -37,7 +38,7 @@ def conversation(*contents, tokens):
     }
 
 
-@settings(max_examples=100, derandomize=True, database=None, deadline=None)
+@generated(cases=100, quickly=40)
 @given(st.lists(st.integers(0, 9_000), min_size=1, max_size=4), st.integers(1, 5_000))
 def test_a_hold_is_near_what_the_model_told_and_not_below(sizes, tokens):
     without = bound_input(conversation(*("" for _ in sizes), tokens=None), MODEL)

@@ -6,13 +6,14 @@ import statistics
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.token_counts import TokenCounts, counting, find_input_window
 from app.models.token_counts.encodings import count_bytes
 from app.models.token_counts.estimates import bound_input
 from tests.fakes.encodings import count
+from tests.fakes.generated import generated
 from tests.fakes.servers import ROOT
 from tests.models.token_counts.test_encodings import texts
 
@@ -41,7 +42,7 @@ def bill(model, body):
 
 
 @MODELS
-@settings(max_examples=150, derandomize=True, database=None, deadline=None)
+@generated(cases=150, quickly=10)
 @given(st.lists(texts, min_size=1, max_size=6), st.booleans(), st.booleans())
 def test_a_bound_is_never_less_than_the_bill(model, contents, in_parts, streamed):
     parts = [[{"type": "text", "text": text}] if in_parts else text for text in contents]

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST, SMALLEST, USER
 from tests.fakes.wire.reading import events_of
@@ -49,10 +50,9 @@ def streamed_events(client, upstream, route, *deltas):
         return events_of(answer.data)
 
 
-@pytest.mark.parametrize(("content", "thought"), CONTENTS.values(), ids=CONTENTS)
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_content_is_read_in_one_piece_and_as_a_stream(make_app, upstream, route, content, thought):
-    client = make_app().test_client()
+@each_row(("content", "thought"), CONTENTS.values(), ids=CONTENTS)
+@each_row("route", ROUTES)
+def test_a_content_is_read_in_one_piece_and_as_a_stream(client, upstream, route, content, thought):
     upstream.answers(completion(content))
 
     plain = client.post(route, json=SMALLEST[route]).json
@@ -101,7 +101,7 @@ REASONINGS = {
 }
 
 
-@pytest.mark.parametrize("delta", REASONINGS.values(), ids=REASONINGS)
+@each_row("delta", REASONINGS.values(), ids=REASONINGS)
 def test_reasoning_is_read_under_each_of_its_names(client, upstream, delta):
     deltas = deltas_of(client, upstream, sse(chunk(delta), chunk({"content": "Yes"}), *stream_of()[1:]))
 
@@ -117,7 +117,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("fields", ODD.values(), ids=ODD)
+@each_row("fields", ODD.values(), ids=ODD)
 def test_what_says_nothing_is_passed_over(client, upstream, fields):
     upstream.answers(completion("Yes", **fields))
 

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.fakes.tables import crossed, each_row, further
 from tests.fakes.upstreams.openai_answers import USAGE, chunk, completion, sse, stream_of
 from tests.fakes.upstreams.responses_form import to_response
 from tests.fakes.wire.bodies import CALL, EVERY_SMALLEST, SMALLEST
@@ -35,11 +36,11 @@ MEANINGS = {
 }
 CUT_OFF = ["abort", "error", "insufficient_system_resource", "ERROR", "network_error", "cancelled", "incomplete"]
 # Of /responses an incomplete answer is cut off whatever the word: tests/openai_service/responses has those.
-CASES = [
-    pytest.param(word, meaning, marks=pytest.mark.chat_form if meaning == "unknown" else ())
-    for meaning, words in MEANINGS.items()
-    for word in words
-]
+
+
+@pytest.fixture
+def client(records, make_app):
+    return make_app().test_client()
 
 
 def ask(client, upstream, route, reason, **message):
@@ -51,18 +52,25 @@ def ask(client, upstream, route, reason, **message):
     return events_of(client.post(route, json=SMALLEST[route]).data)[-1]
 
 
-@pytest.mark.parametrize(("word", "meaning"), CASES)
-def test_a_word_means_the_same_in_every_answer(make_app, upstream, records, word, meaning):
+@pytest.mark.parametrize(
+    "meaning", ["stop", "length", "content_filter", pytest.param("unknown", marks=pytest.mark.chat_form)]
+)
+def test_a_word_means_the_same_in_every_answer(make_app, upstream, records, subtests, meaning):
     client = make_app().test_client()
-    for route in ("/api/chat", "/api/chat/stream", "/api/vision", "/api/vision/stream"):
-        end = ask(client, upstream, route, word)
+    for word in MEANINGS[meaning]:
+        records.clear()
+        with subtests.test(word):
+            for route in ("/api/chat", "/api/chat/stream", "/api/vision", "/api/vision/stream"):
+                end = ask(client, upstream, route, word)
 
-        assert (end["finishReason"], end["usage"]) == (meaning, USAGE)
-    assert {(record.outcome, record.finish_reason) for record in records} == {("complete", meaning)}
+                assert (end["finishReason"], end["usage"]) == (meaning, USAGE)
+            assert {(record.outcome, record.finish_reason) for record in records} == {("complete", meaning)}
 
 
-@pytest.mark.parametrize("word", CUT_OFF)
-@pytest.mark.parametrize("route", [route for route in SMALLEST if "batch" not in route and "embed" not in route])
+@pytest.mark.parametrize(
+    ("route", "word"),
+    crossed([route for route in SMALLEST if "batch" not in route and "embed" not in route], CUT_OFF),
+)
 def test_an_answer_that_its_server_broke_off_is_no_answer(make_app, upstream, records, route, word):
     client = make_app(chat_fallback_models=()).test_client()
     if route == "/api/chat/openai":
@@ -84,13 +92,16 @@ def test_a_structured_answer_needs_a_whole_one(client, upstream, route, word, co
     assert ask(client, upstream, route, word)["code"] == code
 
 
-@pytest.mark.parametrize(
-    "word", [*MEANINGS["length"], *MEANINGS["content_filter"], *MEANINGS["unknown"], *CUT_OFF]
-)
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-def test_only_a_whole_answer_is_cached(make_app, upstream, tmp_path, route, word):
-    client = make_app(state_dir=str(tmp_path)).test_client()
-    body = {"message": "Hi", "temperature": 0, "cache": True}
+@pytest.fixture
+def caching(make_app, tmp_path):
+    return make_app(state_dir=str(tmp_path)).test_client()
+
+
+@pytest.mark.parametrize("route", ["/api/chat", *further("/api/chat/stream")])
+@each_row("word", [*MEANINGS["length"], *MEANINGS["content_filter"], *MEANINGS["unknown"], *CUT_OFF])
+def test_only_a_whole_answer_is_cached(caching, upstream, route, word):
+    upstream.sent.clear()
+    body = {"message": f"Hi {word}", "temperature": 0, "cache": True}
     if route.endswith("stream"):
         upstream.streams(*stream_of("half", finish_reason=word))
         upstream.streams(*stream_of("whole", finish_reason="eos"))
@@ -98,7 +109,7 @@ def test_only_a_whole_answer_is_cached(make_app, upstream, tmp_path, route, word
         upstream.answers(completion("half", finish_reason=word))
         upstream.answers(completion("whole", finish_reason="eos"))
 
-    answers = [client.post(route, json=body).get_data(as_text=True) for _ in range(3)]
+    answers = [caching.post(route, json=body).get_data(as_text=True) for _ in range(3)]
 
     assert ["whole" in answer for answer in answers] == [False, True, True]
     assert len(upstream.sent) == 2
@@ -137,11 +148,12 @@ def ask_plain_and_streamed(client, upstream, route, message, reason):
     return plain, events
 
 
+@each_row("reason", NO_REASONS.values(), ids=NO_REASONS)
+@each_row("route", ROUTES)
 @pytest.mark.chat_form
-@pytest.mark.parametrize("reason", NO_REASONS.values(), ids=NO_REASONS)
-@pytest.mark.parametrize("route", ROUTES)
-def test_without_a_reason_a_whole_answer_is_unknown_plain_and_streamed(make_app, upstream, records, route, reason):
-    client = make_app(chat_fallback_models=()).test_client()
+def test_without_a_reason_a_whole_answer_is_unknown_plain_and_streamed(client, upstream, records, route, reason):
+    records.clear()
+    upstream.sent.clear()
 
     plain, events = ask_plain_and_streamed(client, upstream, route, {"content": ANSWER}, reason)
 
@@ -157,12 +169,10 @@ def test_without_a_reason_a_whole_answer_is_unknown_plain_and_streamed(make_app,
     assert len(upstream.sent) == 2
 
 
+@each_row("reason", NO_REASONS.values(), ids=NO_REASONS)
+@each_row("message", [{"refusal": "No."}, {"tool_calls": [CALL]}], ids=["refusal", "tool calls"])
 @pytest.mark.chat_form
-@pytest.mark.parametrize("reason", NO_REASONS.values(), ids=NO_REASONS)
-@pytest.mark.parametrize("message", [{"refusal": "No."}, {"tool_calls": [CALL]}], ids=["refusal", "tool calls"])
-def test_without_a_reason_whatever_was_said_is_an_answer(make_app, upstream, records, message, reason):
-    client = make_app(chat_fallback_models=()).test_client()
-
+def test_without_a_reason_whatever_was_said_is_an_answer(client, upstream, message, reason):
     plain, events = ask_plain_and_streamed(client, upstream, "/api/chat", message, reason)
 
     assert (plain["finishReason"], events[-1]["finishReason"]) == ("unknown", "unknown")

@@ -11,6 +11,7 @@ from app.openai_service.answers.text import read_json
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import ToolCallDelta
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -29,12 +30,14 @@ PIECES = {
     "the wrong way round": ([LOW, HIGH, "é"], LOST * 2 + "é"),
     "whole beside half": ([WAVE + HIGH, LOW + "é"], WAVE * 2 + "é"),
 }
-ALL_PIECES = pytest.mark.parametrize(("pieces", "text"), PIECES.values(), ids=PIECES)
+ALL_PIECES = each_row(("pieces", "text"), PIECES.values(), ids=PIECES)
 
 
 @ALL_PIECES
-@pytest.mark.parametrize(
-    "write", [lambda piece: json.dumps(chunk({"content": piece})), lambda piece: OWN % json.dumps(piece)]
+@each_row(
+    "write",
+    [lambda piece: json.dumps(chunk({"content": piece})), lambda piece: OWN % json.dumps(piece)],
+    ids=["with spaces", "without"],
 )
 def test_in_a_streamed_text(client, upstream, pieces, text, write):
     upstream.streams(*map(write, pieces), *stream_of()[1:])
@@ -45,7 +48,7 @@ def test_in_a_streamed_text(client, upstream, pieces, text, write):
 
 
 @ALL_PIECES
-@pytest.mark.parametrize(
+@each_row(
     ("field", "kind"),
     [("content", Token), ("refusal", Refusal), ("reasoning", Reasoning), ("reasoning_content", Reasoning)],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -15,6 +15,7 @@ from app.openai_service.errors import UpstreamFailed
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
 from app.web.schemas.messages import Messages, build_turns
+from tests.fakes.generated import generated
 from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.wire.reading import events_of
@@ -176,7 +177,7 @@ CALLS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@generated(cases=150, quickly=25)
 @given(CALLS, SPELLINGS, st.booleans(), st.booleans(), REASONS, st.text(max_size=5))
 def test_any_answer_is_the_same_plain_and_streamed_and_is_valid_history(
     meant, spelling, has_ids, has_index, reason, text

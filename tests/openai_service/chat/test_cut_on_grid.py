@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.openai_service.chat.history import trim
+from tests.fakes.generated import generated
+from tests.fakes.tables import further
 from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
 
 
@@ -15,12 +17,14 @@ from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
     ("room", "turns", "turn_tokens", "most", "least_used"),
     [
         (8_000, 100, 300, 0.45, 0.85),
-        (8_000, 100, 600, 0.45, 0.85),
         (8_000, 100, 1_400, 0.45, 0.75),
         (20_000, 100, 600, 0.25, 0.85),
-        (20_000, 100, 1_200, 0.25, 0.75),
-        (100_000, 300, 600, 0.1, 0.85),
-        (100_000, 300, 2_500, 0.1, 0.75),
+        *further(
+            (8_000, 100, 600, 0.45, 0.85),
+            (20_000, 100, 1_200, 0.25, 0.75),
+            (100_000, 300, 600, 0.1, 0.85),
+            (100_000, 300, 2_500, 0.1, 0.75),
+        ),
     ],
 )
 def test_a_long_conversation_costs_a_part_of_what_it_did(room, turns, turn_tokens, most, least_used):
@@ -47,7 +51,7 @@ def test_two_turns_share_their_first_bytes_until_the_cut_moves_by_a_part_of_the_
 sizes = st.lists(st.tuples(st.integers(1, 60), st.booleans(), st.integers(1, 90)), min_size=2, max_size=40)
 
 
-@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@generated(cases=200, quickly=25)
 @given(sizes, st.integers(0, 50), st.sampled_from([1, 40, 80]))
 def test_the_cut_moves_forward_only_and_keeps_what_belongs_together(turns, prompt, tokens_each):
     room = 300 * tokens_each

@@ -20,6 +20,7 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
 from tests.fakes.person import Person
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
 from tests.fakes.upstreams.raw_server import READ, RawServer
 from tests.fakes.wire.bodies import IMAGE_URL, SMALLEST, TURNS
@@ -318,8 +319,7 @@ class TestFailure:
         assert skipped.levelname == "WARNING"
         assert person.row()["outcome"] == "complete"
 
-    @each_failure
-    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+    @pytest.mark.parametrize(("route", "failure"), crossed(["/api/chat", "/api/chat/stream"], FAILURES))
     def test_the_request_is_refused_where_that_is_asked_for(self, person_at, moderation, failure, route):
         moderation.instead = failure
         person = person_at(moderation_on_failure="refuse")

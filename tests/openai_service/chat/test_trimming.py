@@ -5,12 +5,13 @@ import json
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from app import create_app
 from app.config import Config
 from tests.fakes.encodings import count
+from tests.fakes.generated import generated
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -272,13 +273,7 @@ turns = st.lists(
 )
 
 
-@settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@generated(cases=60, quickly=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=turns, has_prompt=st.booleans())
 def test_no_input_is_larger_than_allowed_and_none_is_smaller_than_it_must_be(
     client_of_700, upstream, turns, has_prompt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import USAGE, completion
 from tests.fakes.wire.bodies import SMALLEST, TOOL
 
@@ -27,8 +28,7 @@ NO_REASONS = {
 
 
 @pytest.mark.chat_form
-@pytest.mark.parametrize("body", NO_REASONS.values(), ids=NO_REASONS)
-@pytest.mark.parametrize("route", ["/api/chat", "/api/vision", "/api/structured"])
+@pytest.mark.parametrize(("route", "body"), crossed(["/api/chat", "/api/vision", "/api/structured"], NO_REASONS))
 def test_without_a_finish_reason_it_is_given_and_asked_for_once(make_app, upstream, records, route, body):
     upstream.answers(body)
 

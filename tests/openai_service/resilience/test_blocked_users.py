@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error, sse, stream_of
 
 CHAT = {"message": "Hi"}
@@ -40,10 +41,11 @@ ABOUT_THE_FIELD = [
 ]
 
 
-@pytest.mark.parametrize("retries", ["true", None])
-@pytest.mark.parametrize(("status", "body"), BLOCKED)
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream", "/api/structured"])
+@each_row("retries", ["true", None])
+@each_row(("status", "body"), BLOCKED)
+@each_row("path", ["/api/chat", "/api/chat/stream", "/api/structured"])
 def test_the_user_is_told_and_nothing_else_is_tried(client, upstream, path, status, body, retries):
+    upstream.sent.clear()
     upstream.answers(body, status=status, headers={"x-should-retry": retries} if retries else {})
 
     answer = client.post(path, json={"prompt": "Hi"} if path == "/api/structured" else CHAT)

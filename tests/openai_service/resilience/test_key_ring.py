@@ -8,7 +8,7 @@ import pytest
 
 from app.config import Config, ConfigError
 from app.openai_service import BatchSender, build_client
-from tests.conftest import over_both_endpoints
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST
 from tests.fakes.wire.reading import events_of
@@ -74,8 +74,7 @@ def told(monkeypatch):
     return lines
 
 
-@pytest.mark.parametrize(("status", "members", "fault"), FAULTS)
-@over_both_endpoints
+@pytest.mark.parametrize(("upstream_api", "status", "members", "fault"), crossed(["auto", "responses"], FAULTS))
 def test_the_next_key_answers_the_same_call(make_client, account, records, told, waits, *, status, members, fault):
     client = make_client(retry_max_attempts=1, breaker_failures=1)
     account.refused[FIRST] = status, members
@@ -120,12 +119,14 @@ def test_other_operations_use_the_same_keys(make_client, account):
     assert FIRST not in account.used[1:]
 
 
-@pytest.mark.parametrize("route", EVERY_SMALLEST)
-@pytest.mark.parametrize("fault", [(401, {"code": "invalid_api_key"}), (429, {"code": "insufficient_quota"})])
-def test_every_route_goes_on_with_the_next_key_and_comes_back(make_client, account, clock, route, fault):
+@pytest.mark.parametrize(
+    ("route", "status", "code"),
+    crossed([*EVERY_SMALLEST], [(401, "invalid_api_key"), (429, "insufficient_quota")]),
+)
+def test_every_route_goes_on_with_the_next_key_and_comes_back(make_client, account, clock, route, status, code):
     client = make_client()
     account.text = '{"a": 1}'
-    account.refused[FIRST] = fault
+    account.refused[FIRST] = status, {"code": code}
     for _ in range(2):
         answer = client.post(route, json=EVERY_SMALLEST[route])
         assert (answer.status_code, "upstream_" in answer.text) == (200, False), answer.text

@@ -8,6 +8,7 @@ import logging
 import httpx2
 import pytest
 
+from tests.fakes.tables import each_row, further
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST
 
@@ -46,12 +47,14 @@ def client(make_app):
     return make_app(chat_fallback_models=(), breaker_failures=1000).test_client()
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-@pytest.mark.parametrize(("status", "members", "fault", "part"), FAULTS)
+@pytest.mark.parametrize("route", ["/api/chat", *further("/api/chat/stream")])
+@each_row(("status", "members", "fault", "part"), FAULTS)
 @pytest.mark.chat_form
 def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_mended(
     client, upstream, clock, caplog, *, route, status, members, fault, part
 ):
+    clock.move(60)
+    caplog.clear()
     for _ in range(3):
         upstream.answers(error("the key ends in CANARY", **members), status)
         assert client.post(route, json=CHAT).status_code == 502
@@ -131,8 +134,10 @@ def test_an_outage_that_another_model_covers_is_no_fault_of_the_owners(covered, 
     assert not lines_of(caplog)
 
 
-@pytest.mark.parametrize("route", sorted(EVERY_SMALLEST))
-def test_it_is_told_of_every_route(client, upstream, caplog, route):
+@each_row("route", sorted(EVERY_SMALLEST))
+def test_it_is_told_of_every_route(client, upstream, clock, caplog, route):
+    clock.move(60)
+    caplog.clear()
     upstream.otherwise = lambda _: httpx2.Response(401, json=error("CANARY", code="invalid_api_key"))
 
     assert client.post(route, json=EVERY_SMALLEST[route]).status_code == 502

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.openai_service.responses.request_body import build_response_body
+from tests.fakes.generated import generated
 from tests.fakes.upstreams.responses_form import to_chat_body
 from tests.fakes.wire.bodies import CALL, TOOL
 
@@ -263,7 +264,7 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@generated(cases=150, quickly=25)
 @given(requests)
 def test_nothing_is_lost_on_the_way_there_and_back(body):
     translated, adjusted = build_response_body(body, "gpt-6.1-terra", reasons=False)

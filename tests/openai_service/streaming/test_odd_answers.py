@@ -20,7 +20,7 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from app.upstream_http.decoding import zstd
 from tests.fakes.servers import wait_until
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, sse, stream_of
 from tests.fakes.upstreams.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.wire.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST
@@ -31,9 +31,15 @@ pytestmark = pytest.mark.one_attempt
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 STREAMED_ROUTES = ["/api/chat/stream", "/api/chat/openai", "/api/vision/stream", "/api/structured/stream"]
 PLAIN_ROUTES = [route for route in ROUTES if route not in STREAMED_ROUTES]
-BOTH_ROUTES = pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+BOTH = ["/api/chat", "/api/chat/stream"]
 EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 WHOLE_STREAM = sse(*stream_of("Hel", "lo"))
+
+
+@pytest.fixture
+def patient(records, make_app):
+    """A client for which no failure opens a circuit."""
+    return make_app(breaker_failures=1_000).test_client()
 
 
 @pytest.fixture
@@ -75,6 +81,17 @@ def read(client):
     return "".join(event["token"] for event in tokens), done
 
 
+HEADS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 206 PartialParsed Content\r\nContent-Length: 4\r\n\r\nnull",
+    b"HTTP/1.1 304 Not Modified\r\n\r\n",
+]
+
+
 class TestAnotherKindOfBody:
     def test_a_stream_of_events_has_no_vectors(self, make_app, upstream, records):
         upstream.answers(WHOLE_STREAM, headers=EVENT_STREAM)
@@ -83,8 +100,8 @@ class TestAnotherKindOfBody:
         assert failure_of(answered) == (502, "upstream_failed")
         assert [record.outcome for record in records] == ["upstream_error"]
 
-    @BOTH_ROUTES
-    @pytest.mark.parametrize(
+    @each_row("route", BOTH)
+    @each_row(
         ("content_type", "body"),
         [
             ("text/html", b"<!doctype html>\n\ndata: \n\n<p>data: {}</p>"),
@@ -99,12 +116,12 @@ class TestAnotherKindOfBody:
             ("application/x-ndjson", b'{"response":"Hi","done":false}\n{"response":"","done":true}\n'),
         ],
     )
-    def test_another_media_type_is_a_failure(self, client, upstream, route, content_type, body):
+    def test_another_media_type_is_a_failure(self, patient, upstream, route, content_type, body):
         upstream.answers(body, headers={"Content-Type": content_type})
 
-        assert failure_of(client.post(route, json=CHAT)) == (502, "upstream_failed")
+        assert failure_of(patient.post(route, json=CHAT)) == (502, "upstream_failed")
 
-    @pytest.mark.parametrize(
+    @each_row(
         "change",
         [
             lambda body: b"\xef\xbb\xbf" + body,
@@ -132,19 +149,7 @@ class TestAnotherKindOfBody:
         assert client.post("/api/chat", json=CHAT).json["reply"] == "Hello"
         assert read(client)[0] == "Hello"
 
-    @BOTH_ROUTES
-    @pytest.mark.parametrize(
-        "head",
-        [
-            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            b"HTTP/1.1 204 No Content\r\n\r\n",
-            b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 206 PartialParsed Content\r\nContent-Length: 4\r\n\r\nnull",
-            b"HTTP/1.1 304 Not Modified\r\n\r\n",
-        ],
-    )
+    @pytest.mark.parametrize(("route", "head"), crossed(BOTH, HEADS))
     def test_an_answer_without_a_body_is_a_failure(self, real_client, records, route, head):
         with RawServer([READ, head]) as server:
             assert failure_of(real_client(server).post(route, json=CHAT)) == (502, "upstream_failed")
@@ -154,9 +159,11 @@ class TestAnotherKindOfBody:
 class TestAnEarlyAnswer:
     """Which comes before the request has been read, and after which the connection breaks."""
 
-    @pytest.mark.parametrize("route", EVERY_ROUTE)
     @pytest.mark.parametrize(
-        ("status", "ours"), [("413 Content Too Large", 413), ("401 Unauthorized", 502), ("400 Bad Request", 400)]
+        ("route", "status", "ours"),
+        crossed(
+            EVERY_ROUTE, [("413 Content Too Large", 413), ("401 Unauthorized", 502), ("400 Bad Request", 400)]
+        ),
     )
     def test_of_any_route_is_what_the_visitor_is_told(self, real_client, records, route, status, ours):
         early = answer({"error": {"message": "no", "type": "t"}}, status=status)
@@ -175,6 +182,18 @@ def packed(method, content):
     return raw.compress(content) + raw.flush()
 
 
+NOT_PACKED = {
+    "cut off": ("gzip", gzip.compress(json.dumps(completion()).encode(), mtime=0)[:-20]),
+    "not packed": ("gzip", json.dumps(completion()).encode()),
+    "nothing": ("gzip", b""),
+    "junk": ("deflate", b"\0\xff" * 30),
+    "no brotli": ("br", json.dumps(completion()).encode()),
+    "brotli of no JSON": ("br", b"\x8b\x0f\x80Hello\x03"),
+    "no zstd": ("zstd", json.dumps(completion()).encode()),
+    "unknown": ("x-own", gzip.compress(b"{}", mtime=0)),
+}
+
+
 class TestACompressedBody:
     """Which nobody asked for."""
 
@@ -184,21 +203,7 @@ class TestACompressedBody:
         with RawServer([READ, answer(body, f"Content-Encoding: {method}")]) as server:
             assert real_client(server).post("/api/chat", json=CHAT).json["reply"] == "Hello"
 
-    @pytest.mark.parametrize("route", PLAIN_ROUTES)
-    @pytest.mark.parametrize(
-        ("encoding", "body"),
-        [
-            ("gzip", gzip.compress(json.dumps(completion()).encode(), mtime=0)[:-20]),
-            ("gzip", json.dumps(completion()).encode()),
-            ("gzip", b""),
-            ("deflate", b"\0\xff" * 30),
-            ("br", json.dumps(completion()).encode()),
-            ("br", b"\x8b\x0f\x80Hello\x03"),
-            ("zstd", json.dumps(completion()).encode()),
-            ("x-own", gzip.compress(b"{}", mtime=0)),
-        ],
-        ids=["cut off", "not packed", "nothing", "junk", "no brotli", "brotli of no JSON", "no zstd", "unknown"],
-    )
+    @pytest.mark.parametrize(("route", "encoding", "body"), crossed(PLAIN_ROUTES, NOT_PACKED))
     def test_in_one_piece_that_cannot_be_unpacked_is_a_failure(self, real_client, records, route, encoding, body):
         with RawServer([READ, answer(body, f"Content-Encoding: {encoding}")]) as server:
             assert failure_of(real_client(server).post(route, json=SMALLEST[route])) == (502, "upstream_failed")
@@ -210,17 +215,16 @@ class TestACompressedBody:
         with RawServer([READ, answer(body, f"Content-Encoding: {method}")]) as server:
             assert events_of(real_client(server).post("/api/chat/stream", json=CHAT).data)[-1]["done"] is True
 
-    @BOTH_ROUTES
     @pytest.mark.parametrize(
-        ("status", "ours"), [("500 Oops", 502), ("429 Slow down", 503), ("400 Bad Request", 400)]
+        ("route", "status", "ours"),
+        crossed(BOTH, [("500 Oops", 502), ("429 Slow down", 503), ("400 Bad Request", 400)]),
     )
     def test_of_an_error_does_not_hide_its_status(self, real_client, route, status, ours):
         body = packed("gzip", b'{"error": {}}')
         with RawServer([READ, answer(body, "Content-Encoding: gzip", status=status)]) as server:
             assert real_client(server).post(route, json=CHAT).status_code == ours
 
-    @BOTH_ROUTES
-    @pytest.mark.parametrize("status", ["500 Oops", "429 Slow down", "400 Bad Request"])
+    @pytest.mark.parametrize(("route", "status"), crossed(BOTH, ["500 Oops", "429 Slow down", "400 Bad Request"]))
     def test_of_an_error_that_cannot_be_unpacked_is_a_failure(self, real_client, route, status):
         with RawServer([READ, answer(b"{}", "Content-Encoding: gzip", status=status)]) as server:
             assert failure_of(real_client(server).post(route, json=CHAT)) == (502, "upstream_failed")
@@ -256,10 +260,11 @@ class TestLoneSurrogates:
         assert ("\ufffd" in answer.get_data(as_text=True)) == (field != "refusal")  # a text goes before it
         answer.data.decode("utf-8")
 
-    @pytest.mark.parametrize("text", ["LONE", "a LONE b", "a LONE", "LONE b"])
-    @pytest.mark.parametrize("field", ["content", "refusal"])
+    @each_row("text", ["LONE", "a LONE b", "a LONE", "LONE b"])
+    @each_row("field", ["content", "refusal"])
     @pytest.mark.chat_form
-    def test_are_replaced_in_a_stream(self, make_app, upstream, records, text, field, lone):
+    def test_are_replaced_in_a_stream(self, patient, upstream, records, text, field, lone):
+        records.clear()
         pieces = [
             sse(*stream_of("Hel")[:2]),
             b"data: " + spoilt(chunk({field: text}), lone) + b"\n\n",
@@ -268,7 +273,7 @@ class TestLoneSurrogates:
         for bytes_ in (pieces, [b"".join(pieces)]):
             upstream.streams_bytes(bytes_)
 
-            told, done = read(make_app().test_client())
+            told, done = read(patient)
 
             assert sorted(re.sub("\ufffd+", "\ufffd", told)) == sorted(f"Hel{text.replace('LONE', chr(0xFFFD))}lo")
             assert done["usage"] == USAGE
@@ -286,12 +291,12 @@ class TestLoneSurrogates:
 
         assert failure_of(client.post("/api/embeddings", json={"input": "a"})) == (502, "upstream_failed")
 
-    @BOTH_ROUTES
-    @pytest.mark.parametrize("status", [400, 429, 500])
-    def test_in_an_error_do_not_hide_its_status(self, client, upstream, route, status, lone):
+    @each_row("route", BOTH)
+    @each_row("status", [400, 429, 500])
+    def test_in_an_error_do_not_hide_its_status(self, patient, upstream, route, status, lone):
         upstream.answers(spoilt({"error": {"message": "LONE", "code": "LONE"}}, lone), status=status)
 
-        assert client.post(route, json=CHAT).status_code == {400: 400, 429: 503, 500: 502}[status]
+        assert patient.post(route, json=CHAT).status_code == {400: 400, 429: 503, 500: 502}[status]
 
 
 def test_a_pair_of_surrogates_is_one_letter(client, upstream):
@@ -322,19 +327,23 @@ class TestNumbersThatAreNone:
         assert failure_of(client.post("/api/embeddings", json={"input": "a"})) == (502, "upstream_failed")
 
 
-@pytest.mark.parametrize("content", [1, True, [1], [["Hello"]], [{"type": "text", "text": "Hello"}, None]])
+NO_TEXTS = each_row("content", [1, True, [1], [["Hello"]], [{"type": "text", "text": "Hello"}, None]])
+
+
 class TestContentThatIsNoText:
+    @NO_TEXTS
     @pytest.mark.chat_form
-    def test_in_an_answer_is_a_failure(self, client, upstream, content):
+    def test_in_an_answer_is_a_failure(self, patient, upstream, content):
         upstream.answers(completion(content))
 
-        assert failure_of(client.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
+        assert failure_of(patient.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
 
+    @NO_TEXTS
     @pytest.mark.chat_form
-    def test_in_a_stream_is_a_failure(self, client, upstream, content):
+    def test_in_a_stream_is_a_failure(self, patient, upstream, content):
         upstream.streams(chunk({"content": content}), *stream_of())
 
-        assert failure_of(client.post("/api/chat/stream", json=CHAT)) == (502, "upstream_failed")
+        assert failure_of(patient.post("/api/chat/stream", json=CHAT)) == (502, "upstream_failed")
 
 
 class TestLargeAndSplit:
@@ -405,16 +414,16 @@ WHOLE = {
 
 
 class TestOddStreams:
-    @pytest.mark.parametrize(("payloads", "usage"), WHOLE.values(), ids=WHOLE)
+    @each_row(("payloads", "usage"), WHOLE.values(), ids=WHOLE)
     @pytest.mark.chat_form
-    def test_a_whole_one_is_told_whole(self, make_app, upstream, records, payloads, usage):
-        client = make_app().test_client()
+    def test_a_whole_one_is_told_whole(self, patient, upstream, records, payloads, usage):
+        records.clear()
         pieces = [b": comment\n\n" + sse(payload) for payload in payloads]
         ways = [pieces, [b"".join(pieces)], [piece.replace(b"\n", b"\r\n") for piece in pieces]]
         for way in ways:
             upstream.streams_bytes(way)
 
-            text, done = read(client)
+            text, done = read(patient)
 
             assert text == "Hello"
             assert done == {
@@ -450,7 +459,7 @@ class TestOddStreams:
         assert (record.outcome, record.finish_reason) == ("upstream_truncated", None)
         assert record.first_token_ms is not None
 
-    @pytest.mark.parametrize(
+    @each_row(
         "payload",
         [
             "null",
@@ -468,10 +477,10 @@ class TestOddStreams:
         ],
     )
     @pytest.mark.chat_form
-    def test_an_event_that_is_no_chunk_is_the_end(self, client, upstream, payload):
+    def test_an_event_that_is_no_chunk_is_the_end(self, patient, upstream, payload):
         upstream.streams(*TOKENS, payload, STOP, "[DONE]")
 
-        assert failure_of(client.post("/api/chat/stream", json=CHAT)) == (200, "upstream_failed")
+        assert failure_of(patient.post("/api/chat/stream", json=CHAT)) == (200, "upstream_failed")
 
     @pytest.mark.parametrize(
         ("fault", "code", "outcome"),

@@ -84,9 +84,15 @@ def told_streamed(client):
     return text, calls, done["finishReason"], done["usage"]
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_each_answer_is_told_alike_however_it_comes(make_app, upstream, records, in_form, name):
-    client = make_app().test_client()
+@pytest.fixture
+def client(records, make_app):
+    return make_app().test_client()
+
+
+@each_row("name", ANSWERS)
+def test_each_answer_is_told_alike_however_it_comes(client, upstream, records, in_form, name):
+    records.clear()
+    upstream.sent.clear()
     told = []
     for ask in (told_plain, told_streamed):
         for stream in (False, True):
@@ -125,7 +131,7 @@ def test_it_may_come_in_pieces(upstream, client, in_form, size):
     assert told_streamed(client)[:2] == ("Let me look.", CALLS[:1])
 
 
-@pytest.mark.parametrize("route", STREAMED_ROUTES)
+@each_row("route", STREAMED_ROUTES)
 def test_every_route_that_streams_takes_one_piece(client, upstream, in_form, route):
     upstream.answers(in_form(completion('{"a": 1}'), stream=False))
 
@@ -136,7 +142,7 @@ def test_every_route_that_streams_takes_one_piece(client, upstream, in_form, rou
     assert b'"error"' not in answer.data
 
 
-@pytest.mark.parametrize("route", PLAIN_ROUTES)
+@each_row("route", PLAIN_ROUTES)
 def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     upstream.answers(in_form(completion('{"a": 1}'), stream=True), headers={"Content-Type": "text/event-stream"})
 
@@ -146,8 +152,14 @@ def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     assert answer.headers["X-Model"] == MODEL
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-@pytest.mark.parametrize(
+@pytest.fixture
+def patient(make_app):
+    """A client for which no failure opens a circuit."""
+    return make_app(breaker_failures=1_000).test_client()
+
+
+@each_row("route", ["/api/chat", "/api/chat/stream"])
+@each_row(
     ("body", "status", "code"),
     [
         (error("x", code="rate_limit_exceeded"), 503, "upstream_rate_limited"),
@@ -160,9 +172,9 @@ def test_every_plain_route_takes_a_stream(client, upstream, in_form, route):
     ],
 )
 @pytest.mark.chat_form
-def test_what_is_no_answer_is_told_alike(client, upstream, route, body, status, code):
+def test_what_is_no_answer_is_told_alike(patient, upstream, route, body, status, code):
     upstream.answers(body)
-    answer = client.post(route, json=CHAT)
+    answer = patient.post(route, json=CHAT)
     if answer.status_code == 200:
         *_, last = events_of(answer.data)
         assert (last["code"], route) == (code, "/api/chat/stream")

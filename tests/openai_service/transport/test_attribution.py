@@ -11,6 +11,7 @@ from app.models.token_counts.estimates import bound_input, estimate_input
 from app.safety.pseudonyms import Pseudonyms
 from tests.conftest import KEY
 from tests.fakes.site import SECRET_KEY, bearer
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.bodies import SMALLEST, conversation_of
 
@@ -120,19 +121,18 @@ def test_without_a_secret_key_the_upstreams_key_takes_its_place(make_app, upstre
     assert about(upstream)["safety_identifier"] == Pseudonyms(KEY).identify("default", "address:203.0.113.7")
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({}, ABOUT),
-        ({"openai_base_url": "https://eu.api.openai.com/v1"}, ABOUT),
-        ({"azure_openai_endpoint": "https://example.openai.azure.com"}, ABOUT),
-        ({"openai_base_url": "https://llm.example.com/v1"}, set()),
-        ({"openai_base_url": "https://api.openai.com.example.com/v1"}, set()),
-        ({"openai_base_url": "https://llm.example.com/v1", "upstream_identifiers": "always"}, ABOUT),
-        ({"upstream_identifiers": "never"}, {"store"}),
-    ],
-)
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+UPSTREAMS = [
+    ({}, ABOUT),
+    ({"openai_base_url": "https://eu.api.openai.com/v1"}, ABOUT),
+    ({"azure_openai_endpoint": "https://example.openai.azure.com"}, ABOUT),
+    ({"openai_base_url": "https://llm.example.com/v1"}, set()),
+    ({"openai_base_url": "https://api.openai.com.example.com/v1"}, set()),
+    ({"openai_base_url": "https://llm.example.com/v1", "upstream_identifiers": "always"}, ABOUT),
+    ({"upstream_identifiers": "never"}, {"store"}),
+]
+
+
+@pytest.mark.parametrize(("path", "settings", "said"), crossed(["/api/chat", "/api/chat/stream"], UPSTREAMS))
 @pytest.mark.chat_form
 def test_only_an_upstream_that_knows_the_fields_gets_them(make_app, upstream, settings, said, path):
     queue(upstream, path)
@@ -200,18 +200,20 @@ def test_the_cache_is_parted_by_user_and_prompt_and_by_nothing_else(make_site, d
     assert key(site) == plain
 
 
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream", "/api/structured"])
+WHOSE = [
+    ("visitor", {}, True),
+    ("visitor", {"upstream_identifiers": "never"}, False),
+    ("visitor", {"openai_base_url": "https://llm.example.com/v1"}, False),
+    ("key", {"openai_base_url": "https://llm.example.com/v1"}, True),
+]
+
+
 @pytest.mark.parametrize(
-    "case",
-    [
-        ("visitor", {}, True),
-        ("visitor", {"upstream_identifiers": "never"}, False),
-        ("visitor", {"openai_base_url": "https://llm.example.com/v1"}, False),
-        ("key", {"openai_base_url": "https://llm.example.com/v1"}, True),
-    ],
+    ("path", "who", "settings", "is_shown"), crossed(["/api/chat", "/api/chat/stream", "/api/structured"], WHOSE)
 )
-def test_cached_tokens_are_shown_only_of_a_cache_that_is_the_callers_own(make_site, upstream, records, path, case):
-    who, settings, is_shown = case
+def test_cached_tokens_are_shown_only_of_a_cache_that_is_the_callers_own(
+    make_site, upstream, records, *, path, who, settings, is_shown
+):
     site = make_site(**settings)
     if path in STREAMED:
         upstream.streams(*stream_of("{}", usage=CACHED))

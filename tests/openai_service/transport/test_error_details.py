@@ -12,6 +12,7 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
 )
 from app.openai_service.transport.sdk_errors import translate_error_object
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error
 
 pytestmark = pytest.mark.one_attempt
@@ -93,7 +94,7 @@ def patient(make_app):
     return make_app(retry_max_attempts=3, chat_fallback_models=("gpt-6-luna",)).test_client()
 
 
-@pytest.mark.parametrize(("fields", "sentence"), TOLD, ids=lambda value: str(value)[:60])
+@each_row(("fields", "sentence"), TOLD)
 def test_a_caller_is_told_what_is_safe(client, upstream, fields, sentence):
     status = 429 if "rate" in fields.get("code", "") else 400
     upstream.answers(error(**{"message": SECRETS, **fields}), status=status)

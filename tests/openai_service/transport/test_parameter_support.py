@@ -5,6 +5,7 @@ import pytest
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request_bodies import CHAT_PATH
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -95,7 +96,7 @@ def test_a_model_that_refuses_both_names_is_not_asked_for_ever(client, upstream)
     assert answer.json["error"].startswith("maxTokens: ")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("param", "code"),
     [
         ("temperature", "invalid_value"),
@@ -108,6 +109,7 @@ def test_a_model_that_refuses_both_names_is_not_asked_for_ever(client, upstream)
     ],
 )
 def test_any_other_refusal_is_the_callers_to_read(client, upstream, param, code):
+    upstream.sent.clear()
     refuse(upstream, param, code)
     tools = [{"type": "function", "function": {"name": "f"}}]
 
@@ -177,20 +179,21 @@ def say(upstream, message, param=None, code=None):
     upstream.answers(error(message, code=code, param=param), status=400)
 
 
+PARAMETERS = [
+    ("topP", "top_p", 0.5),
+    ("stop", "stop", "END"),
+    ("seed", "seed", 7),
+    ("verbosity", "verbosity", "low"),
+    ("reasoningEffort", "reasoning_effort", "low"),
+    ("serviceTier", "service_tier", "flex"),
+]
+
+
 class TestWhatARefusalTeaches:
     """Each at the cost of one attempt of one model, however many requests come after it."""
 
-    @pytest.mark.parametrize("code", ["unsupported_parameter", None])
     @pytest.mark.parametrize(
-        ("field", "param", "value"),
-        [
-            ("topP", "top_p", 0.5),
-            ("stop", "stop", "END"),
-            ("seed", "seed", 7),
-            ("verbosity", "verbosity", "low"),
-            ("reasoningEffort", "reasoning_effort", "low"),
-            ("serviceTier", "service_tier", "flex"),
-        ],
+        ("code", "field", "param", "value"), crossed(["unsupported_parameter", None], PARAMETERS)
     )
     @pytest.mark.chat_form
     def test_a_parameter_that_is_not_supported_is_left_out(self, client, upstream, field, param, value, code):
@@ -259,8 +262,9 @@ class TestWhatARefusalTeaches:
 
         assert ["temperature" in sent.body for sent in upstream.sent] == [True, False, False, True, True]
 
-    @pytest.mark.parametrize("param", ["tools", "messages", "response_format", "tool_choice", "model"])
+    @each_row("param", ["tools", "messages", "response_format", "tool_choice", "model"])
     def test_what_makes_a_request_another_one_is_never_left_out(self, client, upstream, param):
+        upstream.sent.clear()
         say(upstream, f"Unsupported parameter: '{param}' is not supported with this model.", param)
 
         answer = client.post("/api/chat", json=HI | {"tools": [TOOL], "toolChoice": "auto"})

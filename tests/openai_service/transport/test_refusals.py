@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import stream_of
 from tests.fakes.wire.bodies import conversation_of
 
@@ -74,8 +75,7 @@ def put(body, param):
     return body
 
 
-@pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(("body", "status"), crossed(UNKNOWN, [400, 422]))
 @pytest.mark.chat_form
 def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, upstream, body, status):
     upstream.answers(put(body, "max_completion_tokens"), status=status)
@@ -89,7 +89,7 @@ def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, 
     assert set(conversation_of(upstream.sent[-1].body)) == {"model", "messages", "max_tokens", "stream"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("message", "field"),
     [
         ("Sorry. You wrote: temperature is not supported", None),
@@ -105,6 +105,7 @@ def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, 
     ],
 )  # fmt: skip
 def test_a_value_that_is_refused_or_quoted_teaches_nothing(client, upstream, message, field):
+    upstream.sent.clear()
     upstream.answers(openai_error(message), status=400)
 
     answer = client.post("/api/chat", json=HI | {"temperature": 0.5})
@@ -145,9 +146,10 @@ CONTEXTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "body"), CONTEXTS.values(), ids=CONTEXTS)
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+@each_row(("status", "body"), CONTEXTS.values(), ids=CONTEXTS)
+@each_row("route", ["/api/chat", "/api/chat/stream"])
 def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstream, status, body, route):
+    upstream.sent.clear()
     if status == 200 and route.endswith("stream"):
         upstream.streams(body)
     else:
@@ -244,7 +246,7 @@ def test_a_sentence_about_keys_says_nothing_beside_what_says_more(make_app, upst
     assert (answer.status_code, answer.json["code"]) == (ours, code)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("message", "end"),
     [
         ("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs` tokens and 1000", ": at most 4,096 tokens."),
@@ -289,8 +291,7 @@ EXCLUSIVE = {
 }
 
 
-@pytest.mark.parametrize("body", EXCLUSIVE.values(), ids=EXCLUSIVE)
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+@pytest.mark.parametrize(("body", "route"), crossed(EXCLUSIVE, ["/api/chat", "/api/chat/stream"]))
 def test_of_two_parameters_that_exclude_one_another_one_is_sent(client, upstream, route, body):
     def ask(**parameters):
         if route.endswith("stream"):
@@ -353,8 +354,9 @@ ODD_BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
+@each_row("body", ODD_BODIES.values(), ids=ODD_BODIES)
 def test_what_cannot_be_read_is_a_refusal_all_the_same(client, upstream, body):
+    upstream.sent.clear()
     upstream.answers(body, status=400)
 
     answer = client.post("/api/chat", json=HI | {"temperature": 0.5})
