@@ -15,7 +15,8 @@ def each_row(
     """Like pytest.mark.parametrize, but in one test: the rows are its subtests, of which all that fail are named.
 
     They share the fixtures, so it is for tests that leave nothing behind which the next row could see. To build an
-    application for each row takes several times as long as most requests.
+    application for each row takes several times as long as most requests. Only the fixture `upstream` is for each row
+    as it was for the first: no row sees what another one has sent, or is given an answer that another one left.
     """
     columns = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     table = [dict(zip(columns, row if len(columns) > 1 else (row,), strict=True)) for row in rows]
@@ -29,7 +30,9 @@ def each_row(
         product = [(f"{name} {more}".strip(), {**row, **own}) for name, row in named for more, own in inner]
 
         def run(*bound: Any, subtests: pytest.Subtests, **fixtures: Any) -> None:
+            restore = getattr(fixtures.get("upstream"), "make_restore", lambda: _do_nothing)()
             for name, row in product:
+                restore()
                 with subtests.test(name):
                     function(*bound, **fixtures, **row)
 
@@ -41,6 +44,10 @@ def each_row(
         return run
 
     return decorate
+
+
+def _do_nothing() -> None:
+    """For what has nothing to restore."""
 
 
 _SUBTESTS = inspect.Parameter("subtests", inspect.Parameter.KEYWORD_ONLY)
