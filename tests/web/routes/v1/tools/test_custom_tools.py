@@ -6,6 +6,7 @@ import pytest
 from openai.types.responses import ResponseCustomToolCall
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams import hosted_tools as hosted
 from tests.fakes.upstreams.openai_answers import chunk, completion
 from tests.fakes.upstreams.responses_form import response
@@ -175,7 +176,7 @@ def test_a_chat_streams_its_text(sdk, answer_streamed):
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize("choice", ["named", "allowed"])
+@each_row("choice", ["named", "allowed"])
 def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
     flat, nested = {"type": "custom", "name": "run"}, {"type": "custom", "custom": {"name": "run"}}
     if choice == "allowed":
@@ -196,7 +197,7 @@ def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
         assert len(sent.raw["tools"]) == (2 if choice == "named" else 1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "param"),
     [
         ({"type": "custom"}, "tools[0].name"),
@@ -217,7 +218,7 @@ def test_a_tool_that_is_wrong_is_refused_by_its_place(make_app, upstream, tool, 
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param"),
     [
         ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].custom.name"),
@@ -237,7 +238,7 @@ def test_a_chat_that_is_wrong_is_refused_by_its_place(make_app, upstream, fields
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
+@each_row("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
 def test_a_type_that_is_no_text_is_refused(make_app, upstream, kind):
     person = Person(make_app())
 

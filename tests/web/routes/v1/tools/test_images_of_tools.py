@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.hosted_tools import check_types
 from tests.fakes.upstreams.openai_answers import completion
 from tests.fakes.upstreams.responses_form import message, response
@@ -110,7 +111,7 @@ def test_one_may_be_larger_than_other_text(make_app, upstream):
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("part", "param"),
     [
         ({"type": "input_image", "image_url": "data:image/png;base64,QUJD"}, "input[2].output[0].image_url"),
