@@ -281,7 +281,7 @@ PIECES = st.one_of(
 )
 
 
-@generated(cases=150, quickly=30)
+@generated(cases=150, quickly=20)
 @given(
     pieces=st.lists(PIECES, max_size=12),
     groups=st.integers(1, 3),

@@ -211,8 +211,8 @@ def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
         ({"type": "custom", "name": "a", "defer_loading": True}, "tools[0].defer_loading"),
     ],
 )
-def test_a_tool_that_is_wrong_is_refused_by_its_place(make_app, upstream, tool, param):
-    answer = Person(make_app()).post("/v1/responses", {**ASKED, "tools": [tool]})
+def test_a_tool_that_is_wrong_is_refused_by_its_place(app, upstream, tool, param):
+    answer = Person(app).post("/v1/responses", {**ASKED, "tools": [tool]})
 
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param), answer.text
     assert upstream.sent == []
@@ -231,16 +231,16 @@ def test_a_tool_that_is_wrong_is_refused_by_its_place(make_app, upstream, tool, 
         ),
     ],
 )
-def test_a_chat_that_is_wrong_is_refused_by_its_place(make_app, upstream, fields, param):
-    answer = Person(make_app()).post("/v1/chat/completions", {**CHAT, **fields})
+def test_a_chat_that_is_wrong_is_refused_by_its_place(app, upstream, fields, param):
+    answer = Person(app).post("/v1/chat/completions", {**CHAT, **fields})
 
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param), answer.text
     assert upstream.sent == []
 
 
 @each_row("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
-def test_a_type_that_is_no_text_is_refused(make_app, upstream, kind):
-    person = Person(make_app())
+def test_a_type_that_is_no_text_is_refused(app, upstream, kind):
+    person = Person(app)
 
     tool = person.post("/v1/responses", {**ASKED, "tools": [FUNCTION, {"type": kind, "name": "a"}]})
     choice = person.post("/v1/responses", {**ASKED, "tool_choice": {"type": kind, "name": "run"}})
