@@ -280,8 +280,8 @@ def test_a_forwarded_host_never_makes_an_origin_the_sites_own(make_app, upstream
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/api/chat", "/api/nothing", "/healthz"])
+@each_row("method", ["POST", "PUT", "PATCH", "DELETE"])
+@each_row("path", ["/api/chat", "/api/nothing", "/healthz"])
 def test_every_unsafe_method_of_another_origin_is_refused_wherever_it_goes(client, method, path):
     assert client.open(path, method=method, headers={"Origin": "https://evil.example"}).status_code == 403
 

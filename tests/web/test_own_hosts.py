@@ -64,7 +64,7 @@ def test_a_rebound_name_is_not_the_sites_own(client, upstream, host):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("hosts", "host", "is_own"),
     [
         ((), "chat.example.org", False),

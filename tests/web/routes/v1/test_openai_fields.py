@@ -95,7 +95,7 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
+@each_row(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_no_field_is_unknown(theirs, ours):
     assert get_type_hints(theirs).keys() - fields_of(ours) == set()
 
