@@ -557,9 +557,7 @@ def test_a_tied_token_has_its_prompt_whether_or_not_it_is_named(site, tied, upst
         assert "tools" not in body
 
 
-@each_route
-@each_row("prompt", ["support", "plain"])
-def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, path, prompt):
+def assert_nothing_changes_a_token(site, upstream, path, prompt):
     token = site.token(
         scopes=ALL, prompt=prompt, **({"variables": {"shop": "Acme"}} if prompt == "support" else {})
     )
@@ -586,6 +584,17 @@ def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, 
     fields = {"chatSettings": {"maxTokens": 9_999}} if path == "/api/chat/openai" else {"maxTokens": 9_999}
     assert post(site.client, path, token, **fields).status_code == 200
     assert last(upstream)["max_completion_tokens"] == (400 if prompt == "support" else 8192)
+
+
+@each_row(("path", "prompt"), [*((path, "support") for path in BODIES), ("/api/chat", "plain")])
+def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, path, prompt):
+    assert_nothing_changes_a_token(site, upstream, path, prompt)
+
+
+@pytest.mark.thorough
+@each_row("path", [path for path in BODIES if path != "/api/chat"])
+def test_nor_does_it_change_a_token_of_a_plain_prompt(site, upstream, path):
+    assert_nothing_changes_a_token(site, upstream, path, "plain")
 
 
 def test_settings_that_a_chat_page_sends_along_and_that_are_not_read_change_nothing(site, tied, upstream):
