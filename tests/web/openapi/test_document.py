@@ -25,11 +25,16 @@ STREAMED = ("/v1/chat/completions", "/v1/responses")
 
 
 @pytest.fixture(scope="module")
-def document():
-    """It has nothing of the settings, as the last test checks."""
+def plain_client():
+    """Of the server that the document is of, which has nothing of the settings, as the last test checks."""
     app = create_app(Config(), shared_state=MemoryState())
-    yield app.test_client().get("/openapi.json").json
+    yield app.test_client()
     app.extensions["gatehouse"].close()
+
+
+@pytest.fixture(scope="module")
+def document(plain_client):
+    return plain_client.get("/openapi.json").json
 
 
 @pytest.fixture(scope="module")
@@ -234,16 +239,16 @@ def test_refusals_are_described(app, described, path):
     described.check_answer("POST", path, answer)
 
 
-def test_it_is_asked_for_again_only_if_it_has_changed(client):
-    first = client.get("/openapi.json")
-    again = client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+def test_it_is_asked_for_again_only_if_it_has_changed(plain_client):
+    first = plain_client.get("/openapi.json")
+    again = plain_client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
 
     assert (first.status_code, again.status_code, again.data) == (200, 304, b"")
     assert "public" in first.headers["Cache-Control"]
 
 
-def test_it_tells_nothing_of_the_settings(make_app):
-    plain = make_app().test_client().get("/openapi.json").data
+def test_it_tells_nothing_of_the_settings(make_app, plain_client):
+    plain = plain_client.get("/openapi.json").data
     other = make_app(chat_model="gpt-secret", max_tokens=77).test_client().get("/openapi.json").data
 
     assert plain == other
