@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.auth.principal import VISITOR_SCOPES
+from app.storage.database.database import open_database
 from tests.fakes.upstreams.fake_batches import FakeBatches
 
 NOON_MS = 1795176000_000  # 2026-11-20, 12:00 UTC
@@ -79,15 +80,16 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def rows(tmp_path: Path, start: Callable[..., Flask]) -> Callable[[str], list[dict[str, Any]]]:
+def rows(tmp_path: Path, start: Callable[..., Flask]) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     """What is in a table."""
-    database = start().extensions["gatehouse"].database
+    database = open_database(f"sqlite:///{tmp_path}/own.sqlite3", tmp_path)
 
     def read(table: str) -> list[dict[str, Any]]:
         with database.read_transaction() as connection:
             return connection.fetch_rows(f"SELECT * FROM {table}")
 
-    return read
+    yield read
+    database.close()
 
 
 def chats(*texts: str, **fields: Any) -> dict[str, Any]:

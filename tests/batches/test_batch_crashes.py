@@ -144,7 +144,13 @@ def reset():
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
-    "fault", [timeout, reset, lambda: httpx2.Response(502), lambda: httpx2.Response(200, text="x")]
+    "fault",
+    [
+        timeout,
+        pytest.param(reset, marks=pytest.mark.thorough),
+        lambda: httpx2.Response(502),
+        lambda: httpx2.Response(200, text="x"),
+    ],
 )
 def test_an_answer_that_leaves_it_open_is_never_asked_for_again(start, upstream, rows, time, fault, when):
     app = start(**BUDGET)

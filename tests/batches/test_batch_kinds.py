@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.fake_batches import answer
 from tests.fakes.upstreams.openai_answers import completion, error
 from tests.fakes.wire.bodies import CALL, IMAGE_URL
@@ -37,7 +38,7 @@ def results_of(client, made, upstream, time, *answers):
 
 
 def test_questions_about_images_are_prepared_and_answered_as_by_their_route(client, upstream, time):
-    picture = encoded(photo(1_200, 1_200), "JPEG", exif=exif(6), quality=98)
+    picture = encoded(photo(800, 800), "JPEG", exif=exif(6), quality=98)
     assert len(picture) > 65_536
 
     made = send(
@@ -126,7 +127,7 @@ def test_formats_are_stored_once(client, rows):
     assert row["requests"].count('additionalProperties\\":') == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("item", "where", "code"),
     [
         ({"vision": {"prompt": "Hi"}}, "requests.1.vision", "invalid_request"),
@@ -150,7 +151,7 @@ def test_what_its_route_refuses_is_refused_before_anything_is_sent(client, upstr
     assert upstream.batches == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "where", "code"),
     [
         (
@@ -197,7 +198,7 @@ def test_images_in_batches_of_chats_are_prepared_too(client, upstream):
 
 def test_large_images_do_not_count_towards_the_size_of_a_request(start, upstream):
     client = start(max_json_bytes=3_000, max_body_bytes=2_000_000).test_client()
-    picture = data_url(encoded(photo(1_200, 1_200), "PNG"))
+    picture = data_url(encoded(photo(800, 800), "JPEG", quality=98))
     assert len(picture) > 65_536
     items = [{"vision": {"prompt": "x" * 100, "imageUrl": picture}}] * 3
 

@@ -321,8 +321,8 @@ def test_a_url_of_redis_that_cannot_be_read_is_told_with_how_to_write_it(url, is
     assert found == url if is_valid else "%40" in found[0]
 
 
-@pytest.mark.parametrize("name", ["CHAT_MODEL", "CHAT_FALLBACK_MODELS", "ALLOWED_MODELS", "MODERATION_MODEL"])
-@pytest.mark.parametrize("model", ["false", "[]", "null"])
+@each_row("name", ["CHAT_MODEL", "CHAT_FALLBACK_MODELS", "ALLOWED_MODELS", "MODERATION_MODEL"])
+@each_row("model", ["false", "[]", "null"])
 def test_a_model_that_cannot_be_one_is_told_with_its_setting(name, model):
     [problem] = problems_of({name: model})
 

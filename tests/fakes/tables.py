@@ -22,7 +22,8 @@ def each_row(
     """Like pytest.mark.parametrize, but in one test: all rows are tested, and each that fails is reported as a subtest.
 
     They share the fixtures, so it is for tests that leave nothing behind which the next row could see. To build an
-    application for each row takes several times as long as most requests.
+    application for each row takes several times as long as most requests. Only the fixture `upstream` is for each row
+    as it was for the first: no row sees what another one has sent, or is given an answer that another one left.
 
     Args:
         names: the names of the columns, as for parametrize.
@@ -45,7 +46,9 @@ def each_row(
         product = [(f"{name} {more}".strip(), {**row, **own}) for name, row in named for more, own in inner]
 
         def run(*bound: Any, subtests: pytest.Subtests, **fixtures: Any) -> None:
+            restore = getattr(fixtures.get("upstream"), "make_restore", lambda: _do_nothing)()
             for name, row in product:
+                restore()
                 try:
                     function(*bound, **fixtures, **row)
                 except (Exception, pytest.fail.Exception, pytest.skip.Exception):
@@ -61,6 +64,10 @@ def each_row(
         return run if quickly is None else pytest.mark.generated(run)
 
     return decorate
+
+
+def _do_nothing() -> None:
+    """For what has nothing to restore."""
 
 
 _SUBTESTS = inspect.Parameter("subtests", inspect.Parameter.KEYWORD_ONLY)

@@ -11,6 +11,7 @@ from PIL import Image
 from app import create_app
 from app.config import Config
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.tables import each_row
 from tests.fakes.wire.bodies import ROUTES, SMALLEST
 from tests.fakes.wire.reading import events_of
 
@@ -35,7 +36,7 @@ def red_image():
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_every_route_answers_without_a_key(client, route):
     body = SMALLEST[route] | ({"schema": SCHEMA} if route.endswith("structured") else {})
 

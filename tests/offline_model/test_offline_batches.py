@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from app.offline_model import create_offline_model
+from tests.fakes.tables import each_row
 
 CHAT = {"model": "gpt-test", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -99,7 +100,7 @@ def test_embeddings(client, clock):
     assert len(answer["response"]["body"]["data"]) == 2
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("lines", "code"),
     [
         ([], "empty_file"),
@@ -150,7 +151,7 @@ def test_files_can_be_looked_at_and_deleted(client, process):
             ask(file.id)
 
 
-@pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "batch_offline_0", ".x"])
+@each_row("name", ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "batch_offline_0", ".x"])
 def test_no_other_file_can_be_had_by_its_name(client, name):
     upload(client, line())
 

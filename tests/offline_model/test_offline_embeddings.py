@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.fakes.tables import each_row
+
 
 @pytest.fixture
 def embed(offline):
@@ -31,12 +33,26 @@ def test_texts_alike_are_nearer_than_others(embed, text, alike, unlike):
     assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2]) + 0.3
 
 
-@pytest.mark.parametrize("text", ["word", " ", "!?", "日本語", "👩‍👩‍👧", "x" * 100_000])
-@pytest.mark.parametrize("dimensions", [1, 2, 256, 3072])
-def test_vector_has_length_one_in_any_dimensions(embed, text, dimensions):
+TEXTS = ["word", " ", "!?", "日本語", "👩‍👩‍👧", "x" * 100_000]
+DIMENSIONS = [1, 2, 256, 3072]
+
+
+def assert_length_one(embed, text, dimensions):
     (vector,) = embed(text, dimensions=dimensions)
     assert len(vector) == dimensions
     assert math.isclose(cosine(vector, vector), 1, rel_tol=1e-5)
+
+
+@each_row(("text", "dimensions"), [*((text, 256) for text in TEXTS), *(("word", number) for number in DIMENSIONS)])
+def test_vector_has_length_one_in_any_dimensions(embed, text, dimensions):
+    assert_length_one(embed, text, dimensions)
+
+
+@pytest.mark.thorough
+@each_row("text", TEXTS)
+@each_row("dimensions", DIMENSIONS)
+def test_vector_of_any_text_has_length_one_in_any_dimensions(embed, text, dimensions):
+    assert_length_one(embed, text, dimensions)
 
 
 def test_vectors_come_in_order_with_1536_dimensions_and_the_same_each_time(offline, embed):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from app.offline_model import create_offline_model, tokens
 from app.offline_model.responses.sealed_reasoning import open_thought
+from tests.fakes.tables import each_row
 
 MODEL = "gpt-6.1-terra"
 TOOL = {
@@ -199,7 +200,7 @@ def test_a_limit_makes_it_incomplete_and_still_tells_its_usage(respond):
     assert (events[-1].type, events[-1].response.usage.output_tokens) == ("response.incomplete", 16)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "change",
     [
         lambda sealed: sealed[:-4] + "AAAA",

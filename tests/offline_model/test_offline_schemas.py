@@ -203,7 +203,7 @@ UNSATISFIABLE = {
 }
 
 
-@pytest.mark.parametrize("schema", UNSATISFIABLE.values(), ids=UNSATISFIABLE)
+@each_row("schema", UNSATISFIABLE.values(), ids=UNSATISFIABLE)
 def test_schema_that_cannot_be_filled_is_refused_soon(schema):
     started = time.process_time()
     with pytest.raises(UnsatisfiableError):

@@ -4,13 +4,14 @@ import pytest
 
 from app import create_app
 from app.config import Config, ConfigError
+from tests.fakes.tables import each_row
 
 
 def make_client(**settings):
     return create_app(Config(openai_api_key="", chat_model="mine", **settings)).test_client()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("settings", "adjusted"),
     [
         ({}, "temperature=dropped"),

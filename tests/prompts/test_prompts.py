@@ -48,7 +48,7 @@ ALL = ["chat", "vision", "structured", "usage"]
 
 # The smallest body of each route on which a conversation can be held.
 BODIES = {path: body for path, body in SMALLEST.items() if "embeddings" not in path}
-each_route = pytest.mark.parametrize("path", BODIES)
+each_route = each_row("path", BODIES)
 
 
 def _make_ui_body(fields, role):
@@ -202,8 +202,8 @@ def test_the_models_that_stand_in_do_so_for_a_prompts_model_too(make_app, folder
     assert {sent.body["temperature"] for sent in upstream.sent} == {0.3}
 
 
-@pytest.mark.parametrize(("asked", "sent", "said"), [(None, 400, None), (5, 5, None), (401, 400, "maxTokens=400")])
-@pytest.mark.parametrize("path", ["/api/chat", "/api/vision", "/api/structured"])
+@each_row(("asked", "sent", "said"), [(None, 400, None), (5, 5, None), (401, 400, "maxTokens=400")])
+@each_row("path", ["/api/chat", "/api/vision", "/api/structured"])
 def test_fewer_tokens_than_the_prompts_ceiling_can_be_asked_for_and_not_more(
     client, upstream, path, asked, sent, said
 ):
@@ -221,8 +221,8 @@ def test_the_lowest_of_all_ceilings_counts(make_site, folders, upstream):
         assert last(upstream)["max_completion_tokens"] == 300
 
 
-@pytest.mark.parametrize("path", [path for path in BODIES if "vision" not in path])
-@pytest.mark.parametrize("fields", [{"model": "gpt-6-luna"}, {"temperature": 0}], ids=str)
+@each_row("path", [path for path in BODIES if "vision" not in path])
+@each_row("fields", [{"model": "gpt-6-luna"}, {"temperature": 0}])
 def test_what_the_prompt_settles_nobody_else_does(client, upstream, path, fields):
     sent = {"chatSettings": fields} if path == "/api/chat/openai" else fields
 
@@ -230,17 +230,21 @@ def test_what_the_prompt_settles_nobody_else_does(client, upstream, path, fields
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("parameter", PARAMETERS, ids=str)
-def test_a_parameter_of_the_prompt_is_sent_and_not_the_callers(make_app, folders, upstream, path, parameter):
-    name, setting, own = parameter
-    text = f"system = 'Hi'\nmodel = 'owner-model'\n{name} = {setting}\n"
-    (Path(folders["prompts_dir"]) / "careful.toml").write_text(text)
-    client = make_app(**folders, chat_fallback_models=(), allowed_service_tiers=("auto", "default")).test_client()
+@pytest.fixture
+def careful_client(make_app, folders):
+    """Of a site with a prompt for each of the parameters."""
+    for name, setting, _ in PARAMETERS:
+        text = f"system = 'Hi'\nmodel = 'owner-model'\n{name} = {setting}\n"
+        (Path(folders["prompts_dir"]) / f"with_{name}.toml").write_text(text)
+    return make_app(**folders, chat_fallback_models=(), allowed_service_tiers=("auto", "default")).test_client()
 
-    assert post(client, path, promptName="careful").status_code == 200
-    sent = {to_camel(name): own}
-    answer = post(client, path, promptName="careful", **({"chatSettings": sent} if "openai" in path else sent))
+
+@each_route
+@each_row(("name", "setting", "own"), PARAMETERS)
+def test_a_parameter_of_the_prompt_is_sent_and_not_the_callers(careful_client, upstream, path, name, setting, own):
+    assert post(careful_client, path, promptName=f"with_{name}").status_code == 200
+    sent = {"chatSettings": {to_camel(name): own}} if "openai" in path else {to_camel(name): own}
+    answer = post(careful_client, path, promptName=f"with_{name}", **sent)
 
     assert refusal_of(answer) == f"{to_camel(name)}: {OTHER}"
     assert [each.body[name] for each in upstream.sent] == [json.loads(setting)]
@@ -254,7 +258,7 @@ def test_what_the_prompt_settles_nobody_else_does_with_an_image(client, upstream
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"])
+@each_row("path", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"])
 def test_no_system_prompt_of_a_callers_goes_beside_a_prompt(client, upstream, path):
     answer = post(client, path, promptName="plain", systemPrompt="Obey me.")
 
@@ -262,7 +266,7 @@ def test_no_system_prompt_of_a_callers_goes_beside_a_prompt(client, upstream, pa
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("path", [path for path in BODIES if "vision" not in path])
+@each_row("path", [path for path in BODIES if "vision" not in path])
 def test_no_system_message_goes_beside_a_prompt(client, upstream, path):
     messages = [USER, {"role": "system", "content": "Obey me."}]
     body = {name: value for name, value in BODIES[path].items() if name == "chatSettings"}
@@ -307,12 +311,11 @@ def test_an_answer_that_does_not_fit_a_prompts_schema_is_mended_as_any_other(cli
     assert len(upstream.sent) == 2
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [{"schema": SCHEMA}, {"schemaName": "person"}, {"name": "x"}, {"strict": False}, {"normalize": True}],
-    ids=str,
 )
-@pytest.mark.parametrize("path", ["/api/structured", "/api/structured/stream"])
+@each_row("path", ["/api/structured", "/api/structured/stream"])
 def test_nothing_of_a_prompts_schema_can_be_changed(client, upstream, path, fields):
     answer = post(client, path, promptName="filled", **fields)
 
@@ -327,7 +330,7 @@ def names_of(tools):
     return [tool["function"]["name"] for tool in tools]
 
 
-@pytest.mark.parametrize("path", CHATS)
+@each_row("path", CHATS)
 def test_the_tools_of_a_prompt_are_the_models_whoever_asks(client, site, upstream, path):
     token = site.token(prompt="tooled")
 
@@ -351,16 +354,15 @@ def test_the_tools_of_a_prompt_are_run_here(client, upstream):
     assert "weekday" in last(upstream)["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("path", [path for path in BODIES if path not in CHATS])
+@each_row("path", [path for path in BODIES if path not in CHATS])
 def test_outside_of_chats_a_prompt_goes_without_its_tools(client, upstream, path):
     assert post(client, path, promptName="tooled").status_code == 200
     assert "tools" not in last(upstream)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [{"tools": [TOOL]}, {"tools": []}, {"serverTools": ["current_time"]}, {"toolChoice": "none"}],
-    ids=str,
 )
 def test_nobody_changes_a_prompts_tools(client, upstream, fields):
     assert next(iter(fields)) in refusal_of(post(client, "/api/chat", promptName="tooled", **fields))
@@ -407,7 +409,7 @@ def test_a_form_has_its_variables_as_json(client, upstream):
     assert system_texts(last(upstream)) == ["You serve Ж, kind."]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variables", "why"),
     [
         ("shop=Acme", "variables: should be a valid dictionary."),
@@ -465,7 +467,7 @@ def tied(site):
     return site.token(scopes=ALL, prompt="support", variables={"shop": "Acme"})
 
 
-@pytest.mark.parametrize(("path", "make"), FRAMEWORKS, ids=["completion", "ui", "agui"])
+@each_row(("path", "make"), FRAMEWORKS, ids=["completion", "ui", "agui"])
 def test_a_tied_token_has_its_prompt_in_the_formats_of_frameworks(site, tied, upstream, path, make):
     answer = site.client.post(path, json=make({}, "user"), headers=bearer(tied))
     answer.get_data()
@@ -555,9 +557,7 @@ def test_a_tied_token_has_its_prompt_whether_or_not_it_is_named(site, tied, upst
         assert "tools" not in body
 
 
-@each_route
-@pytest.mark.parametrize("prompt", ["support", "plain"])
-def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, path, prompt):
+def assert_nothing_changes_a_token(site, upstream, path, prompt):
     token = site.token(
         scopes=ALL, prompt=prompt, **({"variables": {"shop": "Acme"}} if prompt == "support" else {})
     )
@@ -584,6 +584,17 @@ def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, 
     fields = {"chatSettings": {"maxTokens": 9_999}} if path == "/api/chat/openai" else {"maxTokens": 9_999}
     assert post(site.client, path, token, **fields).status_code == 200
     assert last(upstream)["max_completion_tokens"] == (400 if prompt == "support" else 8192)
+
+
+@each_row(("path", "prompt"), [*((path, "support") for path in BODIES), ("/api/chat", "plain")])
+def test_nothing_in_a_body_changes_what_a_tied_token_stands_for(site, upstream, path, prompt):
+    assert_nothing_changes_a_token(site, upstream, path, prompt)
+
+
+@pytest.mark.thorough
+@each_row("path", [path for path in BODIES if path != "/api/chat"])
+def test_nor_does_it_change_a_token_of_a_plain_prompt(site, upstream, path):
+    assert_nothing_changes_a_token(site, upstream, path, "plain")
 
 
 def test_settings_that_a_chat_page_sends_along_and_that_are_not_read_change_nothing(site, tied, upstream):
@@ -635,7 +646,7 @@ def test_a_tied_token_keeps_its_origin_and_its_scopes(site, upstream):
     assert site.client.post("/api/vision", json=BODIES["/api/vision"], headers=headers).status_code == 403
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "why"),
     [
         ({"prompt": "none"}, "prompt: there is no such prompt."),
@@ -654,7 +665,6 @@ def test_a_tied_token_keeps_its_origin_and_its_scopes(site, upstream):
             "variables: must have at most 3,000 characters as ASCII JSON.",
         ),
     ],
-    ids=lambda value: str(value)[:60],
 )
 def test_a_token_for_what_the_prompt_does_not_have_is_not_made(site, fields, why):
     assert refusal_of(site.token_answer(**fields)) == why
@@ -707,12 +717,16 @@ def test_no_refusal_tells_the_text_of_a_prompt(site, tied, caplog):
 # --- The offline model, and the command
 
 
-@each_route
-@pytest.mark.parametrize("prompt", [ACME, {"promptName": "plain"}, {"promptName": "filled"}], ids=str)
-def test_the_offline_model_answers_with_every_prompt(folders, monkeypatch, path, prompt):
+@pytest.fixture
+def offline_client(folders, monkeypatch):
     monkeypatch.setattr("app.offline_model.completion.time.sleep", lambda _: None)
+    return create_app(Config(**folders)).test_client()
 
-    answer = post(create_app(Config(**folders)).test_client(), path, **prompt)
+
+@each_route
+@each_row("prompt", [ACME, {"promptName": "plain"}, {"promptName": "filled"}])
+def test_the_offline_model_answers_with_every_prompt(offline_client, path, prompt):
+    answer = post(offline_client, path, **prompt)
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["X-Model"] == "offline"

@@ -12,8 +12,9 @@ CODE = """
 from gevent import monkey
 monkey.patch_all()
 import json, threading, time, types, sys
-sys.modules["app"] = types.ModuleType("app")
-sys.modules["app"].__path__ = ["app"]
+for name in "app", "app.openai_service":  # without what they import, which takes a second
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [name.replace(".", "/")]
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.executor import ToolJob
 from app.upstream_http.call_state import CallState

@@ -22,6 +22,7 @@ from app.tools import Toolbox, ToolContext, ToolError, tool
 from app.tools.declaring import find_tool
 from tests.conftest import ORIGIN
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -388,7 +389,7 @@ class TestAStream:
 
 
 class TestWhatTheModelIsToldInsteadOfAResult:
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "arguments", "told"),
         [
             ("order_status", '{"order_id": "7', "The arguments are not valid JSON: "),
@@ -628,8 +629,8 @@ class TestAVisitorWhoLeaves:
         monkeypatch.setattr(ToolExecutor, "_work", work)
         monkeypatch.setattr("app.web.client_connection.ClientConnection.check", watch)
 
-    @pytest.mark.parametrize("policy", ["cancel", "drain"])
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
+    @each_row("policy", ["cancel", "drain"])
+    @each_row("route", [CHAT, STREAM])
     def test_nothing_more_is_asked(self, somebody, upstream, leaving, route, policy):
         person = somebody(heartbeat_s=0.01, disconnect_policy=policy)
         if route == STREAM:
@@ -708,7 +709,7 @@ class TestWhoMayNameWhat:
         assert person._client.post("/api/structured", json=body).status_code == 200
         assert "tools" not in upstream.sent[0].body
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("fields", "sentence"),
         [
             (
@@ -776,7 +777,7 @@ def test_calls_without_ids_are_told_apart_over_all_rounds(person, upstream):
 
 
 @pytest.mark.chat_form
-@pytest.mark.parametrize("reason", [None, "", "stop", "weird"])
+@each_row("reason", [None, "", "stop", "weird"])
 def test_calls_are_run_whatever_reason_a_whole_answer_ends_with(somebody, upstream, reason):
     person = somebody(chat_model="owner-model")
     calls = [{**call(), "index": 0}]

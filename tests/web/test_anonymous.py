@@ -9,6 +9,7 @@ import pytest
 
 from app.storage.shared_state import MemoryState
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
@@ -45,7 +46,7 @@ def make_public(make_site, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("scopes", [None, (), ("embeddings", "usage")])
+@each_row("scopes", [None, (), ("embeddings", "usage")])
 def test_strangers_may_do_what_the_setting_says(make_public, upstream, scopes):
     site = make_public(anonymous_scopes=scopes, anonymous_budget_usd=100)
     allowed = ("chat",) if scopes is None else scopes
@@ -189,7 +190,7 @@ def of_a_key(site, number):
     return bearer(site.key) | {"X-Forwarded-For": f"192.0.2.{number}"}
 
 
-@pytest.mark.parametrize("whose", [of_strangers, of_a_64, of_a_48, of_a_token, of_users_at_an_address, of_a_key])
+@each_row("whose", [of_strangers, of_a_64, of_a_48, of_a_token, of_users_at_an_address, of_a_key])
 def test_nobody_holds_more_than_a_quarter_of_all_streams(make_public, upstream, whose):
     site = make_public(anonymous_budget_usd=100, max_concurrent_streams=10)
 
@@ -206,7 +207,7 @@ def test_a_sites_server_may_hold_all_for_its_users(make_public, upstream):
     assert hold_streams(site, upstream, users) == [BEGUN] * 4 + [SERVER_FULL]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "settings",
     [
         {"max_stream_share": 1, "max_concurrent_streams": 4},

@@ -10,6 +10,7 @@ from app.openai_service.call_recording import log_call
 from app.openai_service.results import CallRecord
 from tests.fakes.servers import ROOT
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.wire.bodies import EVERY_SMALLEST as SMALLEST
@@ -46,12 +47,12 @@ def test_a_stream_is_not_sniffed_and_keeps_its_own_rule(client, upstream, route)
     check(client.post(route, json=SMALLEST[route]), "no-cache")
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_an_error_of_each_route_is_neither_sniffed_nor_stored(client, route):
     check(client.post(route, json={}), "no-store")
 
 
-@pytest.mark.parametrize(("method", "path"), OTHERS)
+@each_row(("method", "path"), OTHERS)
 def test_errors_and_all_others_are_neither_sniffed_nor_stored(client, method, path):
     check(client.open(path, method=method), "no-store")
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, g, request, request_tearing_down
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
 from app.web.responses import JsonResponse, StreamedResponse
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
@@ -44,7 +45,7 @@ def ask(app, path, **how):
     return answer.status, answer.data, sorted(answer.headers)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path"),
     [
         ("POST", "/fixed"),
@@ -196,7 +197,7 @@ def test_streamed_answers_share_nothing():
 BODY = b'{"message": "Hi"}'
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("length", "body", "is_terminated"),
     [(length, BODY + b" and more", False) for length in ("3", "17", "999", "", "-1", "+3", "0x3", "²", "00017")]
     # A server that ends the body by itself hands out no more than was announced.
@@ -215,8 +216,8 @@ def test_body_is_read_as_far_as_its_length_goes(upstream, client, length, body, 
     assert answers[0] == answers[1]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-@pytest.mark.parametrize("path", ["/", "/outer/", "/outer/inner/", "/nowhere", "/stopped/"])
+@each_row("method", ["GET", "POST", "OPTIONS"])
+@each_row("path", ["/", "/outer/", "/outer/inner/", "/nowhere", "/stopped/"])
 def test_hooks_are_called_as_flask_calls_them(path, method):
     assert list_hooks(WebApp, path, method) == list_hooks(Flask, path, method)
 

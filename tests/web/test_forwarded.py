@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.web.forwarded import TrustedProxies
+from tests.fakes.tables import each_row
 
 HOST = "chat.example.org"
 
@@ -49,8 +50,8 @@ def test_a_scheme_that_nobody_knows_leaves_that_of_the_connection():
     assert scheme_of(1, "nonsense", scheme="https") == "https"
 
 
-@pytest.mark.parametrize("proto", ["HTTPS", "https, http", "https,https"])
-@pytest.mark.parametrize("proxies", [1, 2])
+@each_row("proto", ["HTTPS", "https, http", "https,https"])
+@each_row("proxies", [1, 2])
 def test_own_pages_and_their_cookie_are_of_https(make_app, proto, proxies):
     client = make_app(trusted_proxies=proxies, trusted_hosts=(HOST,), secret_key="s" * 32).test_client()
     headers = {"Host": HOST, "X-Forwarded-Proto": proto}
@@ -63,9 +64,7 @@ def test_own_pages_and_their_cookie_are_of_https(make_app, proto, proxies):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "name", ["X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Url-Scheme", "Front-End-Https", "Forwarded"]
-)
+@each_row("name", ["X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Url-Scheme", "Front-End-Https", "Forwarded"])
 def test_no_other_header_makes_a_request_https(make_app, name):
     client = make_app(trusted_proxies=1, trusted_hosts=(HOST,)).test_client()
     headers = {"Host": HOST, "Origin": f"https://{HOST}", name: "proto=https" if name == "Forwarded" else "on"}

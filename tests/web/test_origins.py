@@ -227,8 +227,8 @@ def test_the_sites_own_pages_need_no_permission(client, make_app):
     assert alone.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN}).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000"])
-@pytest.mark.parametrize("allowed", [(), (ORIGIN,)])
+@each_row("origin", ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000"])
+@each_row("allowed", [(), (ORIGIN,)])
 def test_pages_that_are_being_developed_are_allowed_in_development_only(make_app, origin, allowed):
     client = make_app(allowed_origins=allowed).test_client()
     answer = client.post("/api/chat", json=CHAT, headers={"Origin": origin})
@@ -241,7 +241,7 @@ def test_pages_that_are_being_developed_are_allowed_in_development_only(make_app
     assert cors(preflight(client, origin)) == {}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("base_url", "origin", "status"),
     [
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000", 200),
@@ -280,8 +280,8 @@ def test_a_forwarded_host_never_makes_an_origin_the_sites_own(make_app, upstream
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/api/chat", "/api/nothing", "/healthz"])
+@each_row("method", ["POST", "PUT", "PATCH", "DELETE"])
+@each_row("path", ["/api/chat", "/api/nothing", "/healthz"])
 def test_every_unsafe_method_of_another_origin_is_refused_wherever_it_goes(client, method, path):
     assert client.open(path, method=method, headers={"Origin": "https://evil.example"}).status_code == 403
 
@@ -294,7 +294,7 @@ def test_a_program_without_an_origin_may_ask(client):
     assert "Origin" in answer.vary
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "data", "status"),
     [
         ("POST", "/api/chat", b"{}", 400),

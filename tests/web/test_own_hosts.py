@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from tests.fakes.tables import each_row
+
 CHAT = {"message": "Hi"}
 SECRET_KEY = "s" * 32
 # Safe settings, of which a production server needs some.
@@ -23,7 +25,7 @@ def client(make_app):
     return make_app(secret_key=SECRET_KEY).test_client()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         "localhost",
@@ -39,7 +41,7 @@ def test_in_development_pages_of_this_machine_are_the_sites_own(client, host):
     assert ask_as_own_page(client, host.lower(), Host=host).status_code == 200
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         "evil.example",
@@ -62,7 +64,7 @@ def test_a_rebound_name_is_not_the_sites_own(client, upstream, host):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("hosts", "host", "is_own"),
     [
         ((), "chat.example.org", False),
@@ -98,7 +100,7 @@ def test_no_header_stands_in_for_the_host(make_app, proxies):
     )
 
 
-@pytest.mark.parametrize("origin", ["null", "", "http://", "http://[::1]:1", "https://[::1]", "http://localhost/"])
+@each_row("origin", ["null", "", "http://", "http://[::1]:1", "https://[::1]", "http://localhost/"])
 def test_only_the_origin_of_the_same_host_is_the_sites_own(client, origin):
     assert client.post("/api/chat", json=CHAT, headers={"Origin": origin}).status_code == 403
 
@@ -130,7 +132,13 @@ def test_a_rebound_page_cannot_read_what_an_address_alone_may(client, make_app):
     assert client.post("/api/chat", json=CHAT, headers={"Host": "gatehouse:8000"}).status_code == 200
 
 
-@pytest.mark.parametrize(
+@pytest.fixture(params=[{}, PRODUCTION], ids=["development", "production"])
+def measured(make_app, request):
+    app = make_app(**request.param, metrics_allow=("127.0.0.0/8",), trusted_hosts=("chat.example.org",))
+    return app.test_client()
+
+
+@each_row(
     ("host", "status"),
     [
         # Prometheus asks an address, a service, or the site's name.
@@ -161,13 +169,9 @@ def test_a_rebound_page_cannot_read_what_an_address_alone_may(client, make_app):
         ("gatehouse:8000:1", 421),
     ],
 )
-@pytest.mark.parametrize("settings", [{}, PRODUCTION], ids=["development", "production"])
-def test_a_rebound_page_cannot_read_the_metrics(make_app, settings, host, status):
-    app = make_app(**settings, metrics_allow=("127.0.0.0/8",), trusted_hosts=("chat.example.org",))
-    client = app.test_client()
-
-    answer = client.get("/metrics", headers={"Host": host})
-    stranger = client.get("/metrics", headers={"Host": host}, environ_base={"REMOTE_ADDR": "203.0.113.1"})
+def test_a_rebound_page_cannot_read_the_metrics(measured, host, status):
+    answer = measured.get("/metrics", headers={"Host": host})
+    stranger = measured.get("/metrics", headers={"Host": host}, environ_base={"REMOTE_ADDR": "203.0.113.1"})
 
     assert answer.status_code == status
     assert status == 200 or answer.json["code"] == "host_not_trusted"

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from app.web.media.plain_texts import MAX_MESSAGES, PlainTexts, are_plain_texts
 from app.web.schemas import messages as api
 from app.web.schemas.v1 import messages as v1
+from tests.fakes.generated import generated
 
 _BOUNDS = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
 _CASES = [
@@ -45,6 +46,7 @@ def _outcome(adapter: TypeAdapter[Any], messages: Any) -> Any:
 
 
 @pytest.mark.parametrize(("fast", "declared"), _CASES)
+@generated(cases=200, quickly=40)
 @given(messages=_messages)
 # Blank to Python alone, which /v1 leaves out.
 @example(messages=[{"role": "system", "content": "\x1c"}])

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.upstreams.responses_form import function_call, reasoning, response
 from tests.fakes.wire.reading import events_of
@@ -106,7 +107,7 @@ def test_that_of_another_user_is_refused(make_site, upstream):
     assert refused.json["error"]["param"] == "messages[1].reasoning_details[0]"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "details",
     [
         None,

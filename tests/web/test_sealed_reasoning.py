@@ -14,6 +14,7 @@ import pytest
 
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS, NotSealedHere, ReasoningSeals
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, sse, stream_of
 from tests.fakes.upstreams.responses_form import EventStream, function_call, message, reasoning, response
 from tests.fakes.wire.bodies import CALL, TOOL
@@ -129,7 +130,7 @@ def test_an_answer_without_calls_has_none(client, upstream):
     assert "reasoning" not in client.post("/api/chat", json={"message": "Hi"}).json
 
 
-@pytest.mark.parametrize(
+@each_row(
     "change",
     [
         lambda sealed: "x",
@@ -144,7 +145,7 @@ def test_an_answer_without_calls_has_none(client, upstream):
     ],
     ids=["a word", "empty", "short", "no ASCII", "version", "cut", "altered", "large", "too large"],
 )
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+@each_row("path", ["/api/chat", "/api/chat/stream"])
 def test_what_was_made_up_is_refused(client, upstream, change, path):
     answer = ask(client, upstream).json
     answer["reasoning"] = change(answer["reasoning"])
@@ -253,7 +254,7 @@ def test_chat_completions_are_sent_none(make_app, upstream):
     assert "reasoning" not in str(upstream.sent[1].raw["messages"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body"),
     [
         ("/api/structured", {"schema": {"type": "object"}, "strict": False}),
@@ -316,7 +317,7 @@ class TestUseChat:
         assert refused.status_code == 400
         assert "messages.1.metadata.reasoning" in refused.text
 
-    @pytest.mark.parametrize("own", [None, 7, "reasoning", {"reasoning": "long"}, {"reasoning": {"call_1": 3}}])
+    @each_row("own", [None, 7, "reasoning", {"reasoning": "long"}, {"reasoning": {"call_1": 3}}])
     def test_a_page_may_have_metadata_of_its_own(self, client, upstream, own):
         stream_tools(upstream)
         assert self.post(client, self.message(own)).status_code == 200
@@ -381,8 +382,8 @@ class TestResponses:
         "nothing but thoughts": [reasoning()],
     }
 
-    @pytest.mark.parametrize("is_grown", [True, False], ids=["item by item", "at once"])
-    @pytest.mark.parametrize("name", OUTPUTS)
+    @each_row("is_grown", [True, False], ids=["item by item", "at once"])
+    @each_row("name", OUTPUTS)
     def test_items_have_the_order_in_which_the_model_made_them(self, client, upstream, name, is_grown):
         output = self.OUTPUTS[name]
         usage = {"input_tokens": 9, "output_tokens": 80, "output_tokens_details": {"reasoning_tokens": 77}}
@@ -407,7 +408,7 @@ class TestResponses:
             for given in (plain, streamed, [event["item"] for event in done]):
                 self.check_order(client, upstream, given, output)
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("asked", "kinds"),
         [
             ({}, ["message", "reasoning", "function_call"]),
@@ -415,7 +416,7 @@ class TestResponses:
             ({"include": ["reasoning.encrypted_content"]}, ["reasoning", "message", "function_call"]),
         ],
     )
-    @pytest.mark.parametrize("stream", [True, False])
+    @each_row("stream", [True, False])
     def test_a_client_that_takes_items_for_stored_is_told_none_before_a_text(
         self, client, upstream, asked, kinds, stream
     ):
@@ -564,7 +565,7 @@ class TestAgui:
         ]
         return [{name: value for name, value in each.items() if value is not None} for each in messages]
 
-    @pytest.mark.parametrize("place", ["of_call", "of_turn", "of_reasoning"])
+    @each_row("place", ["of_call", "of_turn", "of_reasoning"])
     def test_it_comes_back_wherever_a_client_keeps_it(self, client, upstream, place):
         event = self.ask(client, upstream)
         assert {**event, "encryptedValue": "", "rawEvent": ""} == {
@@ -611,7 +612,7 @@ class TestAgui:
         self.post(client, [self.USER, reasoned, self.USER, *self.turn()]).get_data()
         assert "reasoning" not in kinds_of(upstream.sent[1])
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("place", "field"),
         [
             ("of_call", "messages.2.toolCalls.0.encryptedValue"),

@@ -56,6 +56,16 @@ class FakeOpenAI:
         self.sent.clear()
         self._answers.clear()
 
+    def make_restore(self) -> Callable[[], None]:
+        """Return what restores the requests that were sent, and the answers that are to come, as they are now."""
+        sent, queued, otherwise = [*self.sent], [*self._answers], self.otherwise
+
+        def restore() -> None:
+            self.sent[:] = sent
+            self._answers, self.otherwise = deque(queued), otherwise
+
+        return restore
+
     def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Queue an answer in one piece: JSON, or bytes as they are."""
         headers = {"Content-Type": "application/json", **(headers or {})}

@@ -6,7 +6,7 @@ import timeit
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
@@ -18,6 +18,8 @@ from app.web.encoders.padding import get_padding
 from app.web.encoders.response_object import GrowingReasoning, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
+from tests.fakes.generated import generated
+from tests.fakes.tables import each_row
 from tests.fakes.wire.encoding import encode, fails
 from tests.fakes.wire.recorded_events import MODEL, RECORDED, call, done, text_of
 
@@ -160,7 +162,7 @@ def accumulate(events):
     return [each for event in events for each in state.handle_event(validate(event))]
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("name", RECORDED)
 def test_events_build_the_answer(name):
     events = RECORDED[name]
     told = read(encode(make_encoder(), events))
@@ -279,7 +281,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@generated(cases=150, quickly=20)
 @given(
     pieces=st.lists(PIECES, max_size=12),
     groups=st.integers(1, 3),

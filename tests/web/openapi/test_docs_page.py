@@ -14,6 +14,7 @@ from app.config import Config
 from app.storage.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
+from tests.fakes.tables import each_row
 from tests.fakes.wire.bodies import ROUTES
 
 
@@ -38,7 +39,7 @@ def test_it_shows_a_command_for_every_example(page):
         assert f"https://your-server{path} " in page.text
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_the_command_of_every_route_works(page, monkeypatch, route):
     monkeypatch.setattr("app.offline_model.completion.time.sleep", lambda _: None)
     commands = [html.unescape(command) for command in re.findall(r"<code>(curl .*?)</code>", page.text, re.DOTALL)]

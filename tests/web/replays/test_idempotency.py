@@ -17,6 +17,7 @@ from app.storage.shared_state.sqlite_store import SqliteStore
 from app.web.replays import waiting
 from app.web.replays.waiting import WaitingBodies
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.media.images.pictures import png
 
@@ -159,7 +160,7 @@ def test_an_answer_in_one_piece_may_be_longer_than_a_stream(client, upstream, ke
     assert "Idempotency-Kept" not in first.headers
 
 
-@pytest.mark.parametrize("value", ["one,two", "one, two", ",", "one,one"])
+@each_row("value", ["one,two", "one, two", ",", "one,one"])
 def test_two_keys_are_one_too_many(client, upstream, value):
     """As a server joins two headers of one name."""
     answer = client.post(CHAT, json=HELLO, headers={"Idempotency-Key": value})

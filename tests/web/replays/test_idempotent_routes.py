@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from app.web.guards import find_guard
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, embeddings, stream_of
 from tests.fakes.wire.bodies import EVERY_SMALLEST, USER
 
@@ -52,25 +51,27 @@ def test_every_route_that_may_cost_something_is_here(app):
     assert billed - ELSEWHERE == {path.partition("?")[0] for path, _ in BODIES}
 
 
-@pytest.fixture
-def key():
+each_body = each_row(("path", "body"), BODIES, ids=[f"{path} {', '.join(body)}" for path, body in BODIES])
+
+
+def new_key():
     return {"Idempotency-Key": f"k-{uuid4()}"}
 
 
-@pytest.fixture(params=BODIES, ids=lambda param: f"{param[0]} {', '.join(param[1])}")
-def asked(request, upstream):
-    path, body = request.param
+def prepare(upstream, path, body):
     if "/embeddings" in path:
         upstream.answers(embeddings([[1.0, 0.0], [1.0, 0.0]][: 2 if "a" in body else 1]))
     elif path in STREAMED or body.get("stream") or UI_MESSAGE in body.get("messages", ()):
         upstream.streams(*stream_of('{"a"', ":1}"))
     else:
         upstream.answers(completion('{"a":1}'))
-    return path, body
 
 
-def test_the_same_answer_is_paid_once(records, client, upstream, key, asked):
-    path, body = asked
+@each_body
+def test_the_same_answer_is_paid_once(records, client, upstream, path, body):
+    prepare(upstream, path, body)
+    records.clear()
+    key = new_key()
     first = client.post(path, json=body, headers=key)
     told = first.data
     again = client.post(path, json=body, headers=key)
@@ -81,8 +82,10 @@ def test_the_same_answer_is_paid_once(records, client, upstream, key, asked):
     assert (len(upstream.sent), len(records)) == (1, 1)
 
 
-def test_another_body_is_a_conflict(client, upstream, key, asked):
-    path, body = asked
+@each_body
+def test_another_body_is_a_conflict(client, upstream, path, body):
+    prepare(upstream, path, body)
+    key = new_key()
     _ = client.post(path, json=body, headers=key).data
 
     refused = client.post(path, json={**body, "model": "gpt-6-luna"}, headers=key)
@@ -92,7 +95,7 @@ def test_another_body_is_a_conflict(client, upstream, key, asked):
     assert len(upstream.sent) == 1
 
 
-def test_a_malformed_key_is_refused(client, upstream, key, asked):
-    path, body = asked
+@each_body
+def test_a_malformed_key_is_refused(client, upstream, path, body):
     assert client.post(path, json=body, headers={"Idempotency-Key": "a b"}).status_code == 400
     assert upstream.sent == []

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from tests.conftest import over_both_endpoints
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import USAGE, completion
 from tests.fakes.wire.bodies import conversation_of
 
@@ -77,7 +76,7 @@ def test_tools_go_in_and_tool_calls_come_out(client, upstream):
     assert upstream.sent[0].body["tool_choice"] == "required"
 
 
-@pytest.mark.parametrize(("calls", "call_id"), [("toolCalls", "toolCallId"), ("tool_calls", "tool_call_id")])
+@each_row(("calls", "call_id"), [("toolCalls", "toolCallId"), ("tool_calls", "tool_call_id")])
 def test_results_of_tools_go_into_the_next_turn(client, upstream, calls, call_id):
     messages = [
         {"role": "user", "content": "Weather?"},
@@ -102,7 +101,7 @@ def test_the_sites_system_prompt_comes_first_unless_the_caller_has_one(make_app,
     assert systems == [{"role": "system", "content": "Be brief."}, {"role": "system", "content": "Be long."}]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         {"message": "Hi", "systemPrompt": "Obey me."},

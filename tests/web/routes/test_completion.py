@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.person import Person
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import error, stream_of
 
 ROUTE = "/api/completion"
@@ -34,7 +35,7 @@ def test_a_prompt_is_answered_in_bare_text(make_app, upstream):
     assert (row["operation"], row["route"], row["outcome"]) == ("chat", ROUTE, "complete")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "sentence"),
     [
         ({}, "Missing prompt."),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import embeddings
 
 
@@ -66,7 +67,7 @@ def test_two_texts_are_compared(client, upstream):
 DOCUMENTS = [[0.6, 0.8], [1, 0], [0, 1], [-1, 0]]
 
 
-@pytest.mark.parametrize(("top_k", "order"), [(None, [1, 0, 2, 3]), (2, [1, 0]), (1, [1]), (99, [1, 0, 2, 3])])
+@each_row(("top_k", "order"), [(None, [1, 0, 2, 3]), (2, [1, 0]), (1, [1]), (99, [1, 0, 2, 3])])
 def test_documents_come_back_with_the_best_first(client, upstream, top_k, order):
     upstream.answers(embeddings([[1, 0], *DOCUMENTS]))
     names = ["near", "same", "apart", "opposite"]

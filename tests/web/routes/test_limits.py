@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.site import ALL, bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -58,7 +59,7 @@ def test_what_is_put_replaces_all_that_was_there(site):
     assert answer.json["limits"] == NOTHING | {"budgetTokens": 7}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "code"),
     [
         ({"requestRate": 0}, "rate_limited"),
@@ -70,9 +71,7 @@ def test_what_is_put_replaces_all_that_was_there(site):
         ({"budgetTokens": 1}, "budget_exceeded"),
     ],
 )
-@pytest.mark.parametrize(
-    "path", ["/api/limits/user/anna?tenant=acme", "/api/limits/tenant/acme", "/api/limits/key/{key}"]
-)
+@each_row("path", ["/api/limits/user/anna?tenant=acme", "/api/limits/tenant/acme", "/api/limits/key/{key}"])
 def test_a_limit_refuses_those_it_is_about_at_once_and_nobody_else(site, owner, path, body, code):
     token = site.token(scopes=["chat"])
     other_key = site.new_key(tenant="other")
@@ -90,9 +89,7 @@ def test_a_limit_refuses_those_it_is_about_at_once_and_nobody_else(site, owner, 
     assert site.chat(token).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/limits/user/anna?tenant=acme", "/api/limits/tenant/acme", "/api/limits/key/{key}"]
-)
+@each_row("path", ["/api/limits/user/anna?tenant=acme", "/api/limits/tenant/acme", "/api/limits/key/{key}"])
 def test_no_stream_runs_where_none_is_allowed(site, owner, upstream, path):
     token = site.token(scopes=["chat"])
     owner("PUT", path.format(key=site.key[3:11]), json={"concurrentStreams": 0})
@@ -185,7 +182,7 @@ class TestWhoMayChangeWhat:
         assert ask_as_admin(site, "PUT", f"/api/limits/key/{neighbour[3:11]}", json={}).status_code == 200
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "field"),
     [
         ({"requestRate": "60"}, "requestRate"),
@@ -212,7 +209,7 @@ def test_what_is_no_limit_is_named(site, body, field):
     assert field in refused.json["error"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "status"),
     [
         ("/api/limits/address/192.0.2.1", 400),

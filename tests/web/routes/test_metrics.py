@@ -10,6 +10,7 @@ from app.billing.ledger.records import NewEntry
 from app.openai_service import CallRecord
 from app.storage.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 ALLOWED: dict[str, Any] = {"metrics_allow": ("127.0.0.1",)}
@@ -35,7 +36,7 @@ def test_without_the_setting_there_is_nothing(client, app):
     assert app.extensions["gatehouse"].metrics is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("allowed", "address", "status"),
     [
         ("127.0.0.1", "127.0.0.1", 200),

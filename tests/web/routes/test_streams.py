@@ -14,6 +14,7 @@ from app.storage.shared_state.replays.answer_log import ALIVE_S
 from app.web.encoders.base import BrokenStream
 from tests.fakes.servers import wait_until
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, sse, stream_of
 from tests.media.images.pictures import png
 
@@ -82,8 +83,8 @@ def test_a_stream_that_may_not_be_resumed_has_no_numbers(client, upstream):
     assert "X-Stream-Id" not in response.headers
 
 
-@pytest.mark.parametrize("has", range(len(WORDS) + 1))
-@pytest.mark.parametrize("by", ["header", "query"])
+@each_row("has", range(len(WORDS) + 1))
+@each_row("by", ["header", "query"])
 def test_a_stream_goes_on_after_the_event_that_the_reader_has(client, upstream, whole, has, by):
     url = f"{STREAM}/{whole.headers['X-Stream-Id']}"
     asked = {"headers": {"Last-Event-ID": str(has)}} if by == "header" else {"query_string": {"after": has}}
@@ -103,7 +104,7 @@ def test_there_is_nothing_more_after_the_last_event(client, whole, has):
     assert (answer.status_code, answer.data) == (204, b"")
 
 
-@pytest.mark.parametrize("position", ["x", "-1", "1.5", "9" * 30, "٣"])
+@each_row("position", ["x", "-1", "1.5", "9" * 30, "٣"])
 def test_a_position_that_is_no_number_is_refused(client, whole, position):
     answer = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}", query_string={"after": position})
 
@@ -129,7 +130,7 @@ FORMATS = {
         },
     ),
 }
-each_format = pytest.mark.parametrize(("route", "body"), FORMATS.values(), ids=FORMATS)
+each_format = each_row(("route", "body"), FORMATS.values(), ids=FORMATS)
 
 
 @each_format
@@ -150,7 +151,7 @@ def test_every_format_goes_on_after_each_event(client, upstream, monkeypatch, ro
     assert len(upstream.sent) == 1
 
 
-@pytest.mark.parametrize("after", [1, 3, 99])
+@each_row("after", [1, 3, 99])
 def test_a_stream_without_numbers_begins_at_its_beginning(client, upstream, after):
     upstream.streams(*stream_of(*WORDS))
     route, body = FORMATS["UI message"]
@@ -188,7 +189,7 @@ def test_no_format_shows_a_stream_to_another(site, upstream, route, body):
     assert site.client.post(f"{url}/stop", headers=hers).status_code == 204
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("route", "fields"),
     [
         ("/api/chat", {"message": "Hi"}),

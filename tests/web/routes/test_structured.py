@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.conftest import over_both_endpoints
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import USAGE, completion
 from tests.fakes.wire.bodies import TURNS, conversation_of
 
@@ -84,9 +83,7 @@ def test_without_a_schema_the_answer_is_any_object(client, upstream):
     assert upstream.sent[0].body["response_format"] == {"type": "json_object"}
 
 
-@pytest.mark.parametrize(
-    "fields", [{"systemPrompt": "Obey me."}, {"messages": [{"role": "system", "content": "Obey me."}]}]
-)
+@each_row("fields", [{"systemPrompt": "Obey me."}, {"messages": [{"role": "system", "content": "Obey me."}]}])
 def test_a_site_can_keep_the_system_prompt_to_itself(make_app, upstream, fields):
     client = make_app(allow_client_system_prompt=False, system_prompt="Ours.").test_client()
     prompt = {} if "messages" in fields else {"prompt": "x"}

@@ -8,6 +8,7 @@ import pytest
 
 from app.models.token_counts.estimates import weigh_text
 from tests.conftest import over_both_endpoints
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, error, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -70,7 +71,7 @@ def test_the_value_is_told_as_it_grows_and_whole_at_the_end(ask, upstream):
     assert body["response_format"]["json_schema"] == {"name": "answer", "schema": CITY, "strict": True}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("least_s", "chars_per_s", "told"),
     [(3, float("inf"), ["", "abc", "abcdef", "abcdefgh"]), (0, 5, ["", "ab", "abcde", "abcdefgh"])],
 )
@@ -151,7 +152,7 @@ def test_an_answer_that_never_fits_is_refused_after_one_repair(make_app, upstrea
 REFUSING = [chunk({"role": "assistant"}), chunk({"refusal": "I cannot CANARY"}), *stream_of()[1:]]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("payloads", "code"),
     [
         (REFUSING, "refused"),
@@ -159,7 +160,7 @@ REFUSING = [chunk({"role": "assistant"}), chunk({"refusal": "I cannot CANARY"}),
         (stream_of(finish_reason="content_filter"), "content_filter"),
     ],
 )
-@pytest.mark.parametrize("repaired", [False, True])
+@each_row("repaired", [False, True])
 def test_a_model_that_would_not_or_could_not_is_not_asked_again(ask, upstream, payloads, code, repaired):
     if repaired:
         upstream.streams(*stream_of("no JSON"))
@@ -171,9 +172,7 @@ def test_a_model_that_would_not_or_could_not_is_not_asked_again(ask, upstream, p
     assert "CANARY" not in answer.text
 
 
-@pytest.mark.parametrize(
-    ("finish_reason", "code"), [("length", "truncated"), ("content_filter", "content_filter"), (None, None)]
-)
+@each_row(("finish_reason", "code"), [("length", "truncated"), ("content_filter", "content_filter"), (None, None)])
 def test_what_ends_an_answer_halfway_is_told_in_an_event(ask, upstream, finish_reason, code):
     upstream.streams(*stream_of('{"city": "Os', finish_reason=finish_reason, done=finish_reason is not None))
 
@@ -217,7 +216,7 @@ def test_a_reader_who_leaves_closes_the_upstream(make_app, upstream, records):
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize(
+@each_row(
     "odd",
     [
         ['{"a": "\\ud83d', '\\ude00"}'],
@@ -231,7 +230,6 @@ def test_a_reader_who_leaves_closes_the_upstream(make_app, upstream, records):
         ['{"a": 1, "a"', ": 2}"],
         ["```json\n{", "}\n```"],
     ],
-    ids=lambda pieces: pieces[0][:20],
 )
 def test_odd_answers_are_told_or_refused_like_any_other(ask, upstream, odd):
     for _ in range(2):

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, error, stream_of
 
 ROUTE = "/api/structured/stream"
@@ -24,7 +25,7 @@ def sentence_of(answer):
     return answer.status_code, answer.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("route", "accept"), [(TEXT, "*/*"), (TEXT, None), (ROUTE, "text/plain"), (ROUTE, "text/plain, */*;q=0.5")]
 )
 def test_the_text_grows_as_the_model_writes_it(client, upstream, route, accept):
@@ -37,7 +38,7 @@ def test_the_text_grows_as_the_model_writes_it(client, upstream, route, accept):
     assert upstream.sent[0].body["response_format"]["json_schema"]["schema"] == SCHEMA
 
 
-@pytest.mark.parametrize(
+@each_row(
     "accept",
     [None, "*/*", "text/event-stream", "application/json, text/plain, */*", "text/plain, text/event-stream"],
 )
@@ -110,7 +111,7 @@ def test_a_cached_answer_is_the_same_value(make_app, upstream):
     assert '"data":{"name":"Miez"}' in events
 
 
-@pytest.mark.parametrize("query", ["format=xml", "format=", "format=TEXT", "format=text&format=xml"])
+@each_row("query", ["format=xml", "format=", "format=TEXT", "format=text&format=xml"])
 def test_a_format_that_there_is_not_is_refused(client, upstream, query):
     answer = client.post(f"/api/structured/stream?{query}", json={"prompt": "Hi"})
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-import pytest
-
 from tests.conftest import ORIGIN
 from tests.fakes.identity_provider import NOW
 from tests.fakes.site import bearer
@@ -52,7 +50,7 @@ def test_tokens_of_two_visitors_are_two_users_and_neither_can_name_the_other(sit
     assert site.chat(anna, X_User_Id="bob").status_code == 403
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("origin", "sent", "status"),
     [
         (ORIGIN, ORIGIN, 200),
@@ -65,7 +63,7 @@ def test_tokens_of_two_visitors_are_two_users_and_neither_can_name_the_other(sit
         (None, None, 200),
     ],
 )
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+@each_row("path", ["/api/chat", "/api/chat/stream"])
 def test_a_token_bound_to_an_origin_counts_at_no_other(site, upstream, path, origin, sent, status):
     token = site.token(**({"origin": origin} if origin else {}))
 
@@ -170,10 +168,8 @@ def test_a_key_cannot_give_away_more_than_it_has(site):
     assert answer.json["error"] == "scopes: this key cannot grant 'usage'."
 
 
-@pytest.mark.parametrize("credential", ["token", "provided"])
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", ""), ("DELETE", "/" + "x" * 22), ("DELETE", "?userId=anna")]
-)
+@each_row("credential", ["token", "provided"])
+@each_row(("method", "path"), [("POST", ""), ("DELETE", "/" + "x" * 22), ("DELETE", "?userId=anna")])
 def test_a_visitor_can_neither_make_tokens_nor_take_them_back(site, credential, method, path):
     shown = site.token() if credential == "token" else site.provider.token()
 
@@ -182,12 +178,12 @@ def test_a_visitor_can_neither_make_tokens_nor_take_them_back(site, credential, 
     assert code_of(answer) == (403, "forbidden")
 
 
-@pytest.mark.parametrize("token_id", ["x", "x" * 21, "x" * 23, "x" * 21 + "'", "é" * 22])
+@each_row("token_id", ["x", "x" * 21, "x" * 23, "x" * 21 + "'", "é" * 22])
 def test_what_is_no_tokens_id_is_refused(site, token_id):
     assert code_of(revoke(site, token_id)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["", "?userId=", "?userId=a%20b", "?userId=a&userId=b"])
+@each_row("query", ["", "?userId=", "?userId=a%20b", "?userId=a&userId=b"])
 def test_whose_tokens_are_meant_must_be_said(site, query):
     answer = site.client.delete(f"/api/tokens{query}", headers=bearer(site.key))
 

@@ -8,6 +8,7 @@ import secrets
 import pytest
 
 from app.auth.principal import VISITOR_SCOPES
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import USAGE, completion
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -82,7 +83,7 @@ def test_what_the_prompt_cache_saved_is_shown(site, upstream):
     assert row["cacheSavedMicroUsd"] == "450"
 
 
-@pytest.mark.parametrize("query", ["?user=bob", "?tenant=default", "?user=anna", "?tenant="])
+@each_row("query", ["?user=bob", "?tenant=default", "?user=anna", "?tenant="])
 def test_nobody_but_an_admin_asks_for_others(site, query):
     answer = site.get(query, user="anna")
 
@@ -156,7 +157,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("query", "named"), BAD.items())
+@each_row(("query", "named"), BAD.items())
 def test_a_query_that_is_off_is_refused_and_named(site, query, named):
     answer = site.get(query)
 
@@ -175,7 +176,7 @@ def test_the_command_shows_a_table(site):
     assert [(line[0], line[-7]) for line in lines[1:]] == [("anna", "2"), ("bob", "1"), ("total", "3")]
 
 
-@pytest.mark.parametrize("args", [["--month", "2026-13"], ["--month", "November"], ["--by", "colour"]])
+@each_row("args", [["--month", "2026-13"], ["--month", "November"], ["--by", "colour"]])
 def test_the_command_says_what_it_did_not_understand(site, args):
     shown = site.client.application.test_cli_runner().invoke(args=["usage", *args])
 

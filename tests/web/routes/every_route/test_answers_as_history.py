@@ -7,16 +7,16 @@ import re
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.fakes.generated import generated
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.fake_openai import Sent
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.wire.bodies import CALL, USER
 
-bounded = settings(
-    derandomize=True, database=None, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck)
-)
+some_answers = generated(cases=50, quickly=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TEXTS = st.sampled_from(["", " ", "Hello", "\n", "a\0b", "é 👋"])
 CALLS = st.builds(
@@ -83,22 +83,19 @@ def ask_again(client, turn):
 
 @pytest.mark.one_attempt
 @pytest.mark.chat_form
-def test_every_answer_comes_back_as_it_was_given(client, upstream):
-    @bounded
-    @given(ANSWERS)
-    def check(given_answer):
-        upstream.answers(completion(given_answer.pop("text"), **given_answer))
-        answer = client.post("/api/chat", json={"message": "Hi"})
-        assert answer.status_code == 200
-        upstream.otherwise = accept_as_openai_does
-        for turn in next_turns(answer.json):
-            for route, status, text in ask_again(client, turn):
-                assert status == 200, (route, text)
-                [back] = [each for each in upstream.sent[-1].body["messages"] if each["role"] == "assistant"]
-                assert (back["content"] or "") == answer.json["reply"]
-                assert back.get("tool_calls", []) == answer.json.get("toolCalls", [])
-
-    check()
+@some_answers
+@given(given_answer=ANSWERS)
+def test_every_answer_comes_back_as_it_was_given(client, upstream, given_answer):
+    upstream.answers(completion(given_answer.pop("text"), **given_answer))
+    answer = client.post("/api/chat", json={"message": "Hi"})
+    assert answer.status_code == 200
+    upstream.otherwise = accept_as_openai_does
+    for turn in next_turns(answer.json):
+        for route, status, text in ask_again(client, turn):
+            assert status == 200, (route, text)
+            [back] = [each for each in upstream.sent[-1].body["messages"] if each["role"] == "assistant"]
+            assert (back["content"] or "") == answer.json["reply"]
+            assert back.get("tool_calls", []) == answer.json.get("toolCalls", [])
 
 
 def as_sdks_write(message):
@@ -111,50 +108,44 @@ def as_sdks_write(message):
 
 @pytest.mark.one_attempt
 @pytest.mark.chat_form
-def test_every_answer_of_v1_comes_back_on_each_route_of_chat(client, upstream):
+@some_answers
+@given(
+    given_answer=ANSWERS,
+    more=st.sampled_from([{}, {"reasoning_content": "Hm."}, {"annotations": [{"type": "url_citation"}]}]),
+)
+def test_every_answer_of_v1_comes_back_on_each_route_of_chat(client, upstream, given_answer, more):
     routes = {
         "/v1/chat/completions": {"model": "gpt-6.1-terra"},
         "/api/chat": {},
         "/api/chat/openai": {"chatSettings": {}},
     }
-
-    @bounded
-    @given(
-        ANSWERS, st.sampled_from([{}, {"reasoning_content": "Hm."}, {"annotations": [{"type": "url_citation"}]}])
-    )
-    def check(given_answer, more):
-        upstream.otherwise = None
-        upstream.answers(completion(given_answer.pop("text"), **given_answer, **more))
-        answer = client.post("/v1/chat/completions", json={"model": "gpt-6.1-terra", "messages": [USER]})
-        upstream.otherwise = accept_as_openai_does
-        for turn in as_sdks_write(answer.json["choices"][0]["message"]):
-            for route, body in routes.items():
-                again = client.post(route, json={**body, "messages": [USER, turn, USER]})
-                assert again.status_code == 200, (route, again.text)
-                again.close()
-
-    check()
+    upstream.otherwise = None
+    upstream.answers(completion(given_answer.pop("text"), **given_answer, **more))
+    answer = client.post("/v1/chat/completions", json={"model": "gpt-6.1-terra", "messages": [USER]})
+    upstream.otherwise = accept_as_openai_does
+    for turn in as_sdks_write(answer.json["choices"][0]["message"]):
+        for route, body in routes.items():
+            again = client.post(route, json={**body, "messages": [USER, turn, USER]})
+            assert again.status_code == 200, (route, again.text)
+            again.close()
 
 
 @pytest.mark.one_attempt
 @pytest.mark.chat_form
-def test_every_output_of_responses_comes_back_as_input(client, upstream):
-    @bounded
-    @given(ANSWERS)
-    def check(given_answer):
-        upstream.otherwise = None
-        upstream.answers(completion(given_answer.pop("text"), **given_answer))
-        output = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": "Hi"}).json["output"]
-        upstream.otherwise = accept_as_openai_does
-        bare = [{name: value for name, value in item.items() if name not in ("id", "status")} for item in output]
-        for items in (output, bare):
-            again = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": [USER, *items, USER]})
-            assert again.status_code == 200, again.text
-
-    check()
+@some_answers
+@given(given_answer=ANSWERS)
+def test_every_output_of_responses_comes_back_as_input(client, upstream, given_answer):
+    upstream.otherwise = None
+    upstream.answers(completion(given_answer.pop("text"), **given_answer))
+    output = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": "Hi"}).json["output"]
+    upstream.otherwise = accept_as_openai_does
+    bare = [{name: value for name, value in item.items() if name not in ("id", "status")} for item in output]
+    for items in (output, bare):
+        again = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": [USER, *items, USER]})
+        assert again.status_code == 200, again.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     "payloads",
     [
         [chunk({"role": "assistant", "content": ""}, finish_reason="length"), "[DONE]"],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 
-import pytest
-
 from tests.fakes.tables import each_row
 from tests.fakes.wire.bodies import SMALLEST, refusal_of
 from tests.media.images.pictures import png
@@ -86,9 +84,7 @@ def test_what_was_meant_is_found_wherever_it_stands(client, path, body, sentence
     assert (answer.status_code, refusal_of(answer)) == (400, f"Unknown field {sentence}")
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SMALLEST if path != "/api/agui"]
-)  # which takes what is yet to come
+@each_row("path", [path for path in SMALLEST if path != "/api/agui"])  # which takes what is yet to come
 def test_what_was_written_in_the_place_of_a_required_field_is_named(client, path):
     answer = client.post(path, json={"zzz": 1})
 
@@ -96,7 +92,7 @@ def test_what_was_written_in_the_place_of_a_required_field_is_named(client, path
     assert "zzz" in refusal_of(answer)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body", "sentence"),
     [
         ("/api/embeddings", {"texts": ["a"]}, "texts: did you mean input?"),

@@ -84,7 +84,7 @@ def prepare(upstream, path):
         upstream.answers(completion(text))
 
 
-@pytest.mark.parametrize("path", BODIES)
+@each_row("path", BODIES)
 @pytest.mark.chat_form
 def test_each_parameter_is_sent_on_by_every_route(client, upstream, path):
     prepare(upstream, path)
@@ -98,7 +98,7 @@ def test_each_parameter_is_sent_on_by_every_route(client, upstream, path):
     assert "X-Params-Adjusted" not in answer.headers
 
 
-@pytest.mark.parametrize("path", BODIES)
+@each_row("path", BODIES)
 def test_what_is_not_given_is_not_sent(client, upstream, path):
     prepare(upstream, path)
 
@@ -143,7 +143,7 @@ class TestParallelToolCalls:
         assert upstream.sent[0].body["parallel_tool_calls"] is value
         assert "X-Params-Adjusted" not in answer.headers
 
-    @pytest.mark.parametrize("path", BODIES)
+    @each_row("path", BODIES)
     def test_without_tools_they_are_left_out_and_that_is_said(self, client, upstream, path):
         prepare(upstream, path)
 
@@ -155,7 +155,7 @@ class TestParallelToolCalls:
 
 
 class TestServiceTiers:
-    @pytest.mark.parametrize("path", BODIES)
+    @each_row("path", BODIES)
     def test_the_owner_says_which_a_caller_may_choose(self, make_app, upstream, path):
         client = make_app(allowed_service_tiers=("flex",)).test_client()
         prepare(upstream, path)
@@ -194,7 +194,7 @@ class TestDeveloper:
         body = {"chatSettings": {}} if path == "/api/chat/openai" else {}
         return client.post(path, json={**body, "messages": list(self.CONVERSATION)})
 
-    @pytest.mark.parametrize("path", MESSAGES_ROUTES)
+    @each_row("path", MESSAGES_ROUTES)
     def test_it_is_taken_as_system_is_and_replaces_the_sites_prompt(self, make_app, upstream, path):
         prepare(upstream, path)
 
@@ -202,7 +202,7 @@ class TestDeveloper:
         assert {"role": "system", "content": "Be brief."} in upstream.sent[0].body["messages"]
         assert "Be rude." not in str(upstream.sent[0].body)
 
-    @pytest.mark.parametrize("path", MESSAGES_ROUTES)
+    @each_row("path", MESSAGES_ROUTES)
     def test_it_is_refused_where_system_is(self, make_app, upstream, path):
         answer = self.ask(make_app(allow_client_system_prompt=False).test_client(), path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, chunk, error, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -72,7 +73,7 @@ def test_the_pages_tools_and_own_fields_are_sent(client, upstream):
     assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("messages", "turns"),
     [
         ([{"id": "0", "role": "developer", "content": "a"}], [{"role": "system", "content": "a"}]),
@@ -162,7 +163,7 @@ def test_calls_of_the_pages_tools(client, upstream):
     assert events[-1]["outcome"] == {"type": "success", "pendingToolCallIds": ["c1"]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentence"),
     [
         ({"threadId": None}, "threadId: should be a valid string."),

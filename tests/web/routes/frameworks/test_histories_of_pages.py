@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.web.routes.every_route.test_answers_as_history import accept_as_openai_does
 
 pytestmark = [pytest.mark.one_attempt, pytest.mark.chat_form]
@@ -53,7 +54,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
+@each_row("name", PARTS)
 def test_every_answer_that_use_chat_keeps_is_history(client, upstream, name):
     upstream.otherwise = accept_as_openai_does
     user = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
@@ -65,7 +66,7 @@ def test_every_answer_that_use_chat_keeps_is_history(client, upstream, name):
         assert '"type":"error"' not in answer.text
 
 
-@pytest.mark.parametrize("name", RUNS)
+@each_row("name", RUNS)
 def test_every_answer_that_ag_ui_keeps_is_history(client, upstream, name):
     upstream.otherwise = accept_as_openai_does
     user = {"id": "1", "role": "user", "content": "Hi"}

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import ORIGIN
 from tests.fakes.person import Person
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, stream_of
 
 ROUTE = "/api/chat"
@@ -163,7 +164,7 @@ class TestStream:
 
 
 class TestHistory:
-    @pytest.mark.parametrize(
+    @each_row(
         ("parts", "turns"),
         [
             ([], [{"role": "assistant", "content": ""}]),
@@ -267,7 +268,7 @@ class TestHistory:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
+    @each_row(
         ("body", "sentence"),
         [
             ({**CHAT, "sessionId": 1}, "Unknown field sessionId."),
@@ -300,9 +301,7 @@ class TestErrors:
         assert sentence_of(answer)[0] == 400
 
     @pytest.mark.one_attempt
-    @pytest.mark.parametrize(
-        ("status", "code", "told"), [(400, "context_length_exceeded", 400), (500, "", 502), (429, "", 503)]
-    )
+    @each_row(("status", "code", "told"), [(400, "context_length_exceeded", 400), (500, "", 502), (429, "", 503)])
     def test_a_refusal_of_the_upstream(self, client, upstream, status, code, told):
         upstream.answers(error(code=code), status=status)
 
@@ -355,7 +354,7 @@ class TestErrors:
         plain = small.post(ROUTE, json={"message": "a" * 2_000})
         assert (plain.status_code, plain.json["code"]) == (413, "body_too_large")
 
-    @pytest.mark.parametrize(
+    @each_row(
         "body",
         [
             {"message": "Hi"},
@@ -392,8 +391,8 @@ def test_a_file_that_cannot_be_used_is_named_as_the_page_has_it(client, upstream
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("levels", [150, 199, 201, 260, 900])
-@pytest.mark.parametrize("field", ["input", "rawInput", "output"])
+@each_row("levels", [150, 199, 201, 260, 900])
+@each_row("field", ["input", "rawInput", "output"])
 def test_what_is_nested_too_deeply_to_be_written_again_is_refused(client, upstream, field, levels):
     value = []
     for _ in range(levels):

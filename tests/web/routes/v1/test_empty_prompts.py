@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import each_row
+
 HI = {"role": "user", "content": "Hi"}
 
 
-@pytest.mark.parametrize("text", ["", " \n", [{"type": "input_text", "text": ""}]])
-@pytest.mark.parametrize("role", ["system", "developer"])
-@pytest.mark.parametrize(("path", "field"), [("/v1/responses", "input"), ("/v1/chat/completions", "messages")])
+@each_row("text", ["", " \n", [{"type": "input_text", "text": ""}]])
+@each_row("role", ["system", "developer"])
+@each_row(("path", "field"), [("/v1/responses", "input"), ("/v1/chat/completions", "messages")])
 def test_an_empty_turn_is_left_out(client, upstream, path, field, role, text):
     answer = client.post(path, json={field: [{"role": role, "content": text}, HI]})
 

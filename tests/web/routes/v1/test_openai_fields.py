@@ -35,6 +35,7 @@ from app.web.schemas.v1 import (
     response_tools,
 )
 from app.web.schemas.v1 import responses as response_request
+from tests.fakes.tables import each_row
 
 
 def fields_of(model: Any) -> dict[str, bool]:
@@ -94,12 +95,12 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
+@each_row(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_no_field_is_unknown(theirs, ours):
     assert get_type_hints(theirs).keys() - fields_of(ours) == set()
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
+@each_row(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_what_may_be_null_there_may_be_null_here(theirs, ours):
     can_be = {name for name, kind in get_type_hints(theirs).items() if type(None) in get_args(kind)}
     is_refused = {name for name, may_be_null in fields_of(ours).items() if not may_be_null}
@@ -108,7 +109,7 @@ def test_what_may_be_null_there_may_be_null_here(theirs, ours):
     assert can_be & is_refused - {"call_id"} == set()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "taken", "refused"),
     [
         ("output_schema", {"type": "object"}, None),

@@ -136,7 +136,7 @@ def test_a_stream_with_usage_has_null_in_all_chunks_but_the_last(client, upstrea
     assert (last["usage"], last["choices"]) == (USAGE, [])
 
 
-@pytest.mark.parametrize("text", ["é😀", '"\\\n', "\u2028", "</script>"])
+@each_row("text", ["é😀", '"\\\n', "\u2028", "</script>"])
 def test_texts_are_streamed_as_they_are(client, upstream, text):
     upstream.streams(*stream_of(text, text))
 
@@ -149,7 +149,7 @@ def test_a_letter_that_is_split_over_two_chunks_comes_whole(client, upstream):
     assert texts_of(stream(client)) == "a😀b"
 
 
-@pytest.mark.parametrize("cut", [1, 7, 64])
+@each_row("cut", [1, 7, 64])
 def test_a_stream_is_the_same_however_the_upstream_cuts_it(client, upstream, cut):
     whole = b"".join(sse(payload) for payload in stream_of("Hé", "llo 😀"))
     upstream.streams_bytes([whole[at : at + cut] for at in range(0, len(whole), cut)])
@@ -424,7 +424,7 @@ PASSED_ON = {
 }
 
 
-@pytest.mark.parametrize("name", PASSED_ON)
+@each_row("name", PASSED_ON)
 @pytest.mark.chat_form
 def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
     sdk = connect(make_app(chat_model="own"))  # of which nothing is known
@@ -441,7 +441,7 @@ def test_parallel_calls_of_tools_can_be_turned_off(sdk, upstream):
     assert upstream.sent[0].body["parallel_tool_calls"] is False
 
 
-@pytest.mark.parametrize("name", ["messages", "model", "temperature", "maxTokens", "topP", "prompt_name"])
+@each_row("name", ["messages", "model", "temperature", "maxTokens", "topP", "prompt_name"])
 def test_optional_parameters_may_be_null_and_have_openais_names_only(client, name):
     answer = client.post("/v1/chat/completions", json={**ASKED, name: None})
 
@@ -473,7 +473,7 @@ IGNORED = {
 }
 
 
-@pytest.mark.parametrize("name", IGNORED)
+@each_row("name", IGNORED)
 def test_parameters_that_change_nothing_are_taken(sdk, upstream, name):
     sdk.chat.completions.create(**ASKED, extra_body={name: IGNORED[name]})
 

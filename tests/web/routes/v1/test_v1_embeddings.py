@@ -11,6 +11,7 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.web.schemas.v1 import embeddings as schema
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import embeddings, error
 
 MODEL = "text-embedding-3-small"
@@ -50,7 +51,7 @@ def test_base64_is_of_little_endian_floats(client, upstream):
     assert answer.json["data"] == [{"object": "embedding", "index": 0, "embedding": encoded}]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "sent"),
     [
         ("Hi", ["Hi"]),
@@ -80,7 +81,7 @@ def test_the_vectors_of_tokens_are_cached(make_app, upstream):
     assert len(upstream.sent) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param"),
     [
         ({"input": []}, "input"),

@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from tests.conftest import ORIGIN
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import error
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
@@ -90,7 +91,7 @@ def test_a_budget_that_is_used_up_is_not_tried_again(make_app, connect, sdk_wait
     assert sdk_waits == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind"), [(500, "server_error"), (401, "invalid_request_error"), (404, "invalid_request_error")]
 )
 @pytest.mark.chat_form

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import openai
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.bodies import USER
 
@@ -44,7 +45,7 @@ def test_a_model_is_described_whatever_its_name(make_app, connect):
     assert sdk.models.retrieve("c").id == "c"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     [
         "models/a.gguf",
@@ -68,7 +69,7 @@ def test_a_model_with_any_providers_name_answers_and_is_described(make_app, conn
     assert asked.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["модель 7б", "通义千问-plus", "für alle"])
+@each_row("name", ["модель 7б", "通义千问-plus", "für alle"])
 def test_a_model_may_have_letters_of_any_language(make_app, upstream, name):
     client = make_app(chat_model=name).test_client()
     upstream.answers(completion())

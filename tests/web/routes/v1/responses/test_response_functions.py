@@ -6,6 +6,7 @@ import openai
 import pydantic
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import chunk, completion, stream_of
 
 ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
@@ -48,7 +49,7 @@ def test_functions_are_called_and_answered(sdk, upstream):
 STRICT = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "strict"),
     [
         ({"parameters": STRICT}, True),
@@ -69,7 +70,7 @@ def test_functions_are_strict_where_they_can_be(client, upstream, tool, strict):
     assert answer.json["tools"] == [told]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("choice", "sent"),
     [
         ("auto", "auto"),

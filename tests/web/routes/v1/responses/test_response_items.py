@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 
-import pytest
-
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import encoded, photo
 from tests.web.routes.v1.responses.test_v1_responses import ASKED, message, text
 
@@ -78,7 +77,7 @@ def test_what_is_said_between_calls_and_their_results_is_said_with_the_calls(cli
     assert [each["content"] for each in results] == ["1", "2"]
 
 
-@pytest.mark.parametrize("id_", ["rs_68af", "ws_1_0", "ci_1_0", "fs_1_0", "mcp_1_0", "mcpl_1_0"])
+@each_row("id_", ["rs_68af", "ws_1_0", "ci_1_0", "fs_1_0", "mcp_1_0", "mcpl_1_0"])
 def test_a_reference_to_what_would_not_go_back_is_left_out(client, upstream, id_):
     items = [{"role": "user", "content": "Hi"}, {"type": "item_reference", "id": id_}, message(text("ok"))]
 
@@ -86,7 +85,7 @@ def test_a_reference_to_what_would_not_go_back_is_left_out(client, upstream, id_
     assert [each["role"] for each in upstream.sent[0].body["messages"]] == ["user", "assistant"]
 
 
-@pytest.mark.parametrize("id_", ["msg_1_0", "fc_1_0", "rs", "", None, 1])
+@each_row("id_", ["msg_1_0", "fc_1_0", "rs", "", None, 1])
 def test_a_reference_to_what_is_missing_is_refused_with_the_way_out(client, upstream, id_):
     items = [{"role": "user", "content": "Hi"}, {"type": "item_reference", "id": id_}]
 
@@ -121,7 +120,7 @@ def test_images_are_prepared_and_passed_on(sdk, upstream):
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("part", "param"),
     [
         ({"type": "input_image", "image_url": "data:image/png;base64,QUJD"}, "input[1].content[0].image_url"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.fakes.tables import each_row
 
 ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
 FUNCTION = {
@@ -21,7 +21,7 @@ PASSED_ON = [
 ]
 
 
-@pytest.mark.parametrize(("given", "sent"), PASSED_ON)
+@each_row(("given", "sent"), PASSED_ON)
 def test_parameters_of_the_model_are_passed_on_and_repeated(make_app, upstream, given, sent):
     client = make_app(chat_model="own").test_client()  # of which nothing is known
 
@@ -70,7 +70,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each_row("name", REFUSED)
 def test_what_is_not_served_is_refused_by_name(client, upstream, name):
     answer = client.post("/v1/responses", json={**ASKED, name: REFUSED[name]})
 
@@ -79,12 +79,12 @@ def test_what_is_not_served_is_refused_by_name(client, upstream, name):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each_row("name", REFUSED)
 def test_null_is_as_good_as_nothing(client, name):
     assert client.post("/v1/responses", json={**ASKED, name: None}).status_code == 200
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind",
     [
         *("web_search", "web_search_preview", "file_search", "mcp", "code_interpreter", "image_generation"),
@@ -104,7 +104,7 @@ def test_tools_that_openai_runs_are_refused_by_name(client, upstream, kind):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param", "code"),
     [
         ({"messages": []}, "messages", "unknown_parameter"),
@@ -155,7 +155,7 @@ def test_the_systems_text_may_be_the_sites_own(make_app, upstream):
     assert upstream.sent[0].body["messages"][0] == {"role": "system", "content": "Ours."}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("theirs", "ours"),
     [
         ("messages", "input"),

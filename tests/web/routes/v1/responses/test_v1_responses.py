@@ -7,6 +7,7 @@ import json
 import openai
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, chunk, completion, error, stream_of
 from tests.fakes.wire.reading import read_typed_events as events_of
 
@@ -132,7 +133,7 @@ def test_events_are_padded_in_openais_own_field(client, upstream):
     assert not any(b"obfuscation" in event or b"  " in event for event in bare)
 
 
-@pytest.mark.parametrize("value", ["é😀", '"\\\n%s', "\u2028", "</script>"])
+@each_row("value", ["é😀", '"\\\n%s', "\u2028", "</script>"])
 def test_texts_are_streamed_as_they_are(client, upstream, value):
     upstream.streams(*stream_of(value, value))
 
@@ -142,7 +143,7 @@ def test_texts_are_streamed_as_they_are(client, upstream, value):
     assert events[-1]["response"]["output"][0]["content"] == [text(2 * value)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("finish_reason", "status", "details"),
     [
         ("stop", "completed", None),

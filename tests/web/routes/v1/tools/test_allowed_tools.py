@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion
 
 ASKED = {"model": "gpt-6.1-terra"}
@@ -34,7 +35,7 @@ def ask(request):
     return request.param
 
 
-@pytest.mark.parametrize("mode", ["auto", "required"])
+@each_row("mode", ["auto", "required"])
 def test_only_what_is_allowed_is_offered(client, upstream, ask, mode):
     assert ask(client, ["get_news", "get_weather"], mode).status_code == 200
 
@@ -43,7 +44,7 @@ def test_only_what_is_allowed_is_offered(client, upstream, ask, mode):
     assert sent["tool_choice"] == mode
 
 
-@pytest.mark.parametrize("names", [["get_money"], []])
+@each_row("names", [["get_money"], []])
 def test_what_is_not_offered_cannot_be_allowed(client, upstream, ask, names):
     refused = ask(client, names)
 

@@ -15,6 +15,7 @@ from app.media.images import max_image_tokens
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import Usage
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams import computer_use as computer
 from tests.fakes.upstreams import hosted_tools as hosted
 from tests.fakes.upstreams.openai_answers import error
@@ -209,7 +210,7 @@ def test_the_owner_may_allow_one_type_only(make_app, upstream):
     assert ask(person).json["error"]["param"] == "tools[0]"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param"),
     [
         ({"tools": [{**computer.PREVIEW, "display_width": 0}]}, "tools[0].display_width"),
@@ -300,14 +301,15 @@ def test_a_failed_stream_gives_no_call_to_act_on(person, upstream):
     assert "click" not in json.dumps(last)
 
 
-@pytest.mark.parametrize("field", ["type", "call_id", "action", "pending_safety_checks"])
-@pytest.mark.parametrize("odd", [None, 7, "", [], {}, [None]])
+@each_row("field", ["type", "call_id", "action", "pending_safety_checks"])
+@each_row("odd", [None, 7, "", [], {}, [None]])
 def test_an_odd_call_of_a_server_is_its_fault(person, upstream, field, odd):
     upstream.answers(computer.answer({**computer.call(computer.CLICK), field: odd}, text="Done."))
 
     answer = ask(person)
 
     assert answer.status_code in (200, 502), answer.text
+    assert upstream.sent
 
 
 class Screen:

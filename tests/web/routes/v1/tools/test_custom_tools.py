@@ -6,6 +6,7 @@ import pytest
 from openai.types.responses import ResponseCustomToolCall
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams import hosted_tools as hosted
 from tests.fakes.upstreams.openai_answers import chunk, completion
 from tests.fakes.upstreams.responses_form import response
@@ -175,7 +176,7 @@ def test_a_chat_streams_its_text(sdk, answer_streamed):
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize("choice", ["named", "allowed"])
+@each_row("choice", ["named", "allowed"])
 def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
     flat, nested = {"type": "custom", "name": "run"}, {"type": "custom", "custom": {"name": "run"}}
     if choice == "allowed":
@@ -196,7 +197,7 @@ def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
         assert len(sent.raw["tools"]) == (2 if choice == "named" else 1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "param"),
     [
         ({"type": "custom"}, "tools[0].name"),
@@ -210,14 +211,14 @@ def test_it_can_be_chosen(sdk, upstream, api, answer_whole, choice):
         ({"type": "custom", "name": "a", "defer_loading": True}, "tools[0].defer_loading"),
     ],
 )
-def test_a_tool_that_is_wrong_is_refused_by_its_place(make_app, upstream, tool, param):
-    answer = Person(make_app()).post("/v1/responses", {**ASKED, "tools": [tool]})
+def test_a_tool_that_is_wrong_is_refused_by_its_place(app, upstream, tool, param):
+    answer = Person(app).post("/v1/responses", {**ASKED, "tools": [tool]})
 
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param), answer.text
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param"),
     [
         ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].custom.name"),
@@ -230,16 +231,16 @@ def test_a_tool_that_is_wrong_is_refused_by_its_place(make_app, upstream, tool, 
         ),
     ],
 )
-def test_a_chat_that_is_wrong_is_refused_by_its_place(make_app, upstream, fields, param):
-    answer = Person(make_app()).post("/v1/chat/completions", {**CHAT, **fields})
+def test_a_chat_that_is_wrong_is_refused_by_its_place(app, upstream, fields, param):
+    answer = Person(app).post("/v1/chat/completions", {**CHAT, **fields})
 
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param), answer.text
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
-def test_a_type_that_is_no_text_is_refused(make_app, upstream, kind):
-    person = Person(make_app())
+@each_row("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
+def test_a_type_that_is_no_text_is_refused(app, upstream, kind):
+    person = Person(app)
 
     tool = person.post("/v1/responses", {**ASKED, "tools": [FUNCTION, {"type": kind, "name": "a"}]})
     choice = person.post("/v1/responses", {**ASKED, "tool_choice": {"type": kind, "name": "run"}})

@@ -297,7 +297,7 @@ def test_what_the_model_refuses_is_the_callers_error(person, upstream):
     assert person.row()["cost_micro_usd"] == 0
 
 
-@pytest.mark.parametrize("make_image", [cat, lambda: cat("JPEG"), lambda: cat("WEBP"), noisy_cat])
+@each_row("make_image", [cat, lambda: cat("JPEG"), lambda: cat("WEBP"), noisy_cat])
 def test_an_image_that_is_sent_back_is_seen_by_the_model(person, upstream, make_image):
     upstream.answers(hosted.answer(image_tool.image(make_image())))
     first = ask(person).json
@@ -332,7 +332,7 @@ def test_an_image_may_come_between_a_call_and_its_result(person, upstream):
     assert sent == ["message", "function_call", "function_call_output", "message"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("item", "param"),
     [
         (image_tool.image("bm8gaW1hZ2U="), "input[1].result"),

@@ -10,6 +10,7 @@ import pytest
 from app.models.pricing.catalog import Prices
 from app.models.token_counts import Usage
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams import hosted_tools as hosted
 from tests.fakes.upstreams.openai_answers import error
 from tests.fakes.wire.reading import read_typed_events as events_of
@@ -193,7 +194,7 @@ def test_an_unfinished_call_of_a_failed_stream_has_failed(person, upstream):
     assert [item["status"] for item in last["response"]["output"]] == ["failed"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "param"),
     [
         ({**SEARCH, "secret": 1}, "tools[0].secret"),
@@ -246,7 +247,7 @@ def test_only_what_the_owner_allows_is_taken(make_app, upstream):
     assert "the type code_interpreter is not accepted" in answer.json["error"]["message"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "tool",
     [
         {"type": "shell", "environment": {"type": "container_auto"}},
@@ -254,7 +255,6 @@ def test_only_what_the_owner_allows_is_taken(make_app, upstream):
         {"type": "apply_patch"},
         {"type": "web_search_preview"},
     ],
-    ids=lambda tool: tool["type"],
 )
 def test_what_cannot_be_allowed_is_refused_beside_all_that_can(person, upstream, tool):
     answer = ask(person, SEARCH, tool)

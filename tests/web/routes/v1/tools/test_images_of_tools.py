@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.hosted_tools import check_types
 from tests.fakes.upstreams.openai_answers import completion
 from tests.fakes.upstreams.responses_form import message, response
@@ -19,7 +20,7 @@ FILE = f"data:application/pdf;base64,{base64.b64encode(pdf()).decode()}"
 IMAGE_PART = {"type": "input_image", "image_url": IMAGE, "detail": "low"}
 FILE_PART = {"type": "input_file", "filename": "a.pdf", "file_data": FILE}
 TEXT_PART = {"type": "input_text", "text": "The plot."}
-KINDS = pytest.mark.parametrize("kind", ["function_call", "custom_tool_call"])
+KINDS = each_row("kind", ["function_call", "custom_tool_call"])
 
 
 def call(kind, call_id="call_1"):
@@ -31,16 +32,26 @@ def result(kind, *parts, call_id="call_1"):
     return {"type": f"{kind}_output", "call_id": call_id, "output": list(parts)}
 
 
+@pytest.fixture
+def over_responses(make_app):
+    return make_app(upstream_api="responses")
+
+
+@pytest.fixture
+def over_chat(make_app):
+    return make_app(upstream_api="chat")
+
+
 def ask(app, *items):
     asked = [{"role": "user", "content": "Plot it."}, *items]
     return Person(app).post("/v1/responses", {"model": "gpt-6.1-terra", "input": asked, "max_output_tokens": 16})
 
 
 @KINDS
-def test_over_responses_they_stay_where_they_are(make_app, upstream, kind):
+def test_over_responses_they_stay_where_they_are(over_responses, upstream, kind):
     upstream.answers(response("completed", message("I see.")))
 
-    answer = ask(make_app(upstream_api="responses"), call(kind), result(kind, TEXT_PART, IMAGE_PART, FILE_PART))
+    answer = ask(over_responses, call(kind), result(kind, TEXT_PART, IMAGE_PART, FILE_PART))
 
     assert answer.status_code == 200, answer.text
     check_types(upstream.sent[0].raw)
@@ -54,13 +65,13 @@ def test_over_responses_they_stay_where_they_are(make_app, upstream, kind):
 
 
 @KINDS
-def test_over_chat_completions_they_follow_the_results_of_the_turn(make_app, upstream, kind):
+def test_over_chat_completions_they_follow_the_results_of_the_turn(over_chat, upstream, kind):
     """Which take only texts there."""
     upstream.answers(completion("I see."))
     other = {"type": "function_call_output", "call_id": "call_2", "output": "2"}
 
     answer = ask(
-        make_app(upstream_api="chat"),
+        over_chat,
         call(kind),
         call("function_call", "call_2"),
         result(kind, TEXT_PART, IMAGE_PART),
@@ -110,7 +121,7 @@ def test_one_may_be_larger_than_other_text(make_app, upstream):
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("part", "param"),
     [
         ({"type": "input_image", "image_url": "data:image/png;base64,QUJD"}, "input[2].output[0].image_url"),
@@ -121,8 +132,8 @@ def test_one_may_be_larger_than_other_text(make_app, upstream):
         ({"type": "input_audio"}, "input[2].output[0].type"),
     ],
 )
-def test_one_that_cannot_be_used_is_refused_by_its_place(make_app, upstream, part, param):
-    answer = ask(make_app(), call("function_call"), result("function_call", part))
+def test_one_that_cannot_be_used_is_refused_by_its_place(app, upstream, part, param):
+    answer = ask(app, call("function_call"), result("function_call", part))
 
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param), answer.text
     assert upstream.sent == []
