@@ -16,12 +16,10 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-from _pytest.mark.structures import ParameterSet
 from flask import Flask
 
 from app import create_app
@@ -165,13 +163,6 @@ def neighbour(**settings: str) -> Iterator[Neighbour]:
             with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
                 assert response.status == 200, server.log()
             yield Neighbour(server, port, upstream, beats)
-
-
-def table(names: Iterable[str], *, by_default: set[str]) -> list[ParameterSet]:
-    """Return the names as parameters, of which those not in `by_default` are left to `make neighbours`."""
-    names = list(names)
-    assert by_default <= set(names)
-    return [pytest.param(name, marks=() if name in by_default else pytest.mark.neighbours) for name in names]
 
 
 def _read_memory(pid: int, name: str) -> int:

@@ -20,6 +20,7 @@ class Person:
     """A new user, with a network address of their own."""
 
     def __init__(self, app: Flask) -> None:
+        self.app = app
         number = next(_numbers)
         self.address = f"10.9.{number >> 8}.{number & 255}"
         self._client = app.test_client()

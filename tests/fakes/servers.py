@@ -317,6 +317,8 @@ class FakeUpstream:
         """The status of all answers. An error status comes with an error object."""
         self.text = "Hello there"
         """What an answer says that is not streamed."""
+        self.body: bytes | None = None
+        """What an answer is that is not streamed, to the byte, whatever `text` is."""
         self.may_answer = threading.Event()
         """An answer that is not streamed waits for it."""
         self.may_answer.set()
@@ -383,7 +385,7 @@ class _Handler(UpstreamHandler):
             return
         fake.may_answer.wait(_PATIENCE_S)
         whole = embeddings([[0.5, -0.25]]) if self.path.endswith("/embeddings") else completion(fake.text)
-        content = json.dumps(whole if fake.status == 200 else error()).encode()
+        content = fake.body or json.dumps(whole if fake.status == 200 else error()).encode()
         self.begin("application/json", "Content-Length", str(len(content)), status=fake.status)
         self.wfile.write(content)
 

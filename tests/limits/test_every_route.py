@@ -6,6 +6,7 @@ import pytest
 
 from app.web.guards import find_guard
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 from tests.fakes.wire.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
 
 BILLED = {"chat", "vision", "embeddings", "structured"}
@@ -29,20 +30,38 @@ def posted_routes(app):
     return {name for name in posts if (guard := guards[name]) and not BILLED.isdisjoint(guard.scopes)}
 
 
-def send(client, route):
+def send(client, route, *, from_address="127.0.0.1"):
+    where = {"REMOTE_ADDR": from_address}
     if route == "/embed/ask":
-        return client.post(route, data={"message": "Hi"})
-    return client.post(route.replace("<stream_id>", "x").replace("<batch_id>", "x"), json=BODIES.get(route, {}))
+        return client.post(route, data={"message": "Hi"}, environ_overrides=where)
+    path = route.replace("<stream_id>", "x").replace("<batch_id>", "x")
+    return client.post(path, json=BODIES.get(route, {}), environ_overrides=where)
 
 
 def test_the_routes_that_are_known_here_are_all_there_are(app):
     assert posted_routes(app) - FREE - BATCHES == BODIES.keys()
 
 
-@pytest.mark.parametrize("limit", ["rate_limit", "tenant_rate_limit", "address_rate_limit"])
+@pytest.fixture
+def limited(make_app):
+    """An application of which each limit lets one request an hour through, by the limit's name."""
+    return {name: make_app(**{name: "1/hour"}) for name in ("rate_limit", "address_rate_limit")}
+
+
+@each_row(("number", "route"), enumerate(sorted(BODIES.keys() | FREE)))
+@each_row("limit", ["rate_limit", "address_rate_limit"])
+def test_one_too_many_is_refused(limited, upstream, number, route, limit):
+    client, address = limited[limit].test_client(), f"10.0.0.{number}"
+    send(client, route, from_address=address).get_data()
+    sent = len(upstream.sent)
+
+    assert send(client, route, from_address=address).status_code == 429
+    assert len(upstream.sent) == sent
+
+
 @pytest.mark.parametrize("route", sorted(BODIES.keys() | FREE))
-def test_one_too_many_is_refused(make_app, upstream, route, limit):
-    client = make_app(**{limit: "1/hour"}).test_client()
+def test_one_too_many_of_a_tenant_is_refused(make_app, upstream, route):
+    client = make_app(tenant_rate_limit="1/hour").test_client()
     send(client, route).get_data()
     sent = len(upstream.sent)
 
@@ -50,26 +69,39 @@ def test_one_too_many_is_refused(make_app, upstream, route, limit):
     assert len(upstream.sent) == sent
 
 
-@pytest.mark.parametrize("route", sorted(BODIES.keys() | FREE | BATCHES))
-@pytest.mark.parametrize("scopes", [(), ("usage",), ("chat",), ("embeddings",)])
-def test_strangers_may_do_only_what_the_owner_allows(make_app, upstream, route, scopes):
-    client = make_app(anonymous_scopes=scopes).test_client()
+@pytest.fixture
+def allowing(make_app):
+    """An application that allows strangers these scopes, by the scopes."""
+    return {scopes: make_app(anonymous_scopes=scopes) for scopes in ((), ("usage",), ("chat",), ("embeddings",))}
+
+
+@each_row("route", sorted(BODIES.keys() | FREE | BATCHES))
+@each_row("scopes", [(), ("usage",), ("chat",), ("embeddings",)])
+def test_strangers_may_do_only_what_the_owner_allows(allowing, upstream, route, scopes):
+    client = allowing[scopes].test_client()
     is_allowed = route != "/console/image" and scope_of(route) in scopes
+    sent = len(upstream.sent)
 
     answer = send(client, route)
     answer.get_data()
 
     if route in BATCHES or not is_allowed:
         assert answer.status_code == 401
-        assert not upstream.sent
+        assert len(upstream.sent) == sent
     else:
         assert answer.status_code != 401
 
 
-@pytest.mark.parametrize("settings", [{"anonymous_budget_usd": 0.000001}, {"user_budget_usd": 0.000001}])
-@pytest.mark.parametrize("route", [*sorted(BODIES), "UI"])
-def test_without_a_budget_nothing_is_sent(make_app, upstream, route, settings):
-    client = make_app(**settings).test_client()
+@pytest.fixture
+def too_dear(make_app):
+    """An application whose budget is less than any request may cost, by the budget's name."""
+    return {name: make_app(**{name: 0.000001}) for name in ("anonymous_budget_usd", "user_budget_usd")}
+
+
+@each_row("budget", ["anonymous_budget_usd", "user_budget_usd"])
+@each_row("route", [*sorted(BODIES), "UI"])
+def test_without_a_budget_nothing_is_sent(too_dear, upstream, route, budget):
+    client = too_dear[budget].test_client()
 
     answer = client.post("/api/chat", json=UI_BODY) if route == "UI" else send(client, route)
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.billing.ledger.ledger import Ledger
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 UNPRICED = "a-model-of-ones-own"
@@ -26,6 +27,11 @@ def ask(make_app, monkeypatch, clock):
             return answer, person.rows()
 
     return post
+
+
+@pytest.fixture
+def budgeted(make_app):
+    return make_app(user_budget_usd=1.0)
 
 
 @pytest.fixture
@@ -98,21 +104,22 @@ class TestServiceTiers:
         assert answer.status_code == 502
         assert [event for event, *_ in hints] == ["price.missing"]
 
-    @pytest.mark.parametrize(
-        "route", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"]
-    )
-    @pytest.mark.parametrize("served", [*COSTS, "", 7])
-    @pytest.mark.parametrize("asked", [None, "flex", "priority"])
-    def test_the_price_is_that_of_the_tier_that_served(self, ask, upstream, route, served, asked):
+    @each_row("route", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"])
+    @each_row("served", [*COSTS, "", 7])
+    @each_row("asked", [None, "flex", "priority"])
+    def test_the_price_is_that_of_the_tier_that_served(self, budgeted, upstream, route, served, asked):
+        person = Person(budgeted)
         reported = {} if served is None else {"service_tier": served}
         if "stream" in route:
             upstream.streams(*(each if isinstance(each, str) else each | reported for each in stream_of("{}")))
         else:
             upstream.answers(completion("{}") | reported)
 
-        answer, [row] = ask(route, fields={} if asked is None else {"serviceTier": asked})
+        answer = person.ask(route, **({} if asked is None else {"serviceTier": asked}))
 
         assert answer.status_code == 200
+        answer.get_data()
+        row = person.row()
         assert row["cost_micro_usd"] == COSTS[served if served in COSTS and served else asked]
 
     def test_what_is_asked_for_is_what_is_held(self, ask, upstream, monkeypatch):

@@ -15,6 +15,7 @@ from app.runtime.logs import lines
 from app.runtime.logs.events import log_event
 from app.runtime.logs.lines import JsonFormatter, LineFormatter
 from app.runtime.logs.setup import make_handler
+from tests.fakes.generated import generated
 
 BOTH = pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()])
 
@@ -132,6 +133,7 @@ _values = st.one_of(
 )
 
 
+@generated(cases=100, quickly=25)
 @given(fields=st.dictionaries(st.sampled_from(["a", "route", "of"]), _values, max_size=3))
 @example(fields={})
 @example(fields={"a": "", "of": "b"})

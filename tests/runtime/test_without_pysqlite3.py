@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 CODE = """
@@ -24,6 +26,7 @@ print(sqlite.dbapi.__name__, [answer.status_code for answer in answers])
 """
 
 
+@pytest.mark.thorough  # that the other library is taken: tests/runtime/test_sqlite.py
 def test_a_site_answers_and_keeps_its_limits(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", CODE, str(tmp_path)],

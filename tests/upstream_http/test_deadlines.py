@@ -187,7 +187,19 @@ class TestFirstToken:
             wait_until(lambda: server.left == 1, "the connection is closed", SOON_S)
         assert [record.outcome for record in records] == ["upstream_timeout"]
 
-    @pytest.mark.parametrize("steps", NO_TOKENS.values(), ids=NO_TOKENS)
+    @pytest.mark.parametrize(
+        "steps",
+        [
+            NO_TOKENS["nothing"],
+            NO_TOKENS["comments"],
+            *(
+                pytest.param(steps, marks=pytest.mark.thorough)
+                for name, steps in NO_TOKENS.items()
+                if name not in {"nothing", "comments"}
+            ),
+        ],
+        ids=["nothing", "comments", *(name for name in NO_TOKENS if name not in {"nothing", "comments"})],
+    )
     def test_after_it_the_same_model_is_asked_again(self, service_for, records, steps):
         with RawServer([READ, *steps], [READ, *STREAM]) as server:
             service = service_for(server.url, first_token_timeout_s=0.5, retry_max_attempts=2)

@@ -16,10 +16,13 @@ from app.billing.ledger import call_notes, observed_use
 from app.billing.ledger.call_notes import CallNotes
 from server.arbiter import death_notice
 
+ROOT = Path(__file__).parents[3]
 ENTRY = "0" * 23 + "a"
 WRITERS = f"""
-import json, os, sys, time
+import json, os, sys, time, types
 from pathlib import Path
+sys.modules["app"] = types.ModuleType("app")  # app/__init__.py imports everything
+sys.modules["app"].__path__ = ["app"]
 import app.billing.ledger.call_notes as c
 
 for line in sys.stdin:
@@ -54,7 +57,7 @@ def directory(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def writers():
     with subprocess.Popen(
-        [sys.executable, "-c", WRITERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         yield process
         process.stdin.close()

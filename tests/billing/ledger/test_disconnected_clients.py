@@ -6,12 +6,14 @@ import json
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from http.server import ThreadingHTTPServer
+from itertools import product
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from app import create_app
 from app.config import Config
@@ -25,10 +27,20 @@ from tests.fakes.upstreams.upstream_handler import UpstreamHandler
 from tests.fakes.wire.bodies import IMAGE_URL, SCHEMA, USER
 from tests.web.streaming.test_leaving import Person
 
+# How many streams are read on at once: as many as are left, or fewer.
+READ_ON, BEYOND = 32, 4
+POLICIES = ("cancel", "drain")
+# When they are left: before anything came, or once this has come.
+THINKING, WRITING = None, b'"token"'
 BUDGET = 160_000
 CEILING = 1_500
 REASONING, TEXT = 800, 400
 TOKENS_A_CHUNK = 20
+
+
+def in_part(cases: Iterable[tuple[Any, ...]], *, by_default: set[tuple[Any, ...]]) -> list[ParameterSet]:
+    """Return the cases as parameters, of which those not in `by_default` are left to `make thorough`."""
+    return [pytest.param(*case, marks=() if case in by_default else pytest.mark.thorough) for case in cases]
 
 
 class BillingUpstream(ThreadingHTTPServer):
@@ -194,8 +206,10 @@ def storm(upstream: BillingUpstream, tmp_path: Any) -> Iterator[Any]:
         yield make
 
 
-@pytest.mark.parametrize("policy", ["cancel", "drain"])
-@pytest.mark.parametrize("places", [32, 4], ids=["read on", "beyond the places"])
+@pytest.mark.parametrize(
+    ("policy", "places"),
+    in_part(product(POLICIES, (READ_ON, BEYOND)), by_default={("drain", READ_ON), ("cancel", BEYOND)}),
+)
 def test_answers_in_one_piece_are_charged_whoever_waits(storm, upstream, monkeypatch, policy, places):
     monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", places)
     storm = storm(disconnect_policy=policy)
@@ -204,12 +218,20 @@ def test_answers_in_one_piece_are_charged_whoever_waits(storm, upstream, monkeyp
 
     charged = storm.charged()
     wait_until(lambda: all(written == REASONING + TEXT for _, written in upstream.bills), "all is billed", 10)
-    assert upstream.billed <= charged <= (1.0 if places == 32 else 1.4) * upstream.billed
+    assert upstream.billed <= charged <= (1.0 if places == READ_ON else 1.4) * upstream.billed
 
 
-@pytest.mark.parametrize("policy", ["cancel", "drain"])
-@pytest.mark.parametrize("places", [32, 4], ids=["read on", "beyond the places"])
-@pytest.mark.parametrize("until", [None, b'"token"'], ids=["thinking", "writing"])
+@pytest.mark.parametrize(
+    ("policy", "places", "until"),
+    in_part(
+        product(POLICIES, (READ_ON, BEYOND), (THINKING, WRITING)),
+        by_default={
+            ("cancel", READ_ON, THINKING),
+            ("drain", READ_ON, WRITING),
+            ("drain", BEYOND, THINKING),
+        },
+    ),
+)
 def test_streams_that_are_left_are_charged_what_was_written(storm, upstream, monkeypatch, policy, places, until):
     monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", places)
     storm = storm(disconnect_policy=policy)
@@ -237,8 +259,19 @@ STREAMED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("until", [None, b"word"], ids=["thinking", "writing"])
-@pytest.mark.parametrize("route", STREAMED)
+@pytest.mark.parametrize(
+    ("route", "until"),
+    in_part(
+        product(STREAMED, (None, b"word")),
+        # Those that have code of their own: what can be resumed, what is checked, and OpenAI's forms.
+        by_default={
+            ("/api/chat/stream", None),
+            ("/api/structured/stream", b"word"),
+            ("/v1/chat/completions", b"word"),
+            ("/v1/responses", None),
+        },
+    ),
+)
 def test_streams_of_every_form_that_are_left_are_charged_what_was_written(storm, upstream, route, until):
     storm = storm(resume_linger_s=0.1)
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 CODE = """
 from gevent import monkey
@@ -79,6 +81,9 @@ database.close()
 """
 
 
+@pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
+)
 def test_a_frozen_store_stops_no_other_greenlet(store, rows, violations, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", CODE, store.url, str(tmp_path / "journal")],

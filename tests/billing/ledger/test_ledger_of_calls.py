@@ -15,6 +15,7 @@ from app.models.token_counts import Usage
 from app.models.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
 from tests.fakes.person import Person
+from tests.fakes.tables import each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 
 CHAT, STREAM, VISION, EMBEDDINGS = "/api/chat", "/api/chat/stream", "/api/vision", "/api/embeddings"
@@ -45,6 +46,13 @@ class _Databases(list):
 @pytest.fixture
 def person(somebody):
     return somebody()
+
+
+@pytest.fixture
+def newcomer(somebody):
+    """Makes persons at one application, which no failure of their calls keeps from asking."""
+    app = somebody(breaker_failures=1000).app
+    return lambda: Person(app)
 
 
 def bodies(upstream):
@@ -270,24 +278,26 @@ def told(upstream, route, text, usage):
         upstream.answers(completion(text, usage=usage))
 
 
-ANSWERING = pytest.mark.parametrize("route", [CHAT, STREAM, VISION, "/api/structured"])
+ANSWERING = each_row("route", [CHAT, STREAM, VISION, "/api/structured"])
 
 
 class TestAUsageThatIsWrittenOtherwise:
     @ANSWERING
-    @pytest.mark.parametrize("beside", [{}, {"completion_tokens_details": {"reasoning_tokens": 1000}}])
-    def test_reasoning_outside_of_completion_is_charged(self, person, upstream, route, beside):
+    @each_row("beside", [{}, {"completion_tokens_details": {"reasoning_tokens": 1000}}])
+    def test_reasoning_outside_of_completion_is_charged(self, newcomer, upstream, route, beside):
         told(upstream, route, "{}", {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 1060, **beside})
 
+        person = newcomer()
         person.ask(route).get_data()
 
         assert bill(person.row()) == ("complete", "reported", 40, 1020, cost(40, 1020))
 
     @ANSWERING
-    def test_other_fields_of_a_cache_give_its_discount(self, person, upstream, route):
+    def test_other_fields_of_a_cache_give_its_discount(self, newcomer, upstream, route):
         hit = {"prompt_tokens": 40, "completion_tokens": 20, "prompt_cache_hit_tokens": 30}
         told(upstream, route, "{}", hit)
 
+        person = newcomer()
         person.ask(route).get_data()
 
         usual = cost(40, 20, prompt_tokens_details={"cached_tokens": 30})
@@ -295,20 +305,22 @@ class TestAUsageThatIsWrittenOtherwise:
         assert usual < cost(40, 20)
 
     @ANSWERING
-    def test_a_discount_that_cannot_be_is_not_given(self, person, upstream, route):
+    def test_a_discount_that_cannot_be_is_not_given(self, newcomer, upstream, route):
         hit = {"prompt_tokens": 40, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 90}}
         told(upstream, route, "{}", hit)
 
+        person = newcomer()
         person.ask(route).get_data()
 
         assert bill(person.row()) == ("complete", "estimated", 40, 20, cost(40, 20))
 
     @ANSWERING
-    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "320", True, [], 1e30, 2**70 // 2**10], ids=repr)
-    def test_completion_tokens_that_tell_nothing_are_estimated(self, person, upstream, route, odd):
+    @each_row("odd", [None, -5, 0, 0.5, "320", True, [], 1e30, 2**70 // 2**10])
+    def test_completion_tokens_that_tell_nothing_are_estimated(self, newcomer, upstream, route, odd):
         text = f'{{"a": "{"word " * 255}"}}'
         told(upstream, route, text, {"prompt_tokens": 40, "completion_tokens": odd})
 
+        person = newcomer()
         person.ask(route).get_data()
 
         outcome, source, prompt, written, spent = bill(person.row())
@@ -317,31 +329,35 @@ class TestAUsageThatIsWrittenOtherwise:
             assert written == pytest.approx(320, rel=0.1)
 
     @ANSWERING
-    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "4", "forty", True, {}, 1e30], ids=repr)
-    def test_prompt_tokens_that_tell_nothing_are_estimated(self, person, upstream, route, odd):
+    @each_row("odd", [None, -5, 0, 0.5, "4", "forty", True, {}, 1e30])
+    def test_prompt_tokens_that_tell_nothing_are_estimated(self, newcomer, upstream, route, odd):
+        before = len(upstream.sent)
         told(upstream, route, "{}", {"prompt_tokens": odd, "completion_tokens": 20})
 
+        person = newcomer()
         person.ask(route).get_data()
 
-        [sent] = bodies(upstream)
+        [sent] = bodies(upstream)[before:]
         outcome, source, prompt, written, _ = bill(person.row())
         assert (outcome, source, written) == ("complete", "estimated", 20)
         assert prompt == max(1, estimate_input(sent))
 
     @ANSWERING
-    def test_counts_written_as_text_are_the_least_of_an_estimate(self, person, upstream, route):
+    def test_counts_written_as_text_are_the_least_of_an_estimate(self, newcomer, upstream, route):
         counts = {"prompt_tokens": "4000", "completion_tokens": "200", "total_tokens": "5200"}
         told(upstream, route, "{}", counts)
 
+        person = newcomer()
         person.ask(route).get_data()
 
         assert bill(person.row()) == ("complete", "estimated", 4000, 1200, cost(4000, 1200))
 
     @ANSWERING
-    def test_a_cache_that_is_counted_beside_the_input_is_charged(self, person, upstream, route):
+    def test_a_cache_that_is_counted_beside_the_input_is_charged(self, newcomer, upstream, route):
         anthropic = {"input_tokens": 10, "cache_read_input_tokens": 5000, "output_tokens": 20}
         told(upstream, route, "{}", anthropic)
 
+        person = newcomer()
         person.ask(route).get_data()
 
         usual = cost(5010, 20, prompt_tokens_details={"cached_tokens": 5000})
@@ -668,9 +684,10 @@ PAYLOADS = stream_of(*["x"] * 8, usage=USAGE)
 
 class TestAStreamThatBreaksOff:
     @ONE_ATTEMPT
-    @pytest.mark.parametrize("end", ["reset", "end"])
-    @pytest.mark.parametrize("sent", range(len(PAYLOADS) - 1))
-    def test_at_the_upstream_is_one_row_whatever_had_come(self, person, upstream, frozen, sent, end):
+    @each_row("end", ["reset", "end"])
+    @each_row("sent", range(len(PAYLOADS) - 1))
+    def test_at_the_upstream_is_one_row_whatever_had_come(self, newcomer, upstream, frozen, sent, end):
+        person = newcomer()
         pieces = [sse(payload) for payload in PAYLOADS[:sent]]
         upstream.streams_bytes([*pieces, *([httpx2.ReadError("reset")] if end == "reset" else [])])
 
@@ -684,7 +701,7 @@ class TestAStreamThatBreaksOff:
             return
         assert row["source"] == "estimated"
         assert row["outcome"] == ("complete" if is_whole else row["outcome"])
-        prompt = estimate_input(bodies(upstream)[0])
+        prompt = estimate_input(bodies(upstream)[-1])
         assert row["prompt_tokens"] == prompt
         assert row["completion_tokens"] == (tokens if is_whole else tokens + frozen)
         assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
@@ -700,8 +717,9 @@ class TestAStreamThatBreaksOff:
         assert bill(person.row()) == ("client_gone", "reported", 9, 3, cost(9, 3))
         assert upstream.open_streams == 0
 
-    @pytest.mark.parametrize("read", range(1, 9))
-    def test_as_its_visitor_leaves_is_one_row_with_all_that_came(self, person, upstream, frozen, read):
+    @each_row("read", range(1, 9))
+    def test_as_its_visitor_leaves_is_one_row_with_all_that_came(self, newcomer, upstream, frozen, read):
+        person = newcomer()
         upstream.streams(*PAYLOADS[:5])  # the first has no text
 
         answer = person.ask(STREAM)
@@ -710,7 +728,7 @@ class TestAStreamThatBreaksOff:
         answer.close()
 
         row = person.row()
-        prompt, written = estimate_input(bodies(upstream)[0]), 4 + frozen
+        prompt, written = estimate_input(bodies(upstream)[-1]), 4 + frozen
         assert bill(row) == ("client_gone", "estimated", prompt, written, cost(prompt, written))
         assert upstream.open_streams == 0
 

@@ -71,6 +71,7 @@ def test_what_is_left_counts_what_is_held(ledger, reports, entry):
     assert (unused.micro_usd, unused.spent_tokens) == (7, 0)
 
 
+@pytest.mark.thorough
 def test_reports_are_quick_where_many_used_it_for_months(reports, database, ledger, clock):
     # 144,000 totals: what 5 million requests come to where each user sends 35 a day and model.
     with database.transaction(30) as connection:

@@ -84,7 +84,7 @@ def check(database, reports, chance):
             assert dearest == sorted((sums[at] for sums in expected.values()), reverse=True)[:3]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_reports_are_the_same_after_any_order_of_events(database, ledger, reports, entry, clock, violations, seed):
     chance = random.Random(seed)
     limits = [Limit("tenant:a", "month", micro_usd=10**12)]
@@ -190,6 +190,9 @@ def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledge
         assert as_dict(reports.totals(by)) == add_up(read(database, "daily_totals"), by)
 
 
+@pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
+)
 def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_path, clock):
     database = open_database(store.url, tmp_path)
     database.driver.create()

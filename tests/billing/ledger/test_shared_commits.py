@@ -171,9 +171,10 @@ while True:
 """
 
 
-def test_a_killed_process_loses_only_what_nobody_was_told_of(store, database, rows, violations, tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.thorough)])
+def test_a_killed_process_loses_only_what_nobody_was_told_of(store, database, rows, violations, tmp_path, kills):
     chance = random.Random(3)
-    for _ in range(2):
+    for _ in range(kills):
         process = subprocess.Popen(
             [sys.executable, "-c", WORKER, store.url, str(tmp_path / "journal")],
             stdout=subprocess.PIPE,

@@ -7,10 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+
+if "app" not in sys.modules:  # in a process that delivers, which does without the rest of the application
+    sys.modules["app"] = types.ModuleType("app")
+    sys.modules["app"].__path__ = [str(Path(__file__).parents[3] / "app")]
 
 from app.billing.ledger.backlog import count_backlogs
 from app.billing.ledger.ledger import Ledger

@@ -281,5 +281,11 @@ def test_stripe_is_not_told_again_once_it_may_have_forgotten(queue, stripe, rece
     assert "counted twice" in queue.list_given_up(1)[0].reason
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_nothing_is_lost_when_a_delivery_is_killed(store, database, tmp_path):
+    kill_deliveries(store.url, tmp_path, times=1)
+
+
+@pytest.mark.thorough
 def test_nothing_is_lost_when_deliveries_are_killed(store, database, tmp_path):
     kill_deliveries(store.url, tmp_path, times=2)

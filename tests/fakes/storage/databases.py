@@ -1,9 +1,14 @@
-"""Fixtures of databases of each kind, for the conftest of each folder whose tests need one."""
+"""Fixtures of databases of each kind, for the conftest of each folder whose tests need one.
+
+Each conftest that imports a fixture has it for itself. So what lasts for the session is kept with pytest's configuration,
+where all of them find it: to start a server and make its tables takes a second.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,27 +17,42 @@ from app.storage.database.database import Database, open_database
 from tests.fakes.storage import stores
 from tests.fakes.storage.stores import PostgresDatabase, PostgresServer, SqliteFile, Store
 
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    with stores.postgres_server() as server:
-        yield server
+_SERVER = pytest.StashKey[PostgresServer]()
+_FILE = pytest.StashKey[Path]()
+_DATABASE = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def postgres_server(pytestconfig: pytest.Config) -> PostgresServer:
+    """The only server of this process, which is removed at its end."""
+    stash = pytestconfig.stash
+    if _SERVER not in stash:
+        stack = ExitStack()
+        stash[_SERVER] = stack.enter_context(stores.postgres_server())
+        pytestconfig.add_cleanup(stack.close)
+    return stash[_SERVER]
+
+
+@pytest.fixture(scope="session")
+def migrated_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with all tables, and nothing in them: to make them takes longer than most tests do."""
-    path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
-    _migrate(SqliteFile(path))
-    return path
+    stash = pytestconfig.stash
+    if _FILE not in stash:
+        path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
+        _migrate(SqliteFile(path))
+        stash[_FILE] = path
+    return stash[_FILE]
 
 
 @pytest.fixture(scope="session")
-def migrated_database(postgres_server: PostgresServer) -> str:
+def migrated_database(pytestconfig: pytest.Config, postgres_server: PostgresServer) -> str:
     """The name of a database with all tables, and nothing in them."""
-    database = PostgresDatabase(postgres_server)
-    _migrate(database)
-    return database.name
+    stash = pytestconfig.stash
+    if _DATABASE not in stash:
+        database = PostgresDatabase(postgres_server)
+        _migrate(database)
+        stash[_DATABASE] = database.name
+    return stash[_DATABASE]
 
 
 def _migrate(store: Store) -> None:

@@ -23,11 +23,11 @@ def pdf(*texts: str, pages: int | None = None, stated: int | None = None, conten
         3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     }
     kids = []
+    filtered = b"" if contents is None else b"/Filter /FlateDecode "
+    compressed = None if contents is None else zlib.compress(contents, 9)
     for number, text in enumerate(texts):
-        page, stream = 4 + 2 * number, b"BT /F1 12 Tf 72 700 Td (%b) Tj ET" % text.encode("latin-1")
-        filtered = b""
-        if contents is not None:
-            stream, filtered = zlib.compress(contents, 9), b"/Filter /FlateDecode "
+        page = 4 + 2 * number
+        stream = compressed or b"BT /F1 12 Tf 72 700 Td (%b) Tj ET" % text.encode("latin-1")
         objects[page] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
             b"/Resources << /Font << /F1 3 0 R >> >> >>" % (page + 1)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ PATIENT = Claim("anyone", float("inf"), lambda: None)
 
 
 @pytest.fixture
-def pool():
-    made = SideProcessPool(TARGET, LIMITS)
+def limits():
+    return LIMITS
+
+
+@pytest.fixture
+def pool(limits):
+    made = SideProcessPool(TARGET, limits)
     yield made
     made.close()
 
@@ -64,7 +70,13 @@ def test_it_is_given_no_secret_and_no_file(pool, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "job", [{"do": "allocate", "bytes": LIMITS.memory_bytes}, {"do": "compute"}, {"do": "crash"}], ids=str
+    ("job", "limits"),
+    [
+        ({"do": "allocate", "bytes": LIMITS.memory_bytes}, LIMITS),
+        ({"do": "compute"}, replace(LIMITS, cpu_s=0)),  # that is, what is left of the first second
+        ({"do": "crash"}, LIMITS),
+    ],
+    ids=lambda given: given["do"] if isinstance(given, dict) else "",
 )
 def test_what_exceeds_a_limit_is_killed_and_the_next_job_has_a_new_process(pool, job):
     before = pid_of(pool)
@@ -151,21 +163,32 @@ def test_it_is_replaced_after_many_jobs(monkeypatch):
     assert not serving.is_alive()
 
 
-WORKER = """
-import sys, time
+# Without app/__init__.py, which imports everything.
+WORKER = f"""
+import sys, time, types
 if sys.argv[1] == "gevent":
     from gevent import monkey; monkey.patch_all()
+sys.modules["app"] = types.ModuleType("app")
+sys.modules["app"].__path__ = ["app"]
 from threading import Thread
-from tests.runtime.side_process.test_side_process import *
-pool = SideProcessPool(TARGET, LIMITS)
-print(pid_of(pool), flush=True)
-Thread(target=pool.run, args=({"do": sys.argv[2]}, b"", PATIENT)).start()
+from app.runtime.side_process import Claim, ProcessLimits, SideProcessPool
+pool = SideProcessPool("{TARGET}", {LIMITS})
+patient = Claim("anyone", float("inf"), lambda: None)
+print(pool.run({{}}, b"", patient)[0]["pid"], flush=True)
+Thread(target=pool.run, args=({{"do": sys.argv[2]}}, b"", patient)).start()
 time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("kind", ["gevent", "threads"])
-@pytest.mark.parametrize("job", ["nothing", "compute"])
+@pytest.mark.parametrize(
+    ("kind", "job"),
+    [
+        ("gevent", "compute"),
+        ("threads", "nothing"),
+        pytest.param("gevent", "nothing", marks=pytest.mark.thorough),
+        pytest.param("threads", "compute", marks=pytest.mark.thorough),
+    ],
+)
 def test_it_ends_with_its_worker_however_that_ends(kind, job):
     worker = subprocess.Popen([sys.executable, "-c", WORKER, kind, job], cwd=ROOT, stdout=subprocess.PIPE)
     pid = int(worker.stdout.readline())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -65,19 +66,6 @@ def test_a_new_file_is_what_the_migrations_make(tmp_path):
     assert made == wanted, f"write this into {NEW_SQLITE}:\n{wanted}"
 
 
-def test_a_new_file_costs_a_start_no_alembic(tmp_path):
-    code = f"""
-import sys
-from pathlib import Path
-from app.storage.database.database import open_database
-database = open_database("sqlite:///new.sqlite3", Path({str(tmp_path)!r}))
-database.migrate()
-database.check()
-assert not {{"alembic", "sqlalchemy"}} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
-
-
 def test_files_of_migrations_begin_with_their_revision():
     scripts = ScriptDirectory(str(SCRIPTS))
     assert scripts.get_heads() == [find_newest_revision()]
@@ -96,16 +84,25 @@ def test_four_processes_may_migrate_at_once(store, tmp_path):
     database.close()
 
 
-def test_tables_that_are_up_to_date_cost_a_start_no_alembic(store, database):
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_a_start_costs_no_alembic_if_its_tables_are_up_to_date_or_its_file_is_new(
+    store, database, migrated_file, tmp_path
+):
+    """That none of the whole application loads it either: tests/test_start.py."""
+    shutil.copy(migrated_file, tmp_path / "up_to_date.sqlite3")
     code = f"""
-import sys
+import sys, types
+sys.modules["app"] = types.ModuleType("app")
+sys.modules["app"].__path__ = ["app"]
 from pathlib import Path
 from app.storage.database.database import open_database
-database = open_database({store.url!r}, Path())
-database.migrate()
-database.close()
-assert not {{"alembic", "sqlalchemy"}} & set(sys.modules)
-assert "genai_prices" not in sys.modules
+for url in ("sqlite:///new.sqlite3", "sqlite:///up_to_date.sqlite3", {store.url!r}):
+    database = open_database(url, Path({str(tmp_path)!r}))
+    database.migrate()
+    database.check()
+    database.close()
+    assert not {{"alembic", "sqlalchemy"}} & set(sys.modules), url
+    assert "genai_prices" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 

@@ -1,4 +1,4 @@
-"""Shared state between real processes, each of them a Python of its own."""
+"""Shared state between real processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from app.storage.shared_state import open_state
-from tests.fakes.storage.children import Child, run_together
+from tests.fakes.storage.children import Child, run_alone, run_together
 from tests.fakes.storage.leases import take_lease
 
 
@@ -96,8 +96,9 @@ print(status, all(mine), take_lease(state, "streams", 3) is None, state.read("co
 
 def test_redis_is_loaded_by_those_who_use_it_alone(tmp_path):
     code = """
+state = open_state(directory=Path(sys.argv[1]), redis_url=sys.argv[2])
 print("redis" in sys.modules)
 open_state(directory=Path(sys.argv[1]), redis_url="redis://127.0.0.1:1")
 print("redis" in sys.modules)
 """
-    assert Child(code, (str(tmp_path), "")).end() == "False\nTrue\n"
+    assert run_alone(code, (str(tmp_path), "")) == "False\nTrue\n"
