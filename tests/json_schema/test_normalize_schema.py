@@ -65,6 +65,21 @@ def test_each_kind_of_property_can_be_optional(given, mended):
     accept(normalized.schema)
 
 
+def test_an_optional_property_may_be_null_already_or_refer_to_nothing():
+    nothing = {"$ref": "#/$defs/none"}
+
+    normalized = normalize({**of(a={"type": "string", "nullable": True}, b=nothing), "required": []})
+
+    assert normalized.schema["properties"] == {"a": {"type": ["string", "null"]}, "b": {"anyOf": [nothing, NULL]}}
+    assert normalized.changes[1:] == [
+        "schema.properties.a: was made required; null was allowed already.",
+        "schema.properties.b: was made required and nullable; null means it is absent.",
+    ]
+    assert normalized.unresolved == [
+        'schema.properties.b.anyOf.0: "$ref" points to nothing: add what it names to "$defs".'
+    ]
+
+
 MENDED = {
     "annotations": (
         {"type": "string", "default": "x", "examples": [], "$comment": "c", "readOnly": True, "x-note": 1},
