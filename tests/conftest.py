@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from app.runtime import clock as real_clock
 from app.storage.database.database import open_database
 from app.storage.shared_state import MemoryState
 from app.web import guards
+from tests.fakes.generated import IS_THOROUGH
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
 from tests.fakes.shared_parts import shared_parts
@@ -48,10 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+def pytest_collection_modifyitems() -> None:
+    """Have hypothesis try the constants of all modules in `make thorough` only: each process reads them for a second."""
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    if providers is not None and not IS_THOROUGH:
+        assert callable(providers.is_local_module_file)  # private API
+        providers.is_local_module_file = lambda _: False
+
+
 def pytest_collection_finish() -> None:
     """Keep the collector from walking what stays again and again: that took about a third of the time of many tests."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection before, which takes as long as the import of fifty files of tests
     gc.set_threshold(10_000, 10, 10)
     gc.enable()
 

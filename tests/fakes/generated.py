@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-_IS_THOROUGH = bool(os.environ.get("TEST_THOROUGH"))
+IS_THOROUGH = bool(os.environ.get("TEST_THOROUGH"))
 
 
 def generated(cases: int, *, quickly: int, **others: Any) -> Callable[[Any], Any]:
@@ -21,7 +21,7 @@ def generated(cases: int, *, quickly: int, **others: Any) -> Callable[[Any], Any
         **others: further settings of hypothesis.
     """
     bounded = settings(
-        max_examples=cases if _IS_THOROUGH else quickly, deadline=None, derandomize=True, database=None, **others
+        max_examples=cases if IS_THOROUGH else quickly, deadline=None, derandomize=True, database=None, **others
     )
 
     def decorate(test: Any) -> Any:

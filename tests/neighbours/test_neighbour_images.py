@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,20 +16,32 @@ from tests.fakes.servers import exchange
 from tests.media.images.pictures import encoded, exif, gif, photo, png, webp
 
 _LARGE = 9_900_000
-_TINY = encoded(photo(8, 8), "JPEG")
-_PROGRESSIVE = encoded(photo(5_000, 4_900), "JPEG", progressive=True)
-_LAST_SCAN = _PROGRESSIVE[_PROGRESSIVE.rindex(b"\xff\xda") : -2]
-HOSTILE = {
-    "WebP of 28 bytes": (webp(5_000, 5_000), 200),
-    "WebP of 34 bytes, too large": (webp(7_000, 7_000), 400),
-    "WebP on its side": (encoded(Image.new("RGB", (5_000, 2_000)), "WEBP", method=0, exif=exif(6)), 200),
-    "PNG of 16 bits on its side": (encoded(Image.new("I;16", (3_000, 3_000)), "PNG", exif=exif(6)), 200),
-    "GIF of a huge frame": (gif(5_000, 4_900), 200),
-    "JPEG of many scans": (_PROGRESSIVE[:-2] + _LAST_SCAN * 20 + b"\xff\xd9", 200),
-    "JPEG of fill": (_TINY[:-2] + b"\xff" * _LARGE + b"\0", 200),
-    "JPEG of stuffed bytes": (_TINY[:-2] + b"\xff\0" * (_LARGE // 2) + b"\xff\xd9", 200),
-    "GIF of small blocks": (gif(8, 8)[:-2] + (b"\x20" + b"\1" * 32) * (_LARGE // 34) + b"\0;", 200),
-    "PNG of 10 MB": (png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(_LARGE)), 200),
+
+
+def _write_scans() -> bytes:
+    progressive = encoded(photo(5_000, 4_900), "JPEG", progressive=True)
+    last_scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    return progressive[:-2] + last_scan * 20 + b"\xff\xd9"
+
+
+def _write_tiny() -> bytes:
+    return encoded(photo(8, 8), "JPEG")[:-2]
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
+    "WebP of 28 bytes": (lambda: webp(5_000, 5_000), 200),
+    "WebP of 34 bytes, too large": (lambda: webp(7_000, 7_000), 400),
+    "WebP on its side": (
+        lambda: encoded(Image.new("RGB", (5_000, 2_000)), "WEBP", method=0, exif=exif(6)),
+        200,
+    ),
+    "PNG of 16 bits on its side": (lambda: encoded(Image.new("I;16", (3_000, 3_000)), "PNG", exif=exif(6)), 200),
+    "GIF of a huge frame": (lambda: gif(5_000, 4_900), 200),
+    "JPEG of many scans": (_write_scans, 200),
+    "JPEG of fill": (lambda: _write_tiny() + b"\xff" * _LARGE + b"\0", 200),
+    "JPEG of stuffed bytes": (lambda: _write_tiny() + b"\xff\0" * (_LARGE // 2) + b"\xff\xd9", 200),
+    "GIF of small blocks": (lambda: gif(8, 8)[:-2] + (b"\x20" + b"\1" * 32) * (_LARGE // 34) + b"\0;", 200),
+    "PNG of 10 MB": (lambda: png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(_LARGE)), 200),
 }
 _BY_DEFAULT = {"WebP of 28 bytes", "JPEG of stuffed bytes", "PNG of 10 MB"}
 
@@ -61,7 +73,8 @@ def ask(near: Neighbour, body: bytes, content_type: str, path: str = "/api/visio
 
 @pytest.mark.parametrize("name", table(HOSTILE, by_default=_BY_DEFAULT))
 def test_no_image_costs_others_time_or_memory(near: Neighbour, name: str) -> None:
-    image, status = HOSTILE[name]
+    write, status = HOSTILE[name]
+    image = write()
     requests = [as_form(image), as_json(image)]
 
     with near.watch(sent_bytes=max(len(body) for body, _ in requests)) as harm:

@@ -311,7 +311,8 @@ UNKNOWN = [
     ("/api/structured", WITH_TURNS, "messages.0.name"),
 ]
 
-MANY = {f"k{number:06d}": 1 for number in range(110_000)}
+MANY = {"k000000": 1}
+"""Stands for 110,000 such names."""
 FLOODS = {
     "the body": ("/api/chat", MANY),
     "a message": ("/api/chat", {"messages": [{"role": "user", **MANY}]}),
@@ -482,7 +483,8 @@ def test_a_schema_nested_too_deeply_is_refused(client, upstream, route, template
 
 @pytest.mark.parametrize(("route", "body"), FLOODS.values(), ids=FLOODS)
 def test_a_flood_of_unknown_names_is_refused_in_little_more_than_the_time_of_reading_it(client, route, body):
-    data = json.dumps(body).encode()
+    many = json.dumps({f"k{number:06d}": 1 for number in range(110_000)})
+    data = json.dumps(body).replace(json.dumps(MANY)[1:-1], many[1:-1]).encode()
     assert len(data) > 1_500_000
     started = time.process_time()
     orjson.loads(data)
