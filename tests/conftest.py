@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+import app as application
 from app import create_app, services
+from app.auth import jwks
 from app.config import Config
 from app.openai_service import CallRecord
+from app.openai_service.responses import answer, stream
+from app.openai_service.streaming import ticks
+from app.runtime import clock as real_clock
+from app.storage.database.database import open_database
 from app.storage.shared_state import MemoryState
 from app.web import guards
+from tests.fakes.generated import IS_THOROUGH
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.memory_folder import MEMORY_FOLDER
 from tests.fakes.shared_parts import kept_side_processes, shared_parts, side_process_stock
@@ -42,12 +50,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+def pytest_collection_modifyitems() -> None:
+    """Have hypothesis try the constants of all modules in `make thorough` only: each process reads them for a second."""
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    if providers is not None and not IS_THOROUGH:
+        assert callable(providers.is_local_module_file)  # private API
+        providers.is_local_module_file = lambda _: False
+
+
 def pytest_collection_finish() -> None:
     """Keep the collector from walking what stays again and again: that took about a third of the time of many tests."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection before, which takes as long as the import of fifty files of tests
     gc.set_threshold(10_000, 10, 10)
     gc.enable()
+
+
+def pytest_report_to_serializable(report: object) -> dict[str, Any] | None:
+    """Send xdist's main process reports of what passed without their keywords, which nothing there reads."""
+    if type(report) is not pytest.TestReport or not report.passed:
+        return None
+    return {**report._to_json(), "keywords": {}, "$report_type": "TestReport"}
 
 
 @pytest.fixture(scope="session")
@@ -58,25 +80,47 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_root(data_root: Path) -> Iterator[None]:
+    ledger = open_database(Config().database_url, data_root)
+    ledger.migrate()  # Its connection stays open: SQLite removes its log when the last one is closed, and makes it anew.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.services._ROOT", data_root)
+        patch.setattr(services, "_ROOT", data_root)
         yield
         gc.collect()  # streams that a test has left open end while their ledger still exists
+    ledger.close()
 
 
 @pytest.fixture(autouse=True)
-def _closed_applications(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close what the applications of a test hold open; from Python 3.13 on SQLite warns of what is only dropped."""
+def _surroundings(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[list[float]]:
+    """What every test has: no wait takes time, its applications are closed, and both endpoints give the same ids.
+
+    It is one fixture, as each takes pytest a twentieth of the time of a small test. It yields the waits.
+    """
+    kept: list[float] = []
+    monkeypatch.setattr(ticks, "sleep", kept.append)
+    if find_endpoint(request) == "responses":
+        if request.node.get_closest_marker("chat_form"):
+            pytest.skip("about the form of chat completions")
+        for module in (answer, stream):
+            monkeypatch.setattr(module, "make_answer_id", lambda _: "chatcmpl-1")
+
+    # What an application holds open is closed: from Python 3.13 on SQLite warns of what is only dropped.
     built: list[services.Services] = []
 
     def install_and_note(app: Flask, each: services.Services) -> None:
         services.install(app, each)
         built.append(each)
 
-    monkeypatch.setattr("app.install", install_and_note)
-    yield
+    monkeypatch.setattr(application, "install", install_and_note)
+    yield kept
     for each in built:
+        each.database.driver._has_changes = False  # nothing of them has to outlive a power failure
         each.close()
+
+
+def find_endpoint(request: pytest.FixtureRequest) -> str:
+    """The endpoint that answers conversations; `TEST_UPSTREAM_API=responses pytest` runs any test over the other one."""
+    parameters: dict[str, Any] = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    return parameters.get("upstream_api") or os.environ.get("TEST_UPSTREAM_API", "auto")
 
 
 @pytest.fixture
@@ -85,22 +129,8 @@ def upstream() -> FakeOpenAI:
 
 
 @pytest.fixture
-def upstream_api() -> str:
-    """The endpoint that answers conversations; `TEST_UPSTREAM_API=responses pytest` runs any test over the other one."""
-    return os.environ.get("TEST_UPSTREAM_API", "auto")
-
-
-@pytest.fixture(autouse=True)
-def _same_over_both_endpoints(
-    upstream_api: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Give answers over /responses the id that the fake's chat completions have, and leave out what is of those alone."""
-    if upstream_api != "responses":
-        return
-    if request.node.get_closest_marker("chat_form"):
-        pytest.skip("about the form of chat completions")
-    for module in ("answer", "stream"):
-        monkeypatch.setattr(f"app.openai_service.responses.{module}.make_answer_id", lambda _: "chatcmpl-1")
+def upstream_api(request: pytest.FixtureRequest) -> str:
+    return find_endpoint(request)
 
 
 @pytest.fixture
@@ -117,12 +147,10 @@ def make_app(upstream: FakeOpenAI, upstream_api: str, request: pytest.FixtureReq
     return make
 
 
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+@pytest.fixture
+def waits(_surroundings: list[float]) -> list[float]:
     """The waits between attempts, in seconds, none of which takes any time."""
-    kept: list[float] = []
-    monkeypatch.setattr("app.openai_service.streaming.ticks.sleep", kept.append)
-    return kept
+    return _surroundings
 
 
 @pytest.fixture
@@ -139,15 +167,15 @@ def client(app: Flask) -> FlaskClient:
 def records(monkeypatch: pytest.MonkeyPatch) -> list[CallRecord]:
     """The record of each call that the application under test makes."""
     kept: list[CallRecord] = []
-    monkeypatch.setattr("app.log_call", kept.append)
+    monkeypatch.setattr(application, "log_call", kept.append)
     return kept
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
     clock = MovableClock()
-    monkeypatch.setattr("app.runtime.clock.now", clock.now)
-    monkeypatch.setattr("app.runtime.clock.ticks", clock.now)
+    monkeypatch.setattr(real_clock, "now", clock.now)
+    monkeypatch.setattr(real_clock, "ticks", clock.now)
     return clock
 
 
@@ -160,7 +188,7 @@ def make_site(
     clock: MovableClock,
 ) -> Iterator[Callable[..., Site]]:
     provider = IdentityProvider()
-    monkeypatch.setattr("app.auth.jwks.fetch_key_set", provider.fetch)
+    monkeypatch.setattr(jwks, "fetch_key_set", provider.fetch)
     shutil.copy(migrated_file, tmp_path / "site.sqlite3")
     apps: list[Flask] = []
 

@@ -162,6 +162,7 @@ class SettingFields:
             raise ConfigError(problems)
 
     def find_problems(self) -> list[str]:
-        """Return one sentence for each value that is not valid."""
-        of_fields = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
-        return [*filter(None, of_fields)]
+        """Return one sentence for each value that is not valid. The defaults are."""
+        of_fields = [(declared, getattr(self, declared.name)) for declared in fields(self)]
+        given = [(declared, value) for declared, value in of_fields if value is not declared.default]
+        return [problem for each in given if (problem := find_problem(*each))]

@@ -8,6 +8,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -40,7 +41,7 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     problems: list[str] = []
     files = sorted(folder.glob("[!._]*.py"))
     problems += [f"TOOLS_DIR: {file.name}: {_INVALID_NAME}" for file in files if formats.check_name(file.stem)]
-    for file, module_name in (*_iter_built_in(), *_iter_site_files(files)):
+    for file, module_name in (*_list_built_in(), *_iter_site_files(files)):
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
@@ -56,10 +57,11 @@ def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     return Toolbox(declared, frozenset(allowed))
 
 
-def _iter_built_in() -> Iterator[tuple[str, str]]:
-    """Yield the path of each file of app/tools/builtin, for error messages, and the name of its module."""
-    for found in pkgutil.iter_modules(importlib.import_module(_BUILT_IN).__path__):
-        yield f"app/tools/builtin/{found.name}.py", f"{_BUILT_IN}.{found.name}"
+@cache
+def _list_built_in() -> tuple[tuple[str, str], ...]:
+    """Return the path of each file of app/tools/builtin, for error messages, and the name of its module."""
+    names = [found.name for found in pkgutil.iter_modules(importlib.import_module(_BUILT_IN).__path__)]
+    return tuple((f"app/tools/builtin/{name}.py", f"{_BUILT_IN}.{name}") for name in names)
 
 
 def _iter_site_files(files: Sequence[Path]) -> Iterator[tuple[str, str]]:

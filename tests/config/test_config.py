@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Config, ConfigError, describe_exposure
+from app.config.fields import find_problem
 from tests.fakes.tables import each_row
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,11 @@ def problems_of(environ):
 def test_an_empty_environment_gives_the_defaults():
     assert Config.from_env({}) == Config()
     assert Config.from_env({field.name.upper(): "  " for field in fields(Config)}) == Config()
+
+
+def test_the_defaults_are_valid():
+    """A start does not check them."""
+    assert [problem for each in fields(Config) if (problem := find_problem(each, each.default))] == []
 
 
 def test_the_processs_own_environment_is_read(monkeypatch):

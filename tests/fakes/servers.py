@@ -30,6 +30,7 @@ from flask import Flask, jsonify, request
 
 from app import create_app, offline_model
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.storage.vocabulary_table import put_table
 from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.upstreams.upstream_handler import UpstreamHandler
 
@@ -196,6 +197,7 @@ def gunicorn(app: str = "wsgi:app", *, wait_for: Path | int | None, **settings: 
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder, "log")
         own = {"STATE_DIR": folder, "DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/gatehouse.sqlite3"}
+        put_table(Path(folder))
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [Path(sys.executable).with_name("gunicorn"), app],  # `-m gunicorn` would find more modules

@@ -220,12 +220,11 @@ class CallNotes:
 
     def remove_old(self) -> None:
         """Remove files of processes that died long ago."""
-        for path in self._directory.glob("*"):
-            try:
-                if time.time() - path.stat().st_mtime > _MAX_AGE_S:
-                    path.unlink()
-            except OSError:  # another process has removed it
-                continue
+        with os.scandir(self._directory) as files:
+            for file in files:
+                with suppress(OSError):  # another process has removed it
+                    if time.time() - file.stat().st_mtime > _MAX_AGE_S:
+                        Path(file).unlink()
 
     def _open(self) -> mmap.mmap | None:
         """Create and map the file of this process; return None if that fails."""

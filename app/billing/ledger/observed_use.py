@@ -10,7 +10,7 @@ import fcntl
 import math
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,6 +23,7 @@ from struct import Struct
 _KIND = Struct("<16sqqdqddd")
 _KINDS = 56
 TABLE_SIZE = _KINDS * _KIND.size
+_NO_KIND = bytes(16)
 # The use seen by ended processes. The number is the version of the format above.
 _SAVED_FILE = "observed-use.2"
 
@@ -163,18 +164,15 @@ def _add_up(*tables: bytes) -> bytes:
     """Merge tables into one: for each kind, the sum of the counts and the maximum of each other value."""
     kinds: dict[bytes, tuple[float, ...]] = {}
     for table in tables:
-        for kind, answers, output, share, streams, *of_streams in _KIND.iter_unpack(
-            table[: len(table) // _KIND.size * _KIND.size]
-        ):
-            before = kinds.get(kind, (0, 0, 0.0, 0, 0.0, 0.0, 0.0))
-            maxima = (max(pair) for pair in zip(before[4:], of_streams, strict=True))
-            kinds[kind] = (
-                answers + before[0],
-                max(output, before[1]),
-                max(share, before[2]),
-                streams + before[3],
-                *maxima,
-            )
-    kinds.pop(bytes(16), None)
+        for kind, *seen in _KIND.iter_unpack(table[: len(table) // _KIND.size * _KIND.size]):
+            if kind != _NO_KIND:
+                before = kinds.get(kind)
+                kinds[kind] = tuple(seen) if before is None else _merge(before, seen)
     best_known = sorted(kinds.items(), key=lambda item: -item[1][0])[:_KINDS]
     return b"".join(_KIND.pack(kind, *seen) for kind, seen in best_known).ljust(TABLE_SIZE, b"\0")
+
+
+def _merge(one: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
+    answers, streams = one[0] + other[0], one[3] + other[3]
+    maxima = [max(pair) for pair in zip(one, other, strict=True)]
+    return answers, *maxima[1:3], streams, *maxima[4:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from base64 import b64decode
+from binascii import a2b_base64
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import accumulate
@@ -63,7 +63,7 @@ def build_table(file: bytes) -> bytes:
     """
     places, lengths, tokens = array("I", bytes(4 * _PLACES)), array("I"), bytearray()
     for rank, line in enumerate(BytesIO(file)):
-        token = b64decode(line.partition(b" ")[0])
+        token = a2b_base64(line.partition(b" ")[0])
         tokens += token
         lengths.append(len(token))
         place = crc32(token) >> _SHIFT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ def find_newest_revision() -> str:
     return list_migrations()[-1].partition("_")[0]
 
 
-def list_migrations() -> list[str]:
+@cache
+def list_migrations() -> tuple[str, ...]:
     """Return the names of all migrations, the oldest first."""
-    return sorted(file.stem for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
+    return tuple(sorted(file.stem for file in (SCRIPTS / "versions").glob("[0-9]*_*.py")))
 
 
 def migrate(driver: Driver) -> None:

@@ -21,7 +21,6 @@ from app.billing.ledger.rollups import LEVELS, end_month
 from app.storage.database.connections.connection import Connection
 from app.storage.database.database import open_database
 from app.storage.database.migrate import read_revision
-from app.storage.database.migrations.upgrade import upgrade, wrap_connection
 from tests.fakes.storage.rows import add_rows
 
 COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
@@ -194,6 +193,8 @@ def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledge
     "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
 )
 def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_path, clock):
+    from app.storage.database.migrations.upgrade import upgrade, wrap_connection  # loads Alembic and SQLAlchemy
+
     database = open_database(store.url, tmp_path)
     database.driver.create()
     driver = database.driver

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
 
 from tests.fakes.servers import free_port, is_listening, wait_until
 
@@ -23,6 +22,8 @@ class RedisServer:
         self._process = process
         self.port = port
         self.url = f"redis://{address}:{port}/0"
+        import redis  # takes a fifth of a second, and few tests need it
+
         self.client = redis.Redis(address, port)
 
     @contextmanager

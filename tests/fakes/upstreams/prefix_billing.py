@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from app.config import Config
@@ -49,12 +50,16 @@ _WORDS = [
 ][:-1]
 
 counts = TokenCounts()
-_count = counts.counter([MODEL])
+
+
+@cache
+def _find_counter() -> Callable[[str], int]:
+    return counts.counter([MODEL])
 
 
 def count_tokens(message: Message) -> int:
     """Return a message's tokens."""
-    return 4 + _count(_read_text(message))
+    return 4 + _find_counter()(_read_text(message))
 
 
 def _read_text(message: Message) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import timeit
+from functools import cache
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
-from openai.lib.streaming.responses._responses import ResponseStreamState
-from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from app.openai_service import CallRecord, ChatResult, Done, Refusal, Thought, Token, ToolCallDelta
@@ -23,7 +22,6 @@ from tests.fakes.tables import each_row
 from tests.fakes.wire.encoding import encode, fails
 from tests.fakes.wire.recorded_events import MODEL, RECORDED, call, done, text_of
 
-EVENT = TypeAdapter(ResponseStreamEvent)
 DESCRIBED = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
 FRAME = ResponseFrame("r1", 1_800_000_000, DESCRIBED)
 FAILURES_BEFORE_ALL = {
@@ -31,6 +29,13 @@ FAILURES_BEFORE_ALL = {
     "a failure amid reasoning",
     "a failure amid a server tool",
 }
+
+
+@cache
+def read_type():
+    from openai.types.responses import ResponseStreamEvent  # builds models for half a second
+
+    return TypeAdapter(ResponseStreamEvent)
 
 
 def make_encoder(block=0, thoughts=None):
@@ -58,7 +63,7 @@ def validate(event):
     """The event as the client has it. Its types list OpenAI's codes of errors, which it does not insist on."""
     if (event.get("response") or {}).get("error"):
         event = {**event, "response": {**event["response"], "error": {"code": "server_error", "message": "m"}}}
-    return EVENT.validate_python(event)
+    return read_type().validate_python(event)
 
 
 class Reader:
@@ -158,6 +163,8 @@ def calls_of(events):
 
 def accumulate(events):
     """What the client's `stream()` makes of the events; it fails at any that it does not expect."""
+    from openai.lib.streaming.responses._responses import ResponseStreamState  # so does this
+
     state = ResponseStreamState(input_tools=omit, text_format=omit)
     return [each for event in events for each in state.handle_event(validate(event))]
 

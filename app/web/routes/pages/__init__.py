@@ -12,6 +12,8 @@ static_files.py   /static: scripts, styles and images
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Blueprint
 
 from app.web.routes.pages.admin import add_admin
@@ -22,8 +24,9 @@ from app.web.routes.pages.static_files import add_static_files
 from app.web.routes.pages.usage import add_usage
 
 
+@cache
 def create_pages() -> Blueprint:
-    """Create the blueprint of all pages."""
+    """Create the blueprint of all pages, which find the services of their application when they are called."""
     bp = Blueprint("pages", __name__, template_folder="../../templates")
     add_console(bp)
     add_admin(bp)

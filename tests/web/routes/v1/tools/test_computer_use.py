@@ -6,10 +6,8 @@ import base64
 import json
 import math
 
+import openai
 import pytest
-from openai.lib.computer import ComputerToolset
-from openai.lib.responses_tool_runner import ResponsesToolRunner
-from openai.types.responses import ResponseComputerToolCall
 
 from app.media.images import max_image_tokens
 from app.models.pricing.catalog import Prices
@@ -24,7 +22,7 @@ from tests.media.images.pictures import decoded, encoded, photo
 
 MODEL, LATER = "computer-use-preview", "gpt-5.4"
 GA = {"type": "computer"}
-SCREEN = encoded(photo(1024, 768), "PNG")
+SCREEN = encoded(photo(1024, 768), "PNG", compress_level=1)
 URL = f"data:image/png;base64,{base64.b64encode(SCREEN).decode()}"
 USAGE = {"input_tokens": 2_000, "output_tokens": 30, "total_tokens": 2_030}
 TOLD = {"usage": USAGE, "model": MODEL}
@@ -67,7 +65,7 @@ def test_a_call_is_given_and_its_screenshot_taken(person, upstream):
     assert "cu_upstream" not in first.text
     assert first.json["truncation"] == "auto"
     assert first.json["tools"] == [computer.PREVIEW]
-    assert ResponseComputerToolCall.model_validate(called).action.x == 12
+    assert openai.types.responses.ResponseComputerToolCall.model_validate(called).action.x == 12
     assert (called["call_id"], called["status"]) == ("call_1", "completed")
     assert called["pending_safety_checks"] == [computer.CHECK]
     for sent in upstream.sent:
@@ -334,6 +332,9 @@ def test_the_loop_of_openais_client_runs_to_its_end(app, connect, upstream, stre
     else:
         upstream.answers(computer.answer(thought, called))
         upstream.answers(computer.answer(text="All done."))
+
+    from openai.lib.computer import ComputerToolset  # builds models for half a second
+    from openai.lib.responses_tool_runner import ResponsesToolRunner
 
     runner = ResponsesToolRunner(computer=ComputerToolset(Screen()))
     answer = runner.run(connect(app), {"model": LATER, "input": "Go."}, stream=streams, eager=streams)
