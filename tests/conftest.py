@@ -65,13 +65,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_report_to_serializable(report: object) -> dict[str, Any] | None:
-    """Send xdist's main process reports of what passed without their keywords, which nothing there reads."""
-    if type(report) is not pytest.TestReport or not report.passed:
-        return None
-    return {**report._to_json(), "keywords": {}, "$report_type": "TestReport"}
-
-
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all tests of this process keep one ledger: making its tables takes longer than most tests do."""

@@ -121,15 +121,18 @@ def test_without_a_secret_key_the_upstreams_key_takes_its_place(make_app, upstre
     assert about(upstream)["safety_identifier"] == Pseudonyms(KEY).identify("default", "address:203.0.113.7")
 
 
-UPSTREAMS = [
-    ({}, ABOUT),
-    ({"openai_base_url": "https://eu.api.openai.com/v1"}, ABOUT),
-    ({"azure_openai_endpoint": "https://example.openai.azure.com"}, ABOUT),
-    ({"openai_base_url": "https://llm.example.com/v1"}, set()),
-    ({"openai_base_url": "https://api.openai.com.example.com/v1"}, set()),
-    ({"openai_base_url": "https://llm.example.com/v1", "upstream_identifiers": "always"}, ABOUT),
-    ({"upstream_identifiers": "never"}, {"store"}),
-]
+UPSTREAMS = {
+    "openai": ({}, ABOUT),
+    "openai in Europe": ({"openai_base_url": "https://eu.api.openai.com/v1"}, ABOUT),
+    "azure": ({"azure_openai_endpoint": "https://example.openai.azure.com"}, ABOUT),
+    "another": ({"openai_base_url": "https://llm.example.com/v1"}, set()),
+    "another with the name of OpenAI": ({"openai_base_url": "https://api.openai.com.example.com/v1"}, set()),
+    "another that always gets them": (
+        {"openai_base_url": "https://llm.example.com/v1", "upstream_identifiers": "always"},
+        ABOUT,
+    ),
+    "openai without": ({"upstream_identifiers": "never"}, {"store"}),
+}
 
 
 @pytest.mark.parametrize(("path", "settings", "said"), crossed(["/api/chat", "/api/chat/stream"], UPSTREAMS))
