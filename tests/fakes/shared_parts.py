@@ -1,19 +1,16 @@
-"""What the applications of a test process have in common, made once: URL rules, views, templates and side processes.
+"""What the applications of a test process have in common, made once: their URL rules, templates and side processes.
 
-Almost every test builds an application. To make, register and bind 64 rules takes three quarters of the time of that,
-to compile the templates of a page longer than to answer it, and to start a side process longer than its jobs.
+Almost every test builds an application. To make and bind 64 rules takes two thirds of the time of that, to compile the templates of a page longer than to answer it, and to start a side process longer than its jobs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from flask import Blueprint, Flask
-from flask.blueprints import BlueprintSetupState
+from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.routing import Map, Rule
@@ -48,10 +45,7 @@ class _SharedMap(Map):
         self._is_made = False
 
     def add(self, rulefactory: Any) -> None:
-        self.add_rules(rulefactory.get_rules(self))
-
-    def add_rules(self, rules: Iterable[Rule]) -> None:
-        self._added += rules
+        self._added += rulefactory.get_rules(self)
         self._is_made = False
 
     def update(self) -> None:
@@ -79,55 +73,6 @@ def _copy(rule: Rule) -> Rule:
     return copied
 
 
-@dataclass(frozen=True)
-class _Registration:
-    """What the registration of a blueprint adds to an application."""
-
-    rules: list[Rule]
-    views: dict[str, Any]
-    others: list[Callable[[BlueprintSetupState], Any]]
-    """Its functions for another purpose than a rule, which are called for each application."""
-
-
-class _Registrations:
-    """Registers a blueprint that has no others in it as it was registered the first time."""
-
-    def __init__(self, register: Callable[[Blueprint, Flask, dict[str, Any]], None]) -> None:
-        self._register = register
-        self._known: dict[Any, _Registration] = {}
-
-    def register(self, blueprint: Blueprint, app: Flask, options: dict[str, Any]) -> None:
-        name = f"{options.get('name_prefix', '')}.{options.get('name', blueprint.name)}".lstrip(".")
-        key = blueprint, len(blueprint.deferred_functions), repr(options)
-        if (
-            blueprint._blueprints
-            or blueprint.cli.commands
-            or blueprint.has_static_folder
-            or name in app.blueprints
-        ):
-            self._register(blueprint, app, options)
-        elif key in self._known:
-            self._register_again(blueprint, app, options, name, self._known[key])
-        else:
-            before = len(app.url_map._added)
-            self._register(blueprint, app, options)
-            rules = app.url_map._added[before:]
-            views = {rule.endpoint: app.view_functions[rule.endpoint] for rule in rules}
-            others = [each for each in blueprint.deferred_functions if "add_url_rule" not in each.__qualname__]
-            self._known[key] = _Registration(rules, views, others)
-
-    def _register_again(
-        self, blueprint: Blueprint, app: Flask, options: dict[str, Any], name: str, known: _Registration
-    ) -> None:
-        app.blueprints[name] = blueprint
-        blueprint._merge_blueprint_funcs(app, name)
-        app.url_map.add_rules(known.rules)
-        app.view_functions |= known.views
-        state = blueprint.make_setup_state(app, options, first_registration=True)
-        for other in known.others:
-            other(state)
-
-
 class _CompiledTemplates(BytecodeCache):
     def __init__(self) -> None:
         self._code: dict[str, Any] = {}
@@ -141,13 +86,7 @@ class _CompiledTemplates(BytecodeCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_parts() -> Iterator[None]:
-    registrations = _Registrations(Blueprint.register)
-
-    def register(blueprint: Blueprint, app: Flask, options: dict[str, Any]) -> None:
-        registrations.register(blueprint, app, options)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Blueprint, "register", register)
         patch.setattr(WebApp, "url_rule_class", _RuleCache(WebApp.url_rule_class))
         patch.setattr(WebApp, "url_map_class", _SharedMap)
         patch.setattr(WebApp, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()})

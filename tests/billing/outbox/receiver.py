@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -39,8 +40,9 @@ class Receiver:
                     return
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+                with suppress(ConnectionError):  # the sender has been killed meanwhile
+                    self.end_headers()
+                    self.wfile.write(text)
 
             def log_message(self, *_: Any) -> None:
                 pass

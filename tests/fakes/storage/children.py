@@ -111,7 +111,7 @@ class Child:
         theirs, self._input = os.pipe()
         self._output, their_output = os.pipe()
         self._well, their_well = os.pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # end() closes it
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # end() and kill() close it
         files = [theirs, their_output, self._errors.fileno(), their_well]
         self._pid = _start_parent(in_gevent=in_gevent).fork(f"{_OPEN}\n{code}", place, files)
         for file in (theirs, their_output, their_well):
@@ -131,6 +131,7 @@ class Child:
     def kill(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
         self._read_to_its_end()
+        self._errors.close()
 
     def end(self) -> str:
         """All else that it prints until it ends well."""
