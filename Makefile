@@ -31,7 +31,7 @@ responses: .venv/installed-dev ## Run the tests of the service again, over /resp
 servers: .venv/installed-dev ## Test several real workers: stops, reloads, kills, disconnecting clients, charges
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/chaos tests/deploy tests/server tests/several_workers $(ARGS)
 
-neighbours: .venv/installed-dev ## Test that hostile requests do not slow down others (make test runs only a few of these)
+neighbours: .venv/installed-dev ## Test that hostile requests do not slow down others (make test sends one of each kind)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/neighbours tests/server tests/media/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test the examples, and with client libraries (needs Node 20 and npm)
