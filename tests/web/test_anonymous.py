@@ -64,7 +64,7 @@ def test_strangers_may_do_what_the_setting_says(make_public, upstream, scopes):
         assert site.client.open(path, method=method, json={}).status_code == 401
 
 
-@pytest.mark.parametrize("strangers", [150, pytest.param(10_000, marks=pytest.mark.neighbours)])
+@pytest.mark.parametrize("strangers", [60, pytest.param(10_000, marks=pytest.mark.neighbours)])
 def test_all_strangers_together_cost_no_more_than_their_budget(make_public, upstream, strangers):
     upstream.otherwise = lambda sent: httpx2.Response(200, json=completion(usage=USED))
     site = make_public(user_budget_usd=0.005)
@@ -120,7 +120,7 @@ def test_a_new_cookie_is_not_a_new_share_of_the_budget(make_public, upstream):
     upstream.otherwise = lambda sent: httpx2.Response(200, json=completion(usage=USED))
     site = make_public(app_env="development", trusted_proxies=0)
     statuses = []
-    for _ in range(40):
+    for _ in range(25):
         browser = site.app.test_client()
         browser.get("/", headers={"Accept": "text/html"})
         statuses.append(browser.post("/api/chat", json=CHAT, headers={"Origin": HERE}).status_code)
@@ -136,8 +136,8 @@ def test_ipv6_counts_by_64_and_by_48(make_public, upstream, setting):
     of_one_64 = [f"2001:db8:1:1:{number:x}::1" for number in range(5)]
 
     assert [ask(site.client, address).status_code for address in of_one_64] == [200] * 3 + [429] * 2
-    others = [ask(site.client, f"2001:db8:1:{number:x}::1").status_code for number in range(2, 30)]
-    assert others == [200] * 9 + [429] * 19
+    others = [ask(site.client, f"2001:db8:1:{number:x}::1").status_code for number in range(2, 14)]
+    assert others == [200] * 9 + [429] * 3
     assert ask(site.client, "2001:db8:2::1").status_code == ask(site.client, "192.0.2.9").status_code == 200
 
 
@@ -145,7 +145,7 @@ def test_the_budgets_of_strangers_count_by_48_as_well(make_public, upstream):
     upstream.otherwise = lambda sent: httpx2.Response(200, json=completion(usage=USED))
     site = make_public(anonymous_budget_usd=100, user_budget_usd=0.002)
 
-    spent = [ask(site.client, f"2001:db8:1:{number:x}::1").status_code for number in range(40)].count(200) * 600
+    spent = [ask(site.client, f"2001:db8:1:{number:x}::1").status_code for number in range(20)].count(200) * 600
 
     assert 4_000 < spent <= 4 * 2_000
     assert ask(site.client, "2001:db8:2::1").status_code == 200
@@ -190,7 +190,11 @@ def of_a_key(site, number):
     return bearer(site.key) | {"X-Forwarded-For": f"192.0.2.{number}"}
 
 
-@each_row("whose", [of_strangers, of_a_64, of_a_48, of_a_token, of_users_at_an_address, of_a_key])
+@each_row(
+    "whose",
+    [of_strangers, of_a_64, of_a_48, of_a_token, of_users_at_an_address, of_a_key],
+    ids=["strangers", "a /64", "a /48", "a token", "users at an address", "a key"],
+)
 def test_nobody_holds_more_than_a_quarter_of_all_streams(make_public, upstream, whose):
     site = make_public(anonymous_budget_usd=100, max_concurrent_streams=10)
 

@@ -227,16 +227,24 @@ def test_the_sites_own_pages_need_no_permission(client, make_app):
     assert alone.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN}).status_code == 403
 
 
-@each_row("origin", ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000"])
-@each_row("allowed", [(), (ORIGIN,)])
-def test_pages_that_are_being_developed_are_allowed_in_development_only(make_app, origin, allowed):
-    client = make_app(allowed_origins=allowed).test_client()
-    answer = client.post("/api/chat", json=CHAT, headers={"Origin": origin})
-    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
-    assert preflight(client, origin).headers["Access-Control-Allow-Origin"] == origin
-
+@pytest.fixture
+def developed_and_in_production(make_app):
+    """Clients of sites that are being developed, with allowed origins and without, and of one in production."""
     secret = {"secret_key": "k" * 40, "auth_required": True}
-    client = make_app(app_env="production", allowed_origins=(ORIGIN,), **secret).test_client()
+    in_production = make_app(app_env="production", allowed_origins=(ORIGIN,), **secret)
+    return [
+        make_app(allowed_origins=allowed).test_client() for allowed in ((), (ORIGIN,))
+    ], in_production.test_client()
+
+
+@each_row("origin", ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000"])
+def test_pages_that_are_being_developed_are_allowed_in_development_only(developed_and_in_production, origin):
+    developed, client = developed_and_in_production
+    for each in developed:
+        answer = each.post("/api/chat", json=CHAT, headers={"Origin": origin})
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
+        assert preflight(each, origin).headers["Access-Control-Allow-Origin"] == origin
+
     assert client.post("/api/chat", json=CHAT, headers={"Origin": origin}).json["code"] == "origin_not_allowed"
     assert cors(preflight(client, origin)) == {}
 

@@ -46,7 +46,7 @@ def _outcome(adapter: TypeAdapter[Any], messages: Any) -> Any:
 
 
 @pytest.mark.parametrize(("fast", "declared"), _CASES)
-@generated(cases=200, quickly=40)
+@generated(cases=200, quickly=20)
 @given(messages=_messages)
 # Blank to Python alone, which /v1 leaves out.
 @example(messages=[{"role": "system", "content": "\x1c"}])

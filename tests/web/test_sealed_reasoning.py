@@ -157,7 +157,7 @@ def test_what_was_made_up_is_refused(client, upstream, change, path):
     assert len(upstream.sent) == 1
 
 
-@pytest.mark.parametrize("value", [1, ["r1."], {}, True])
+@each_row("value", [1, ["r1."], {}, True])
 def test_what_is_no_text_is_refused(client, value):
     assert bring_back(client, {"content": "Hi", "reasoning": value}).status_code == 400
 

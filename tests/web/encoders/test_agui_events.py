@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 
 from app.openai_service import Done
 from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import get_padding
+from tests.fakes.tables import each_row
 from tests.fakes.wire.encoding import encode, fails, read_sse
 from tests.fakes.wire.recorded_events import RECORDED, TEXT, call, text_of
 
@@ -129,7 +129,7 @@ def run_of(name, encoder=None):
     return Run().read(read_sse(encode(encoder or make_encoder(), RECORDED[name])))
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("name", RECORDED)
 def test_every_answer_is_a_run_in_order(name):
     events = RECORDED[name]
 

@@ -12,10 +12,11 @@ from app.web.encoders.padding import get_padding
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
+from tests.fakes.tables import each_row
 from tests.fakes.wire.encoding import encode, fails, read_sse
 from tests.fakes.wire.recorded_events import RECORDED, TEXT, text_of
 
-ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED))
+ANSWERS = each_row("events", RECORDED.values(), ids=RECORDED)
 
 
 def ui_encoder():
@@ -141,7 +142,7 @@ def message_of(name):
     return Message().read(read_sse(encode(ui_encoder(), RECORDED[name])))
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("name", RECORDED)
 def test_ui_message(name):
     events = RECORDED[name]
 
@@ -231,7 +232,7 @@ def test_a_token_of_a_running_part_is_one_event_of_one_write():
     assert encoder.encode(TEXT[2]) == b'data: {"type":"text-delta","id":"1","delta":"lo"}\n\n'
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("name", RECORDED)
 def test_padded_events_say_the_same(name):
     ui = UIMessageStream("msg_1", call_ids=CallIds([]), padding=get_padding(16), request_id="r1")
     agui = Agui(

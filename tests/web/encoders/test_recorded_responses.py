@@ -193,7 +193,7 @@ def test_events_build_the_answer(name):
     assert accumulate(told)[-1].type == told[-1]["type"]
 
 
-@pytest.mark.parametrize("name", [name for name, events in RECORDED.items() if not fails(events)])
+@each_row("name", [name for name, events in RECORDED.items() if not fails(events)])
 def test_a_stream_ends_with_what_a_plain_answer_is(name):
     events = [event for each in RECORDED[name] for event in each]
     last = events[-1]
@@ -219,7 +219,7 @@ def test_a_stream_ends_with_what_a_plain_answer_is(name):
     assert told == plain
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("name", RECORDED)
 def test_padded_events_say_the_same(name):
     encoded = encode(make_encoder(16), RECORDED[name])
 
@@ -288,7 +288,7 @@ PIECES = st.one_of(
 )
 
 
-@generated(cases=150, quickly=20)
+@generated(cases=150, quickly=10)
 @given(
     pieces=st.lists(PIECES, max_size=12),
     groups=st.integers(1, 3),

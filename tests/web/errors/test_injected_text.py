@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 
+import pytest
 from openai.resources.chat.completions import Completions
 
 from app.web.schemas.chat import ChatRequest
-from tests.conftest import over_both_endpoints
-from tests.fakes.tables import each_row
+from tests.fakes.tables import each_row, in_part
 from tests.fakes.upstreams.openai_answers import completion, stream_of
 from tests.fakes.wire.bodies import SMALLEST
 from tests.fakes.wire.reading import events_of
 
-pytestmark = over_both_endpoints
+# What is read over /responses is made into the same events.
+pytestmark = pytest.mark.parametrize(
+    "upstream_api", in_part({"auto": "auto", "responses": "responses"}, by_default={"auto"})
+)
 
 # Each would be a new line or event to some reader of event streams, if it stood there as it is.
 HOSTILE = [

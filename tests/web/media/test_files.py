@@ -120,7 +120,7 @@ def test_wrong_fields_are_refused_and_named(client, upstream, given, sentence):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("ceiling", "asked", "sent", "header"),
     [
         ("auto", "auto", "auto", None),

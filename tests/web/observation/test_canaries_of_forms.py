@@ -15,19 +15,22 @@ __all__ = ["world"]
 OWN = {"Origin": "http://localhost"}
 
 
+ADMINISTRATION = [
+    ("/admin/sign-in", {"link": CANARY}),
+    ("/admin/keys", {"tenant": f"a {CANARY}", "name": CANARY, "scope.chat": CANARY, CANARY: CANARY}),
+    (f"/admin/keys/{CANARY}/rotate", {"hours": CANARY}),
+    (f"/admin/keys/{CANARY}/revoke", {}),
+    ("/admin/tokens/revoke", {"tenant": f"a {CANARY}", "user": CANARY}),
+    ("/admin/limits/set", {"kind": CANARY, "tenant": "a", "id": CANARY, "budget_usd": CANARY}),
+    ("/admin/limits/clear", {"kind": CANARY, "tenant": "a", "id": CANARY}),
+]
+
+
 @each_row(
-    ("path", "form"),
-    [
-        ("/admin/sign-in", {"link": CANARY}),
-        ("/admin/keys", {"tenant": f"a {CANARY}", "name": CANARY, "scope.chat": CANARY, CANARY: CANARY}),
-        (f"/admin/keys/{CANARY}/rotate", {"hours": CANARY}),
-        (f"/admin/keys/{CANARY}/revoke", {}),
-        ("/admin/tokens/revoke", {"tenant": f"a {CANARY}", "user": CANARY}),
-        ("/admin/limits/set", {"kind": CANARY, "tenant": "a", "id": CANARY, "budget_usd": CANARY}),
-        ("/admin/limits/clear", {"kind": CANARY, "tenant": "a", "id": CANARY}),
-    ],
+    ("path", "form", "is_signed_in"),
+    [(*row, is_signed_in) for is_signed_in in (True, False) for row in ADMINISTRATION],
+    quickly=lambda path, form, is_signed_in: is_signed_in or path in {"/admin/sign-in", "/admin/keys"},
 )
-@each_row("is_signed_in", [True, False])
 def test_forms_of_the_administration(world, path, form, is_signed_in):
     world.client = world.app.test_client()
     if is_signed_in:

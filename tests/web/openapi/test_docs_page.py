@@ -39,13 +39,17 @@ def test_it_shows_a_command_for_every_example(page):
         assert f"https://your-server{path} " in page.text
 
 
+@pytest.fixture
+def offline():
+    return create_app(Config()).test_client()
+
+
 @each_row("route", ROUTES)
-def test_the_command_of_every_route_works(page, monkeypatch, route):
+def test_the_command_of_every_route_works(page, offline, monkeypatch, route):
     monkeypatch.setattr("app.offline_model.completion.time.sleep", lambda _: None)
     commands = [html.unescape(command) for command in re.findall(r"<code>(curl .*?)</code>", page.text, re.DOTALL)]
     words = next(words for words in map(shlex.split, commands) if f"https://your-server{route}" in words)
 
-    offline = create_app(Config()).test_client()
     answer = offline.post(route, json=json.loads(words[words.index("-d") + 1]))
 
     assert answer.status_code == 200, answer.text

@@ -7,12 +7,17 @@ import time
 import pytest
 
 from app.models.token_counts.estimates import weigh_text
-from tests.conftest import over_both_endpoints
-from tests.fakes.tables import each_row
+from tests.fakes.tables import each_row, in_part
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, error, stream_of
 from tests.fakes.wire.reading import events_of
 
-pytestmark = [pytest.mark.one_attempt, over_both_endpoints]
+# What is asked for over /responses is tested in test_structured.py, and how its streams are read in test_chat_stream.py.
+pytestmark = [
+    pytest.mark.one_attempt,
+    pytest.mark.parametrize(
+        "upstream_api", in_part({"auto": "auto", "responses": "responses"}, by_default={"auto"})
+    ),
+]
 
 CITY = {
     "type": "object",

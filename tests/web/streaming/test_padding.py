@@ -84,7 +84,7 @@ def test_padding_can_be_turned_off(make_app, upstream):
     assert events_in(body)[:2] == [b'data: {"token":"Hel"}\n\n', b'data: {"token":"lo"}\n\n']
 
 
-@generated(cases=60, quickly=25)
+@generated(cases=60, quickly=10)
 @given(st.text(max_size=60), st.integers(0, 128))
 def test_any_text_is_read_as_it_was_and_has_a_padded_length(text, block):
     (event,) = encode([text], block)

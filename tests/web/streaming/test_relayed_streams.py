@@ -18,6 +18,7 @@ from app.web.encoders.padding import get_padding
 from app.web.encoders.token_sse import TokenSse
 from app.web.replays.holding import HoldingEncoder
 from tests.fakes.servers import FakeUpstream, wait_until
+from tests.fakes.tables import in_part
 from tests.fakes.wire.relays import RelayingSocket
 
 WORDS = ("One", " two", " three", " \U0001f44b", "\n\n", ' "five"', " six")
@@ -35,6 +36,9 @@ FORMATS = {
     "response": ("/v1/responses", {"input": "Hi", "stream": True, "resumable": True}),
 }
 each_format = pytest.mark.parametrize(("route", "body"), FORMATS.values(), ids=FORMATS)
+some_formats = pytest.mark.parametrize(
+    ("route", "body"), in_part(FORMATS, by_default={"tokens", "UI message", "response"})
+)
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def test_what_was_relayed_goes_on_after_each_event(app, client, wire, route, bod
     assert len(wire.received) == 1
 
 
-@each_format
+@some_formats
 def test_it_says_what_a_stream_says_that_is_not_relayed(client, wire, make_app, route, body):
     def texts_of(data):
         data = json.loads(data.partition(b"data: ")[2])
@@ -205,7 +209,7 @@ def test_the_relay_wakes_when_it_is_time_to_write_what_was_kept(clock, tmp_path)
     records.close()
 
 
-@each_format
+@some_formats
 def test_the_generation_goes_on_for_a_client_who_left(records, make_app, wire, route, body):
     client = make_app(resume_linger_s=60.0).test_client()
     gate = wire.streams(*WORDS)

@@ -16,7 +16,7 @@ from tests.fakes.upstreams.fake_openai import Sent
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.wire.bodies import CALL, USER
 
-some_answers = generated(cases=50, quickly=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some_answers = generated(cases=50, quickly=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TEXTS = st.sampled_from(["", " ", "Hello", "\n", "a\0b", "é 👋"])
 CALLS = st.builds(

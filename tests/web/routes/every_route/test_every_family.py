@@ -53,8 +53,13 @@ def answer(sent):
 
 
 EVERY_PAIR = [(operation, given) for operation in OPERATIONS for given in PARAMETERS]
-# Each operation without parameters, and each set of parameters with one operation.
-FIRST_PAIRS = [(operation, given) for operation, given in EVERY_PAIR if operation == "chat" or given == "none"]
+# Each operation without parameters, one of them streamed, and each set of parameters with one operation.
+FIRST_PAIRS = [
+    (operation, given)
+    for operation, given in EVERY_PAIR
+    if operation == "chat"
+    or (given == "none" and operation in {"structured streamed", "structured", "vision", "tools"})
+]
 
 
 # One of each kind: what families of a kind can do and take is the same.

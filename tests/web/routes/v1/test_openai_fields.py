@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -37,7 +38,10 @@ from app.web.schemas.v1 import (
 from app.web.schemas.v1 import responses as response_request
 from tests.fakes.tables import each_row
 
+hints_of = cache(get_type_hints)
 
+
+@cache
 def fields_of(model: Any) -> dict[str, bool]:
     """The names by which a model takes its fields, and whether each may be null."""
     schema = TypeAdapter(model).json_schema(mode="validation")
@@ -97,12 +101,12 @@ ITEMS = [
 
 @each_row(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_no_field_is_unknown(theirs, ours):
-    assert get_type_hints(theirs).keys() - fields_of(ours) == set()
+    assert hints_of(theirs).keys() - fields_of(ours) == set()
 
 
 @each_row(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_what_may_be_null_there_may_be_null_here(theirs, ours):
-    can_be = {name for name, kind in get_type_hints(theirs).items() if type(None) in get_args(kind)}
+    can_be = {name for name, kind in hints_of(theirs).items() if type(None) in get_args(kind)}
     is_refused = {name for name, may_be_null in fields_of(ours).items() if not may_be_null}
 
     # A call's result without the call's id is of programs that call tools, which are not served.

@@ -424,13 +424,17 @@ PASSED_ON = {
 }
 
 
+@pytest.fixture
+def sdk_of_own(make_app, connect):
+    """Of a site with a model of which nothing is known."""
+    return connect(make_app(chat_model="own"))
+
+
 @each_row("name", PASSED_ON)
 @pytest.mark.chat_form
-def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
-    sdk = connect(make_app(chat_model="own"))  # of which nothing is known
-
+def test_parameters_of_the_model_are_passed_on(sdk_of_own, upstream, name):
     messages = [{"role": "user", "content": "Hi, in JSON"}]
-    sdk.chat.completions.create(**{"model": "own", "messages": messages, name: PASSED_ON[name]})
+    sdk_of_own.chat.completions.create(**{"model": "own", "messages": messages, name: PASSED_ON[name]})
 
     assert upstream.sent[0].body[name] == PASSED_ON[name]
 
@@ -451,7 +455,7 @@ def test_optional_parameters_may_be_null_and_have_openais_names_only(client, nam
         assert answer.json["error"]["param"] == name
 
 
-@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "service_tier"])
+@each_row("name", ["reasoning_effort", "verbosity", "service_tier"])
 def test_a_word_that_is_no_value_of_a_parameter_is_refused(sdk, upstream, name):
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.chat.completions.create(**ASKED, **{name: "huge"})

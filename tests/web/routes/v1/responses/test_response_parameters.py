@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fakes.tables import each_row
 
 ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
@@ -21,11 +23,15 @@ PASSED_ON = [
 ]
 
 
-@each_row(("given", "sent"), PASSED_ON)
-def test_parameters_of_the_model_are_passed_on_and_repeated(make_app, upstream, given, sent):
-    client = make_app(chat_model="own").test_client()  # of which nothing is known
+@pytest.fixture
+def client_of_own(make_app):
+    """Of a site with a model of which nothing is known."""
+    return make_app(chat_model="own").test_client()
 
-    answer = client.post("/v1/responses", json={"model": "own", "input": "Hi, in JSON", **given})
+
+@each_row(("given", "sent"), PASSED_ON)
+def test_parameters_of_the_model_are_passed_on_and_repeated(client_of_own, upstream, given, sent):
+    answer = client_of_own.post("/v1/responses", json={"model": "own", "input": "Hi, in JSON", **given})
 
     assert sent.items() <= upstream.sent[0].body.items()
     for name, value in given.items():
