@@ -104,7 +104,11 @@ class TestServiceTiers:
         assert answer.status_code == 502
         assert [event for event, *_ in hints] == ["price.missing"]
 
-    @each_row("route", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"])
+    @each_row(
+        "route",
+        ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"],
+        quickly=lambda route: route in {"/api/chat", "/api/structured/stream"},
+    )
     @each_row("served", [*COSTS, "", 7])
     @each_row("asked", [None, "flex", "priority"])
     def test_the_price_is_that_of_the_tier_that_served(self, budgeted, upstream, route, served, asked):
