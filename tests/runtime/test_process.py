@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.tables import in_part
-
 ROOT = Path(__file__).parents[2]
 
 # Without app/__init__.py, which imports everything.
@@ -17,7 +15,6 @@ FORK = """
 import os, sys, types
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from tests.fakes.tables import in_part
 from app.runtime import process
 
 assert process.pid == os.getpid()
@@ -31,9 +28,6 @@ assert process.pid == os.getpid() != child
 """
 
 
-@pytest.mark.parametrize(
-    "prelude",
-    in_part({"gevent": "from gevent import monkey; monkey.patch_all()", "threads": ""}, by_default=["gevent"]),
-)
-def test_a_forked_child_has_a_number_of_its_own(prelude: str) -> None:
-    subprocess.run([sys.executable, "-c", prelude + FORK], check=True, timeout=20, cwd=ROOT)
+@pytest.mark.thorough  # under gevent, as in a worker: test_gevent_runtime.py
+def test_a_forked_child_has_a_number_of_its_own() -> None:
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=20, cwd=ROOT)

@@ -316,7 +316,7 @@ def failing(status="500 Oops", after_s=0.0, *headers):
 
 
 class TestTheWholeRequest:
-    @BOTH_WAYS
+    @pytest.mark.parametrize("ask", [chat, pytest.param(text_of, marks=pytest.mark.thorough)])
     def test_it_covers_all_attempts_at_all_models(self, service_for, records, ask):
         busy = failing("503 Busy", 0.03, "retry-after-ms: 20")
         with RawServer(busy * 90) as server:
