@@ -193,7 +193,7 @@ time.sleep(60)
     ("kind", "job"),
     [
         ("gevent", "compute"),
-        ("threads", "nothing"),
+        pytest.param("threads", "nothing", marks=pytest.mark.thorough),
         pytest.param("gevent", "nothing", marks=pytest.mark.thorough),
         pytest.param("threads", "compute", marks=pytest.mark.thorough),
     ],
