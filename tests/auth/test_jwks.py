@@ -202,7 +202,7 @@ def test_a_real_document_is_fetched():
     "answer",
     [
         answering(404, b"{}"),
-        answering(500, b"{}"),
+        pytest.param(answering(500, b"{}"), marks=pytest.mark.thorough),
         answering(200, b"x" * (300 * 1024)),
         lambda handler: handler.wfile.write(b"nonsense\r\n\r\n"),
     ],

@@ -216,7 +216,15 @@ def held_of(rows, *places):
 
 
 @pytest.mark.parametrize(
-    "usage", [None, {}, {"prompt_tokens": "9"}, {"prompt_tokens": -1}, {"prompt_tokens": True}, "much"]
+    "usage",
+    [
+        None,
+        pytest.param({}, marks=pytest.mark.thorough),
+        {"prompt_tokens": "9"},
+        {"prompt_tokens": -1},
+        {"prompt_tokens": True},
+        "much",
+    ],
 )
 def test_an_answer_that_does_not_say_what_it_used_costs_all_it_can(client, upstream, time, rows, usage):
     made = client.post("/api/batches", json=chats("a", "b", maxTokens=50))

@@ -163,7 +163,10 @@ def test_the_same_request_that_fails_the_same_way_counts_once(app, upstream, rou
     assert upstream.asked.count(route) == 3 * FAILURES
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 413, 429])
+@pytest.mark.parametrize(
+    "status",
+    [400, 401, pytest.param(404, marks=pytest.mark.thorough), pytest.param(413, marks=pytest.mark.thorough), 429],
+)
 def test_what_is_not_the_servers_failure_does_not_move_it(app, upstream, status):
     fail(upstream, UPLOAD, status)
     for number in range(2 * FAILURES):

@@ -9,6 +9,7 @@ import pytest
 
 from app.storage.database.database import DatabaseUnavailable
 from tests.batches.conftest import chats
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.fake_batches import answer
 
 DAY_S = 86_400
@@ -46,8 +47,7 @@ def nothing_is_held(rows):
     return all(account["held_micro_usd"] == account["held_tokens"] == 0 for account in rows("accounts"))
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("route", SENT_ROUTES)
+@pytest.mark.parametrize(("when", "route"), crossed(["after", "before"], SENT_ROUTES))
 def test_a_kill_while_it_is_sent(start, upstream, rows, time, route, when):
     getattr(upstream, when)[route] = [kill]
     submit_until_killed(start(**BUDGET))
@@ -90,8 +90,7 @@ def test_a_kill_before_the_row_knows_of_the_batch(start, upstream, rows, time, m
 ASKED_ROUTES = ["GET /v1/batches/*", "GET /v1/files/*/content", "DELETE /v1/files/*"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("route", ASKED_ROUTES)
+@pytest.mark.parametrize(("when", "route"), crossed(["after", "before"], ASKED_ROUTES))
 def test_a_kill_while_it_is_settled(start, upstream, rows, time, route, when):
     app = start(**BUDGET)
     app.test_client().post("/api/batches", json=chats("a"))
@@ -148,7 +147,7 @@ def reset():
     [
         timeout,
         pytest.param(reset, marks=pytest.mark.thorough),
-        lambda: httpx2.Response(502),
+        pytest.param(lambda: httpx2.Response(502), marks=pytest.mark.thorough),
         lambda: httpx2.Response(200, text="x"),
     ],
 )

@@ -94,5 +94,5 @@ def test_what_is_not_submitted_counts_as_one_request_and_no_token(start, upstrea
 def test_nobody_sends_thousands_of_chats_by_six_requests(start, upstream, now):
     client = start(rate_limit="6/hour", user_budget_usd=0).test_client()
 
-    assert {submit(client, 1_000).status_code for _ in range(5)} == {400}
+    assert {submit(client, 1_000).status_code for _ in range(2)} == {400}
     assert upstream.asked == []

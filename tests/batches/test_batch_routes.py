@@ -15,7 +15,7 @@ from app.runtime import clock as app_clock
 from app.storage.shared_state.replays.answer_log import ALIVE_S
 from tests.batches.conftest import chats
 from tests.fakes.site import bearer
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.fake_batches import answer
 from tests.fakes.upstreams.openai_answers import embeddings, error
 from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
@@ -220,7 +220,7 @@ def small_client(start):
         ([{"chat": {"message": "a"}}] * 4, 400, "requests: must have at most 3 requests."),
     ],
 )
-@each_row("padding", ["", " " * 600])
+@each_row("padding", ["", " " * 600], quickly=lambda padding: not padding)
 def test_what_is_off_is_named(small_client, upstream, rows, requests, status, sentence, *, padding):
     body = json.dumps({"requests": requests}) + padding
 
@@ -634,8 +634,9 @@ def test_each_request_says_whose_it_is_and_that_it_is_not_stored(client, upstrea
     assert [body["store"] for body in bodies] == [False] * 4
 
 
-@pytest.mark.parametrize("kind", ["completed", "failed", "expired", "cancelled"])
-@pytest.mark.parametrize("is_signed", [True, False])
+@pytest.mark.parametrize(
+    ("is_signed", "kind"), crossed([True, False], ["completed", "failed", "expired", "cancelled"])
+)
 def test_a_webhook_settles_the_batch_at_once(start, upstream, time, is_signed, kind):
     app = start(openai_webhook_secret="whsec_" + "A" * 32)
     client = app.test_client()

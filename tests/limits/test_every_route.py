@@ -6,7 +6,7 @@ import pytest
 
 from app.web.guards import find_guard
 from tests.fakes.site import bearer
-from tests.fakes.tables import each_row
+from tests.fakes.tables import each_row, in_part
 from tests.fakes.wire.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
 
 BILLED = {"chat", "vision", "embeddings", "structured"}
@@ -59,7 +59,13 @@ def test_one_too_many_is_refused(limited, upstream, number, route, limit):
     assert len(upstream.sent) == sent
 
 
-@pytest.mark.parametrize("route", sorted(BODIES.keys() | FREE))
+@pytest.mark.parametrize(
+    "route",
+    in_part(
+        {route: route for route in sorted(BODIES.keys() | FREE)},
+        by_default={"/api/chat", "/api/structured/stream", "/v1/embeddings", "/embed/ask", "/console/image"},
+    ),
+)
 def test_one_too_many_of_a_tenant_is_refused(make_app, upstream, route):
     client = make_app(tenant_rate_limit="1/hour").test_client()
     send(client, route).get_data()

@@ -10,6 +10,7 @@ from app.models.pricing.catalog import Prices
 from app.models.token_counts import cap_input, find_window
 from app.models.token_counts.estimates import bound_input, min_tokens
 from tests.fakes.person import Person
+from tests.fakes.tables import further
 from tests.fakes.upstreams.openai_answers import error
 from tests.fakes.wire.bodies import SMALLEST
 
@@ -53,7 +54,7 @@ def test_a_hold_is_no_more_than_the_window(person, upstream, route):
 
 
 @pytest.mark.parametrize(
-    "route", ["/api/chat", "/api/chat/stream", "/api/vision", "/api/structured", "/api/embeddings"]
+    "route", ["/api/chat", "/api/embeddings", *further("/api/chat/stream", "/api/vision", "/api/structured")]
 )
 def test_what_cannot_fit_is_refused_before_any_hold(person, upstream, route):
     answer = ask(person, route, WORDS)

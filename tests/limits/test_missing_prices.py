@@ -8,7 +8,7 @@ import pytest
 
 from app.billing.ledger.ledger import Ledger
 from tests.fakes.person import Person
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 UNPRICED = "a-model-of-ones-own"
@@ -59,16 +59,18 @@ def test_a_fallback_without_a_price_is_the_sites_fault(ask, upstream, hints, rou
     assert "PRICES_FILE" in hint
 
 
-@pytest.mark.parametrize("fields", [{}, {"model": UNPRICED}], ids=["unnamed", "named"])
 @pytest.mark.parametrize(
-    ("route", "setting"),
-    [
-        ("/api/chat", "chat_model"),
-        ("/api/chat/stream", "chat_model"),
-        ("/api/structured", "chat_model"),
-        ("/api/vision", "vision_model"),
-        ("/api/embeddings", "embedding_model"),
-    ],
+    ("fields", "route", "setting"),
+    crossed(
+        {"unnamed": {}, "named": {"model": UNPRICED}},
+        [
+            ("/api/chat", "chat_model"),
+            ("/api/chat/stream", "chat_model"),
+            ("/api/structured", "chat_model"),
+            ("/api/vision", "vision_model"),
+            ("/api/embeddings", "embedding_model"),
+        ],
+    ),
 )
 def test_a_default_without_a_price_is_the_sites_fault(ask, upstream, hints, route, setting, fields):
     answer, _ = ask(route, fields=fields, **{setting: UNPRICED}, chat_fallback_models=())
@@ -104,7 +106,11 @@ class TestServiceTiers:
         assert answer.status_code == 502
         assert [event for event, *_ in hints] == ["price.missing"]
 
-    @each_row("route", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"])
+    @each_row(
+        "route",
+        ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"],
+        quickly=lambda route: route in {"/api/chat", "/api/structured/stream"},
+    )
     @each_row("served", [*COSTS, "", 7])
     @each_row("asked", [None, "flex", "priority"])
     def test_the_price_is_that_of_the_tier_that_served(self, budgeted, upstream, route, served, asked):

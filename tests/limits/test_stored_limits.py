@@ -23,6 +23,7 @@ from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
 from app.limits.stored_limits import REFRESH_INTERVAL_S, StoredLimits
 from app.storage.database.database import DatabaseUnavailable, open_database
 from app.storage.shared_state import MemoryState
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1", key_id="AbCd1234")
 BOB = Principal(kind="visitor", tenant="acme", user="bob", scopes=frozenset(), token_id="t2", key_id="EfGh5678")
@@ -91,6 +92,7 @@ class TestWhatAnAccountMayUse:
         assert limits.spending(ADA, ADDRESS) == [Limit("user:acme/ada", "day", 2_500_000, 500)]
         assert limits.request_rates(BOB, ADDRESS)["user:acme/bob"] == Rate(60, 60)
 
+    @on_postgresql_thoroughly
     def test_a_key_limits_what_is_sent_with_it_and_with_the_tokens_that_it_issued(self, stored):
         stored.set(KEY, own(token_rate="7/day", budget_tokens="9", concurrent_streams="2"), by=ROOT)
         limits = limits_over(stored, user_budget_usd=0, user_budget_tokens=0)
@@ -102,6 +104,7 @@ class TestWhatAnAccountMayUse:
             assert limits.spending(principal, ADDRESS) == [Limit("key:AbCd1234", "day", None, 9)]
         assert "key:AbCd1234" not in limits.token_rates(BOB, ADDRESS)
 
+    @on_postgresql_thoroughly
     def test_none_lifts_a_limit_and_goes_on_counting_what_is_spent(self, stored):
         nothing = dict.fromkeys(own().to_texts(), "none")
         stored.set(USER, OwnLimits.parse(nothing), by=ROOT)
@@ -112,6 +115,7 @@ class TestWhatAnAccountMayUse:
         assert "user:acme/ada" not in limits.concurrent_streams(ADA, ADDRESS)
         assert limits.spending(ADA, ADDRESS) == [Limit("user:acme/ada", "day", None, None)]
 
+    @on_postgresql_thoroughly
     def test_a_share_of_all_streams_gives_way_as_well(self, stored):
         stored.set(USER, own(concurrent_streams="900"), by=ROOT)
         stored.set(TENANT, own(concurrent_streams="7"), by=ROOT)
@@ -127,6 +131,7 @@ class TestWhatAnAccountMayUse:
 
         assert len(limits_over(stored).spending(charged, ADDRESS)) == 4
 
+    @on_postgresql_thoroughly
     def test_limits_are_cleared(self, stored):
         stored.set(USER, own(request_rate="5/hour"), by=ROOT)
         stored.clear(USER, by=ROOT)
@@ -135,6 +140,7 @@ class TestWhatAnAccountMayUse:
         assert stored.list_all() == []
 
 
+@on_postgresql_thoroughly
 def test_zero_blocks_and_says_that_no_wait_helps(stored):
     stored.set(USER, own(request_rate="0", concurrent_streams="0", budget_tokens="0"), by=ROOT)
     limits = limits_over(stored)
@@ -147,6 +153,7 @@ def test_zero_blocks_and_says_that_no_wait_helps(stored):
     assert limits.spending(ADA, ADDRESS) == [Limit("user:acme/ada", "day", 1_000_000, 0)]
 
 
+@on_postgresql_thoroughly
 def test_a_rate_that_is_lowered_refuses_until_its_window_ends_and_one_that_is_raised_admits_at_once(
     stored, monkeypatch
 ):
@@ -196,6 +203,7 @@ class TestBudgets:
         with pytest.raises(BudgetExceeded):
             ask(1, 1)
 
+    @on_postgresql_thoroughly
     def test_a_budget_below_what_is_spent_refuses_and_a_raised_one_allows_at_once(self, stored, ask):
         stored.set(USER, own(budget_tokens="1000"), by=ROOT)
         ask(0, 600)
@@ -207,6 +215,7 @@ class TestBudgets:
         stored.set(USER, own(budget_tokens="700"), by=ROOT)
         ask(0, 100)
 
+    @on_postgresql_thoroughly
     def test_what_is_spent_without_a_limit_counts_when_there_is_one_again(self, stored, ask):
         stored.set(KEY, own(budget_usd="none"), by=ROOT)
         ask(2_000_000, 1)
@@ -215,6 +224,7 @@ class TestBudgets:
         with pytest.raises(BudgetExceeded):
             ask(1, 1)
 
+    @on_postgresql_thoroughly
     def test_zero_refuses_and_names_no_time(self, stored, ask):
         stored.set(USER, own(budget_usd="0"), by=ROOT)
 
@@ -223,6 +233,7 @@ class TestBudgets:
         assert refusal.value.retry_after_s is None
 
 
+@on_postgresql_thoroughly
 def test_a_key_that_replaces_another_has_its_limits_and_what_it_has_spent(stored, database, tmp_path):
     keys = ApiKeys(LazyStore(database))
     old = keys.create(tenant="acme", name="shop", scopes=["chat"]).key
@@ -244,6 +255,7 @@ def test_a_key_that_replaces_another_has_its_limits_and_what_it_has_spent(stored
 
 
 class TestSeveralProcesses:
+    @on_postgresql_thoroughly
     def test_each_knows_of_a_change_within_the_time_that_is_promised(self, open_stored, ticks):
         changing, other = open_stored(), open_stored()
         assert other.current() == {}
@@ -258,6 +270,7 @@ class TestSeveralProcesses:
         ticks.s += REFRESH_INTERVAL_S
         assert other.current() == {}
 
+    @on_postgresql_thoroughly
     def test_nothing_is_asked_of_the_database_between_two_looks(self, stored, ticks, monkeypatch):
         looks = []
         monkeypatch.setattr(stored, "refresh", lambda: looks.append(ticks.s))

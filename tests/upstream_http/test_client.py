@@ -19,6 +19,7 @@ from app.upstream_http.addresses import Addresses
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, error, sse, stream_of
 from tests.fakes.upstreams.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
 
@@ -430,9 +431,12 @@ def test_a_refusal_is_read_to_its_end_and_its_connection_kept(service_for):
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("way", [chat, events])
 @pytest.mark.parametrize(
-    "silence", [[], [READ], [READ, 0.1, b"HTTP/1.1 100 Continue\r\n\r\n"], [READ, *[b"H", b"T", b"T"]]], ids=str
+    ("way", "silence"),
+    crossed(
+        {"chat": chat, "events": events},
+        [[READ], [], [READ, 0.1, b"HTTP/1.1 100 Continue\r\n\r\n"], [READ, *[b"H", b"T", b"T"]]],
+    ),
 )
 def test_the_deadline_ends_a_wait_for_the_head(service_for, way, silence):
     with RawServer([*silence]) as server:

@@ -22,6 +22,7 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.fakes.servers import wait_until
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.tables import further, in_part
 from tests.fakes.upstreams.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.upstreams.raw_server import READ, RawServer, answer, chunked
 
@@ -176,7 +177,9 @@ NO_TOKENS = {
 
 
 class TestFirstToken:
-    @pytest.mark.parametrize("steps", NO_TOKENS.values(), ids=NO_TOKENS)
+    @pytest.mark.parametrize(
+        "steps", in_part(NO_TOKENS, by_default=["nothing", "comments", "role chunks", "an event byte by byte"])
+    )
     def test_a_stream_without_a_token_in_time_is_a_timeout_and_closed(self, service_for, records, steps):
         with RawServer([READ, *steps]) as server:
             service = service_for(server.url, first_token_timeout_s=0.12, idle_timeout_s=0.05)
@@ -220,7 +223,7 @@ class TestFirstToken:
             assert b'{"model":"b"' in server.requests[1]
         assert [(record.outcome, record.models) for record in records] == [("complete", ["gpt-6.1-terra", "b"])]
 
-    @pytest.mark.parametrize("first", [TOKEN, TOKEN_AS_OPENAI_WRITES, REASONING, TOOL])
+    @pytest.mark.parametrize("first", [TOKEN, REASONING, *further(TOKEN_AS_OPENAI_WRITES, TOOL)])
     def test_once_anything_of_the_answer_has_come_it_holds_no_more(self, service_for, first):
         with RawServer([READ, HEAD, 0.05, first, 0.7, *REST]) as server:
             service = service_for(server.url, first_token_timeout_s=0.6)
@@ -267,7 +270,7 @@ CHUNKS = {
 
 
 class TestIdle:
-    @pytest.mark.parametrize("steps", NO_CHUNKS.values(), ids=NO_CHUNKS)
+    @pytest.mark.parametrize("steps", in_part(NO_CHUNKS, by_default=["nothing", "comments", "half an event"]))
     def test_a_stream_that_falls_silent_ends_with_what_came_and_is_closed(self, service_for, records, steps):
         with RawServer([READ, HEAD, TOKEN, *steps]) as server:
             service = service_for(
@@ -282,7 +285,7 @@ class TestIdle:
             assert server.connections == 1
         assert [record.outcome for record in records] == ["upstream_timeout"]
 
-    @pytest.mark.parametrize("piece", CHUNKS.values(), ids=CHUNKS)
+    @pytest.mark.parametrize("piece", in_part(CHUNKS, by_default=["text", "no choice"]))
     def test_every_chunk_gives_it_anew(self, service_for, piece):
         with RawServer([READ, HEAD, TOKEN, *slowly(piece, times=12, pause_s=0.04), *REST]) as server:
             service = service_for(server.url, idle_timeout_s=0.3)
@@ -313,7 +316,7 @@ def failing(status="500 Oops", after_s=0.0, *headers):
 
 
 class TestTheWholeRequest:
-    @BOTH_WAYS
+    @pytest.mark.parametrize("ask", [chat, pytest.param(text_of, marks=pytest.mark.thorough)])
     def test_it_covers_all_attempts_at_all_models(self, service_for, records, ask):
         busy = failing("503 Busy", 0.03, "retry-after-ms: 20")
         with RawServer(busy * 90) as server:
@@ -371,7 +374,7 @@ class TestTheWholeRequest:
 
             assert server.connections == 1
 
-    @pytest.mark.parametrize("piece", CHUNKS.values(), ids=CHUNKS)
+    @pytest.mark.parametrize("piece", in_part(CHUNKS, by_default=["text", "no choice"]))
     def test_a_stream_that_goes_on_and_on_ends_with_it(self, service_for, records, piece):
         with RawServer([READ, HEAD, TOKEN, *slowly(piece)]) as server:
             service = service_for(server.url, request_timeout_s=0.4)

@@ -11,6 +11,7 @@ from app.batches.records import KINDS, Batch, BatchOwner, SentRequest
 from app.batches.store import BatchStore
 from app.billing.ledger.records import BudgetExceeded, Limit, Settlement
 from app.openai_service import UpstreamBatch
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 USER_DAY = Limit("user:acme/ann", "day", micro_usd=1_000)
 DONE = Settlement(outcome="complete", source="reported", prompt_tokens=3, completion_tokens=4, cost_micro_usd=400)
@@ -53,6 +54,7 @@ def test_a_row_comes_back_as_it_was_written(batches, add):
     assert batches.get("batch_none") is None
 
 
+@on_postgresql_thoroughly
 def test_a_budget_that_refuses_leaves_no_row(batches, add, rows, violations):
     add(1)
     with pytest.raises(BudgetExceeded):
@@ -62,6 +64,7 @@ def test_a_budget_that_refuses_leaves_no_row(batches, add, rows, violations):
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_a_row_that_cannot_be_written_holds_nothing(batches, add, rows, violations):
     add(1, micro_usd=1)
     with pytest.raises(Exception, match=r"(?i)unique"):
@@ -71,6 +74,7 @@ def test_a_row_that_cannot_be_written_holds_nothing(batches, add, rows, violatio
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_owners_see_their_own_and_tenants_all_of_theirs(batches, add):
     for number, (tenant, user) in enumerate([("acme", "ann"), ("acme", "bob"), ("other", "ann"), ("acme", "ann")]):
         add(number, tenant=tenant, user=user, micro_usd=1)
@@ -104,6 +108,7 @@ def test_of_many_at_once_one_has_the_claim(batches, add, clock):
     assert [claim for claim in claims if claim is not None] == [batch]
 
 
+@on_postgresql_thoroughly
 def test_a_claim_ends_with_its_lease_or_when_it_is_given_back(batches, add, clock):
     batch = add(busy_until=clock.now_ms + 5_000)
 
@@ -151,6 +156,7 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_an_end_that_fails_leaves_the_entry_pending(batches, add, ledger, rows, violations):
     batch = add()
 
@@ -166,6 +172,7 @@ def test_an_end_that_fails_leaves_the_entry_pending(batches, add, ledger, rows, 
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_the_one_that_was_not_looked_after_for_longest_comes_first(batches, add, clock):
     first, second = add(1, micro_usd=1), add(2, micro_usd=1)
     clock.move(1)

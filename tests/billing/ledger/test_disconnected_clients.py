@@ -21,6 +21,7 @@ from app.openai_service.resilience.drain import DrainPool
 from app.storage.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from tests.fakes.servers import wait_until
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.costly_upstream import INPUT, OUTPUT, PRICES
 from tests.fakes.upstreams.openai_answers import chunk, completion, sse
 from tests.fakes.upstreams.upstream_handler import UpstreamHandler
@@ -282,8 +283,9 @@ def test_streams_of_every_form_that_are_left_are_charged_what_was_written(storm,
     assert upstream.billed <= charged <= BUDGET
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
-@pytest.mark.parametrize("breaks_after", [100, REASONING + 100])
+@pytest.mark.parametrize(
+    ("route", "breaks_after"), crossed(["/api/chat", "/api/chat/stream"], [100, REASONING + 100])
+)
 def test_attempts_that_break_are_charged_each(storm, upstream, route, breaks_after):
     storm = storm(retry_max_attempts=2)
     upstream.breaks_after = breaks_after

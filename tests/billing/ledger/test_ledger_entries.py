@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.billing.ledger.records import BudgetExceeded, HoldExpired, Limit, Settlement, Unpriced
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 USER_DAY = Limit("user:acme/ann", "day", micro_usd=1_000)
 DONE = Settlement(
@@ -81,6 +82,7 @@ def test_a_second_settle_changes_nothing(ledger, entry, rows, violations):
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_a_reported_zero_is_zero_and_no_figure_is_none(ledger, entry, rows):
     ledger.settle(hold(ledger, entry), settled(prompt_tokens=0, completion_tokens=0, cost_micro_usd=0))
     ledger.settle(hold(ledger, entry), settled(source="estimated", prompt_tokens=7, cost_micro_usd=3))
@@ -92,6 +94,7 @@ def test_a_reported_zero_is_zero_and_no_figure_is_none(ledger, entry, rows):
     assert (day["requests"], day["estimated"]) == (2, 1)
 
 
+@on_postgresql_thoroughly
 def test_what_does_not_fit_is_refused_and_leaves_no_trace(ledger, entry, rows, violations):
     hold(ledger, entry, micro_usd=600)
 
@@ -106,6 +109,7 @@ def test_what_does_not_fit_is_refused_and_leaves_no_trace(ledger, entry, rows, v
     hold(ledger, entry, micro_usd=400)  # to the last micro-dollar
 
 
+@on_postgresql_thoroughly
 def test_a_refusal_says_when_the_budget_begins_anew(ledger, entry):
     month = Limit("tenant:acme", "month", tokens=1_000)
     ledger.settle(
@@ -134,6 +138,7 @@ def test_one_refusing_limit_returns_what_the_others_held(ledger, entry, rows):
     assert not any(account["held_micro_usd"] for account in rows("accounts"))
 
 
+@on_postgresql_thoroughly
 def test_the_budget_of_the_next_day_is_another_one(ledger, entry, rows, clock, violations):
     late = hold(ledger, entry, micro_usd=900)
     clock.move(13 * 3600)
@@ -157,6 +162,7 @@ def test_what_cost_more_than_was_held_is_charged_and_marked(ledger, entry, rows,
         hold(ledger, entry, micro_usd=0)
 
 
+@on_postgresql_thoroughly
 def test_a_model_without_a_price_counts_tokens_and_is_refused_for_money_only(ledger, entry, rows, violations):
     by_tokens = Limit("user:acme/ann", "day", tokens=150)
     with pytest.raises(Unpriced) as refused:
@@ -174,6 +180,7 @@ def test_a_model_without_a_price_counts_tokens_and_is_refused_for_money_only(led
         hold(ledger, entry, [by_tokens], micro_usd=None, tokens=51)
 
 
+@on_postgresql_thoroughly
 def test_a_request_without_limits_has_its_row_all_the_same(ledger, entry, rows, violations):
     ledger.settle(hold(ledger, entry, []), DONE)
 
@@ -219,6 +226,7 @@ def test_a_request_whose_worker_died_is_swept_at_all_it_held(ledger, entry, rows
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_a_swept_request_of_unknown_price_has_no_cost(ledger, entry, rows, clock):
     hold(ledger, entry, [], micro_usd=None, lease_s=1)
     clock.move(2)
@@ -228,6 +236,7 @@ def test_a_swept_request_of_unknown_price_has_no_cost(ledger, entry, rows, clock
     assert rows("entries")[0]["cost_micro_usd"] is None
 
 
+@on_postgresql_thoroughly
 def test_two_requests_may_have_the_same_id(ledger, entry, rows):
     first, second = hold(ledger, entry, []), hold(ledger, entry, [])
 
@@ -237,6 +246,7 @@ def test_two_requests_may_have_the_same_id(ledger, entry, rows):
     assert sorted(row["state"] for row in rows("entries")) == ["pending", "settled"]
 
 
+@on_postgresql_thoroughly
 def test_what_cannot_be_written_down_is_left_to_the_sweep(ledger, entry, rows, clock, caplog, violations):
     held = hold(ledger, entry, lease_s=1)
 

@@ -81,6 +81,7 @@ database.close()
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
 )

@@ -15,7 +15,7 @@ from app.models.token_counts import Usage
 from app.models.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
 from tests.fakes.person import Person
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row, further
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 
 CHAT, STREAM, VISION, EMBEDDINGS = "/api/chat", "/api/chat/stream", "/api/vision", "/api/embeddings"
@@ -315,7 +315,11 @@ class TestAUsageThatIsWrittenOtherwise:
         assert bill(person.row()) == ("complete", "estimated", 40, 20, cost(40, 20))
 
     @ANSWERING
-    @each_row("odd", [None, -5, 0, 0.5, "320", True, [], 1e30, 2**70 // 2**10])
+    @each_row(
+        "odd",
+        [None, -5, 0, 0.5, "320", True, [], 1e30, 2**70 // 2**10],
+        quickly=lambda odd: odd in (None, -5, "320", 1e30),
+    )
     def test_completion_tokens_that_tell_nothing_are_estimated(self, newcomer, upstream, route, odd):
         text = f'{{"a": "{"word " * 255}"}}'
         told(upstream, route, text, {"prompt_tokens": 40, "completion_tokens": odd})
@@ -329,7 +333,11 @@ class TestAUsageThatIsWrittenOtherwise:
             assert written == pytest.approx(320, rel=0.1)
 
     @ANSWERING
-    @each_row("odd", [None, -5, 0, 0.5, "4", "forty", True, {}, 1e30])
+    @each_row(
+        "odd",
+        [None, -5, 0, 0.5, "4", "forty", True, {}, 1e30],
+        quickly=lambda odd: odd in (None, 0, "forty", True),
+    )
     def test_prompt_tokens_that_tell_nothing_are_estimated(self, newcomer, upstream, route, odd):
         before = len(upstream.sent)
         told(upstream, route, "{}", {"prompt_tokens": odd, "completion_tokens": 20})
@@ -421,7 +429,7 @@ class TestAUsageThatIsWrittenOtherwise:
         assert bill(person.row()) == ("complete", "reported", 40, 2, cost(40, 2))
 
 
-UNTOLD = pytest.mark.parametrize("untold", [None, {}, {"total_tokens": 12}], ids=repr)
+UNTOLD = pytest.mark.parametrize("untold", [None, *further({}, {"total_tokens": 12})])
 
 
 @ONE_ATTEMPT
@@ -536,10 +544,12 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
 
 @ONE_ATTEMPT
 class TestARequestThatFails:
-    @pytest.mark.parametrize("route", [CHAT, STREAM, EMBEDDINGS])
     @pytest.mark.parametrize(
-        ("status", "outcome"),
-        [(400, "rejected"), (401, "upstream_error"), (429, "upstream_error"), (500, "upstream_error")],
+        ("route", "status", "outcome"),
+        crossed(
+            [CHAT, STREAM, EMBEDDINGS],
+            [(400, "rejected"), (401, "upstream_error"), (429, "upstream_error"), (500, "upstream_error")],
+        ),
     )
     def test_by_the_upstreams_refusal_costs_nothing(self, person, upstream, route, status, outcome):
         upstream.answers(error(), status=status)
@@ -580,8 +590,10 @@ class TestARequestThatFails:
         prompt = estimate_input(sent_streamed)
         assert bill(streamed) == (outcome, "estimated", prompt, frozen, cost(prompt, frozen))
 
-    @pytest.mark.parametrize("route", [VISION, EMBEDDINGS, "/api/structured"])
-    @pytest.mark.parametrize("failure", [httpx2.ReadTimeout(""), httpx2.ReadError("reset")], ids=repr)
+    @pytest.mark.parametrize(
+        ("route", "failure"),
+        crossed([VISION, EMBEDDINGS, "/api/structured"], [httpx2.ReadTimeout(""), httpx2.ReadError("reset")]),
+    )
     def test_after_it_was_sent_costs_all_that_it_held_on_every_route(self, person, upstream, route, failure):
         upstream.raises(failure)
 
@@ -887,8 +899,7 @@ class TestABudget:
             "tokens": {"user_budget_tokens": times * tokens},
         }[kind]
 
-    @pytest.mark.parametrize("kind", ["usd", "tokens"])
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
+    @pytest.mark.parametrize(("kind", "route"), crossed(["usd", "tokens"], [CHAT, STREAM]))
     def test_of_one_request_lets_one_through(self, somebody, upstream, bound, kind, route):
         person = somebody(**self.settings(kind, bound(route)))
         payloads = PAYLOADS if route == STREAM else None
@@ -962,8 +973,7 @@ class TestABudget:
         assert refused(person.ask())
         assert person.account()["spent_tokens"] == 12
 
-    @pytest.mark.parametrize("whose", ["user", "tenant"])
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
+    @pytest.mark.parametrize(("whose", "route"), crossed(["user", "tenant"], [CHAT, STREAM]))
     def test_of_money_refuses_a_model_without_a_price(self, somebody, upstream, whose, route):
         person = somebody(chat_model="homemade", chat_fallback_models=(), **{f"{whose}_budget_usd": 1000.0})
 

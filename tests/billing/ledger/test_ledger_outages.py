@@ -17,6 +17,7 @@ from app.runtime import store_guard
 from app.storage.database import database as database_module
 from app.storage.database.database import DatabaseUnavailable, open_database
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 DAY = Limit("user:acme/ann", "day", micro_usd=10**6)
 DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
@@ -73,6 +74,7 @@ def test_it_recovers_without_a_restart(frozen, database, ledger, entry, violatio
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_what_is_settled_while_it_is_frozen_is_settled_once_it_is_back(
     frozen, ledger, entry, rows, violations, asked_at_once
 ):
@@ -90,6 +92,7 @@ def test_what_is_settled_while_it_is_frozen_is_settled_once_it_is_back(
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_what_a_process_could_not_settle_is_settled_by_another(
     frozen, database, ledger, entry, rows, violations, clock, tmp_path, asked_at_once
 ):
@@ -109,6 +112,7 @@ def test_what_a_process_could_not_settle_is_settled_by_another(
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_too_many_to_keep_go_to_the_journal(
     frozen, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
 ):
@@ -127,6 +131,7 @@ def test_too_many_to_keep_go_to_the_journal(
     assert not violations()
 
 
+@on_postgresql_thoroughly
 def test_a_background_of_its_own_settles_sweeps_and_ends(
     frozen, ledger, entry, rows, clock, violations, monkeypatch, asked_at_once
 ):

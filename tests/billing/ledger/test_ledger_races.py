@@ -27,7 +27,10 @@ def accounts_of(limits, now_ms):
     return {(limit.key, get_period(limit.window, now_ms)): limit for limit in limits}
 
 
-@pytest.mark.parametrize("amounts", [{"micro_usd": 700, "tokens": 0}, {"micro_usd": 1, "tokens": 700}])
+@pytest.mark.parametrize(
+    "amounts",
+    [{"micro_usd": 700, "tokens": 0}, pytest.param({"micro_usd": 1, "tokens": 700}, marks=pytest.mark.thorough)],
+)
 def test_exactly_as_many_are_admitted_as_fit(store, ledger, entry, rows, violations, now_ms, amounts):
     # 64 threads ask for 512, of which 150 fit. The account that is short comes first in the order of their keys: one
     # before it would be locked, and let them in one by one.

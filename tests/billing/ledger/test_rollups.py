@@ -21,6 +21,7 @@ from app.billing.ledger.rollups import LEVELS, end_month
 from app.storage.database.connections.connection import Connection
 from app.storage.database.database import open_database
 from app.storage.database.migrate import read_revision
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 from tests.fakes.storage.rows import add_rows
 
 COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
@@ -134,6 +135,7 @@ def test_reports_are_the_same_after_any_order_of_events(database, ledger, report
     assert {row["level"] for row in read(database, "rolled_totals")} == {level.name for level in LEVELS}
 
 
+@on_postgresql_thoroughly
 def test_what_is_settled_late_is_in_the_next_report(database, ledger, reports, entry, clock):
     early, late = (ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=9 * DAY_S) for _ in range(2))
     done = Settlement(outcome="complete", source="reported", cost_micro_usd=5, prompt_tokens=2)
@@ -151,6 +153,7 @@ def test_what_is_settled_late_is_in_the_next_report(database, ledger, reports, e
     assert reports.totals() == [total]
 
 
+@on_postgresql_thoroughly
 def test_a_settlement_of_today_leaves_what_is_rolled_up(database, ledger, entry, clock):
     done = Settlement(outcome="complete", source="reported", cost_micro_usd=5, prompt_tokens=2)
     for _ in range(2):
@@ -165,6 +168,7 @@ def test_a_settlement_of_today_leaves_what_is_rolled_up(database, ledger, entry,
     assert len(before) == 2 * len(LEVELS)
 
 
+@on_postgresql_thoroughly
 @pytest.mark.parametrize(
     "change",
     [

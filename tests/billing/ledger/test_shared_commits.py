@@ -171,6 +171,7 @@ while True:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.thorough)])
 def test_a_killed_process_loses_only_what_nobody_was_told_of(store, database, rows, violations, tmp_path, kills):
     chance = random.Random(3)

@@ -21,6 +21,7 @@ from app.runtime import store_guard
 from app.storage.database import database as database_module
 from app.storage.database.database import DatabaseUnavailable, open_database
 from tests.fakes.servers import wait_until
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 DAY = Limit("user:acme/ann", "day", micro_usd=10**6)
 DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
@@ -193,6 +194,7 @@ def ticks(monkeypatch):
     return lambda seconds: ahead.__setitem__(0, ahead[0] + seconds)
 
 
+@on_postgresql_thoroughly
 def test_the_first_worker_back_leaves_others_the_time_to_settle(
     store, database, ledger, entry, rows, violations, clock, ticks, tmp_path, monkeypatch, asked_at_once
 ):

@@ -21,6 +21,7 @@ from app.safety.signatures import check_signature
 from tests.billing.ledger.conftest import NOON
 from tests.billing.outbox.kills import kill_deliveries
 from tests.billing.outbox.receiver import Receiver
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 
 KEY = b"k" * 24
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -99,6 +100,7 @@ def test_a_settlement_is_noted_for_each_system_however_it_is_settled(ledger, ent
     assert pending.id not in dict(noted).values()
 
 
+@on_postgresql_thoroughly
 def test_nothing_is_noted_where_no_system_is_named(database, tmp_path, entry, clock, rows):
     ledger = Ledger(database, tmp_path / "journal")
     ledger.settle(ledger.hold(entry(), [], micro_usd=1, tokens=1, lease_s=60), DONE)
@@ -106,6 +108,7 @@ def test_nothing_is_noted_where_no_system_is_named(database, tmp_path, entry, cl
     assert rows("outbox") == []
 
 
+@on_postgresql_thoroughly
 def test_a_webhook_is_signed_and_has_the_row(queue, webhook, receiver, call):
     entry_id = call(user="ann", tenant="acme")
 
@@ -137,7 +140,10 @@ def test_each_is_told_once_and_forgotten(queue, webhook, receiver, call, rows):
     assert {row["target"] for row in rows("outbox")} == {"stripe"}, "the other system is still to be told"
 
 
-@pytest.mark.parametrize("answer", [(500, b""), (404, b""), (302, b""), (0, b"")])
+@on_postgresql_thoroughly
+@pytest.mark.parametrize(
+    "answer", [(500, b""), pytest.param((404, b""), marks=pytest.mark.thorough), (302, b""), (0, b"")]
+)
 def test_what_is_not_taken_is_sent_again_later_and_given_up_at_last(queue, webhook, receiver, call, clock, answer):
     entry_id = call()
     receiver.answer = lambda _: answer
@@ -157,6 +163,7 @@ def test_what_is_not_taken_is_sent_again_later_and_given_up_at_last(queue, webho
     assert deliver(queue, webhook).accepted == 1
 
 
+@on_postgresql_thoroughly
 def test_a_receiver_that_is_gone_is_asked_no_more(queue, webhook, receiver, call):
     call()
     receiver.answer = lambda _: (410, b"")
@@ -164,6 +171,7 @@ def test_a_receiver_that_is_gone_is_asked_no_more(queue, webhook, receiver, call
     assert deliver(queue, webhook).given_up == 1
 
 
+@on_postgresql_thoroughly
 def test_one_bad_entry_holds_no_other_up(queue, webhook, receiver, call):
     bad = call()
     others = {call() for _ in range(70)}
@@ -175,6 +183,7 @@ def test_one_bad_entry_holds_no_other_up(queue, webhook, receiver, call):
     assert others < set(receiver.heard)
 
 
+@on_postgresql_thoroughly
 def test_a_receiver_that_hangs_ends_the_round(queue, webhook, receiver, call, database, monkeypatch):
     """It is left after the time limit, and what waits behind it is not tried in this round."""
     monkeypatch.setattr(posting, "TIMEOUT_S", 0.2)
@@ -217,6 +226,7 @@ def test_two_at_once_take_different_entries(queue, database, call):
     assert {due.entry["id"] for due in [*first, *second]} == ids
 
 
+@on_postgresql_thoroughly
 def test_stripe_is_told_what_a_customer_used(queue, stripe, receiver, call):
     entry_id = call()
 
@@ -230,6 +240,7 @@ def test_stripe_is_told_what_a_customer_used(queue, stripe, receiver, call):
     assert receiver.headers[entry_id]["idempotency-key"] == entry_id
 
 
+@on_postgresql_thoroughly
 def test_stripe_is_not_told_of_those_who_are_not_billed_or_used_nothing(queue, stripe, receiver, call, rows):
     call(tenant="own")
     call(Settlement(outcome="complete", source="cached", cost_micro_usd=0))
@@ -239,6 +250,7 @@ def test_stripe_is_not_told_of_those_who_are_not_billed_or_used_nothing(queue, s
     assert set(receiver.heard) == {own_customer}
 
 
+@on_postgresql_thoroughly
 def test_what_stripe_can_never_take_is_given_up_with_its_reason(queue, stripe, receiver, call):
     call(tenant="new")
     call(Settlement(outcome="complete", source="reported", cost_micro_usd=None, prompt_tokens=3))
@@ -254,6 +266,7 @@ def test_what_stripe_can_never_take_is_given_up_with_its_reason(queue, stripe, r
     assert "the cost of the entry is unknown" in reasons.values()
 
 
+@on_postgresql_thoroughly
 def test_an_event_that_stripe_has_already_is_taken(queue, stripe, receiver, call):
     call()
     body = json.dumps({"error": {"message": "An event already exists with identifier x."}}).encode()
@@ -262,7 +275,8 @@ def test_an_event_that_stripe_has_already_is_taken(queue, stripe, receiver, call
     assert deliver(queue, stripe).accepted == 1
 
 
-@pytest.mark.parametrize("status", [401, 429, 500])
+@on_postgresql_thoroughly
+@pytest.mark.parametrize("status", [pytest.param(401, marks=pytest.mark.thorough), 429, 500])
 def test_what_may_pass_is_sent_to_stripe_again(queue, stripe, receiver, call, status):
     call()
     receiver.answer = lambda _: (status, b"{}")
@@ -270,6 +284,7 @@ def test_what_may_pass_is_sent_to_stripe_again(queue, stripe, receiver, call, st
     assert deliver(queue, stripe).failed == 1
 
 
+@on_postgresql_thoroughly
 def test_stripe_is_not_told_again_once_it_may_have_forgotten(queue, stripe, receiver, call, clock):
     call()
     queue.take("stripe", 1)  # sent perhaps, and killed
@@ -281,6 +296,7 @@ def test_stripe_is_not_told_again_once_it_may_have_forgotten(queue, stripe, rece
     assert "counted twice" in queue.list_given_up(1)[0].reason
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_nothing_is_lost_when_a_delivery_is_killed(store, database, tmp_path):
     kill_deliveries(store.url, tmp_path, times=1)

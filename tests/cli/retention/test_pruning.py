@@ -10,6 +10,7 @@ from app.cli.data.retention import pruning
 from app.cli.data.retention.pruning import prune
 from app.config import Config
 from tests.billing.ledger.conftest import NOON
+from tests.fakes.storage.databases import on_postgresql_thoroughly
 from tests.fakes.storage.rows import add_rows
 
 DAY_S = 86_400
@@ -30,6 +31,7 @@ def run(database, **settings):
     return prune(database, Config(**settings), pause=lambda seconds: None)
 
 
+@on_postgresql_thoroughly
 def test_everything_is_kept_unless_something_is_set(database, call, clock, rows):
     call()
     clock.move(5000 * DAY_S)
@@ -52,6 +54,7 @@ def test_entries_go_and_the_totals_of_their_days_stay(database, call, clock, row
     assert before[1][0].requests == 4
 
 
+@on_postgresql_thoroughly
 def test_a_day_is_kept_as_a_whole(database, call, clock, rows):
     call()
     clock.move(11.9 * 3600)  # 23:54 of the same day
@@ -63,6 +66,7 @@ def test_a_day_is_kept_as_a_whole(database, call, clock, rows):
     assert run(database, entries_keep_days=7)["entries"] == 2
 
 
+@on_postgresql_thoroughly
 def test_what_is_pending_or_still_to_be_told_stays(database, ledger, entry, call, clock, rows):
     pending = ledger.hold(entry(), [LIMIT], micro_usd=100, tokens=10, lease_s=1000 * DAY_S)
     untold = call()
@@ -80,6 +84,7 @@ def test_what_is_pending_or_still_to_be_told_stays(database, ledger, entry, call
     assert run(database)["accounts"] == 1
 
 
+@on_postgresql_thoroughly
 def test_settling_a_deleted_entry_again_changes_nothing(database, ledger, entry, clock, rows):
     hold = ledger.hold(entry(), [], micro_usd=100, tokens=10, lease_s=60)
     settlement = Settlement(outcome="complete", source="reported", cost_micro_usd=7, prompt_tokens=3)

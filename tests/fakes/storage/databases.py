@@ -85,3 +85,9 @@ def database(store: Store, tmp_path: Path) -> Iterator[Database]:
     database.migrate()
     yield database
     database.close()
+
+
+on_postgresql_thoroughly = pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
+)
+"""For a test of what is the same SQL for both stores: on SQLite in `make test`, on both in `make thorough`."""

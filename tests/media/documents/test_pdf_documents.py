@@ -17,7 +17,7 @@ from app.media.documents import (
 )
 from app.media.images import max_page_tokens
 from app.models.token_counts.estimates import bound_input, estimate_input
-from app.runtime.side_process import Claim
+from app.runtime.side_process import Claim, JobKilled, SideProcessPool
 from tests.media.documents.pdfs import circular, deep, encrypted, pdf, updated
 from tests.media.images.pictures import encoded, photo
 
@@ -130,6 +130,18 @@ def test_rubbish_is_refused(rubbish):
         job.read_answer(*map_answer(job.run(job.make_fields(RULES, is_escaped=False), rubbish)), rubbish)
 
 
+def test_a_file_that_ends_its_side_process_is_refused(monkeypatch):
+    def fail(*_):
+        raise JobKilled
+
+    monkeypatch.setattr(SideProcessPool, "run", fail)
+    reading = PdfReading(RULES, make_document_processes(1_000_000), Claim("me", 0.0, lambda: None))
+
+    with pytest.raises(UnusableFile, match=r"takes too much work to read\."):
+        reading.read_base64(base64.b64encode(pdf()))
+
+
+@pytest.mark.thorough
 def test_a_bomb_takes_the_side_process_only(monkeypatch):
     monkeypatch.setattr("app.media.documents.intake._CPU_S", 0)  # the rest of its first second
     reading = PdfReading(

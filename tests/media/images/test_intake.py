@@ -17,8 +17,8 @@ from PIL import Image, ImageOps, PngImagePlugin
 from app.media.images import ImageNormalizer, ImageRules, ImagesBusy, UnusableImage, find_bounds, job, read_size
 from app.media.images.intake import make_image_processes
 from app.media.images.sizing import ImageBounds
-from app.runtime.side_process import Claim, ProcessLimits, SideProcessPool
-from tests.fakes.tables import each_row
+from app.runtime.side_process import Claim, JobKilled, ProcessLimits, SideProcessPool
+from tests.fakes.tables import crossed, each_row
 from tests.media.images.pictures import (
     CANARY,
     SRGB,
@@ -174,8 +174,7 @@ def test_gps_of_a_phone_is_there_before_and_gone_after():
     assert not decoded(taken(data).data).getexif().get_ifd(0x8825)
 
 
-@each_kind
-@pytest.mark.parametrize("detail", ["low", "auto"])
+@pytest.mark.parametrize(("kind", "detail"), crossed(KINDS, ["auto", "low"]))
 @pytest.mark.parametrize(
     "trailer",
     [
@@ -228,8 +227,7 @@ def test_an_orientation_that_is_none_counts_as_upright(tags):
     assert taken(tagged).data == data
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-@pytest.mark.parametrize("detail", ["low", "auto"])
+@pytest.mark.parametrize(("kind", "detail"), crossed(["GIF", "WEBP", "PNG"], ["auto", "low"]))
 def test_an_animation_becomes_its_first_frame(kind, detail):
     frames = [photo(800, 75), Image.new("RGB", (800, 75), "red"), Image.new("RGB", (800, 75), "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -404,8 +402,7 @@ def test_any_other_file_is_refused(data):
     assert refusal(data) == "must be a PNG, JPEG, WebP, GIF, HEIC or AVIF."
 
 
-@each_kind
-@pytest.mark.parametrize("detail", ["low", "auto"])
+@pytest.mark.parametrize(("kind", "detail"), crossed(KINDS, ["auto", "low"]))
 @pytest.mark.parametrize("files", [40, pytest.param(250, marks=pytest.mark.thorough)])
 def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail, files):
     """Bytes changed, cut out and doubled at random; the outcome is always one of two."""
@@ -478,7 +475,7 @@ def test_what_would_only_keep_the_decoder_busy_is_damaged():
         b"\xff\xd8" + b"\xff" * 1_000_000 + b"\0",
         pytest.param(b"\xff\xd8" + b"\xff" * 1_000_000 + b"\xd9", marks=pytest.mark.thorough),
         pytest.param(encoded(photo(8, 8), "JPEG")[:-2] + b"\xff" * 1_000_000 + b"\0", marks=pytest.mark.thorough),
-        encoded(photo(8, 8), "JPEG")[:-2] + b"\xff\xff\0" * 300_000,
+        pytest.param(encoded(photo(8, 8), "JPEG")[:-2] + b"\xff\xff\0" * 300_000, marks=pytest.mark.thorough),
         png(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 20))) * 4_000),
     ],
     ids=["fill, no marker", "fill, end", "fill in a scan", "pieces of fill in a scan", "profiles"],
@@ -511,6 +508,17 @@ def test_who_waits_for_too_long_is_told_so():
     assert intake("low").normalize(large).width < 3_000
 
 
+def test_what_ends_its_side_process_is_refused(monkeypatch):
+    def fail(*_):
+        raise JobKilled
+
+    monkeypatch.setattr(SideProcessPool, "run", fail)
+
+    with pytest.raises(UnusableImage, match=r"takes too much work to prepare\."):
+        taken(encoded(photo(3_000, 20), "PNG"), "low")
+
+
+@pytest.mark.thorough
 def test_what_takes_too_much_memory_is_refused():
     """In a process with half of the memory that any has, so that the picture need not be as large."""
     processes = SideProcessPool(job.TARGET, ProcessLimits(memory_bytes=160 * 1024 * 1024, cpu_s=3))

@@ -8,6 +8,8 @@ import sys
 import zlib
 from pathlib import Path
 
+import pytest
+
 from tests.media.images.pictures import chunk, encoded, gif, photo, png, webp
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +107,7 @@ def test_a_bomb_is_refused_with_hardly_any_memory(tmp_path):
     assert max(growths.values()) < 30_000_000, growths
 
 
+@pytest.mark.thorough
 def test_others_go_on_while_a_photo_is_scaled(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(photo(2_000, 1_500), "PNG", compress_level=1))
 
@@ -116,6 +119,7 @@ def test_others_go_on_while_a_photo_is_scaled(tmp_path):
     assert longest_s < all_s / 5
 
 
+@pytest.mark.thorough
 def test_a_damaged_photo_prints_nothing_under_gevent(tmp_path):
     (tmp_path / "a.png").write_bytes(png(600, 600, pixels=zlib.compress(b"\0" * 50)))
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.media.markdown import MarkdownRendering, make_markdown_processes, rendering
 from app.media.markdown.job import render
-from app.runtime.side_process import Claim, ProcessLimits, SideProcessPool
+from app.runtime.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, SideProcessPool
 from tests.fakes.tables import each_row
 
 INERT = {"p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div"}
@@ -133,6 +133,22 @@ def test_several_texts_are_rendered_in_one_job(claim):
         pool.close()
 
 
+@pytest.mark.parametrize("fault", [JobKilled, PoolBusy])
+def test_a_text_that_could_not_be_rendered_is_shown_as_it_is(claim, monkeypatch, fault):
+    pool = make_markdown_processes()
+
+    def fail(*_):
+        raise fault
+
+    monkeypatch.setattr(pool, "run", fail)
+
+    assert MarkdownRendering(pool, claim).render(["*a*", "<b>"]) == [
+        '<p class="plain">*a*</p>\n',
+        '<p class="plain">&lt;b&gt;</p>\n',
+    ]
+
+
+@pytest.mark.thorough
 def test_a_text_that_takes_too_long_is_shown_as_it_is_and_this_worker_does_not_work_on_it(claim, monkeypatch):
     # As much as it takes, in a process with a second of its own, of which it has used a part.
     monkeypatch.setattr(rendering, "_CPU_S", 0)
@@ -149,6 +165,7 @@ def test_a_text_that_takes_too_long_is_shown_as_it_is_and_this_worker_does_not_w
     assert worked_s < 0.5
 
 
+@pytest.mark.thorough
 def test_a_text_that_takes_too_much_memory_is_shown_as_it_is(claim):
     pool = SideProcessPool("app.media.markdown.job:run", ProcessLimits(memory_bytes=48 * 1024 * 1024, cpu_s=5))
     try:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +30,18 @@ def limits():
     return LIMITS
 
 
-@pytest.fixture
-def pool(limits):
-    made = SideProcessPool(TARGET, limits)
+@pytest.fixture(scope="module")
+def pools():
+    """The pools of these tests by their limits: to start a process takes longer than most tests do with it."""
+    made = {}
     yield made
-    made.close()
+    for each in made.values():
+        each.close()
+
+
+@pytest.fixture
+def pool(pools, limits):
+    return pools.setdefault(limits, SideProcessPool(TARGET, limits))
 
 
 def pid_of(pool):
@@ -58,9 +66,9 @@ def test_a_function_runs_elsewhere_and_its_process_is_kept(pool):
     assert pid_of(pool) == fields["pid"]
 
 
-def test_it_is_given_no_secret_and_no_file(pool, monkeypatch):
+def test_it_is_given_no_secret_and_no_file(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with closing(SideProcessPool(TARGET, LIMITS)) as pool, socket.create_server(("127.0.0.1", 0)) as listener:
         listener.set_inheritable(True)  # as gunicorn's are
         described = pool.run({"do": "describe"}, b"", PATIENT)[0]
 
@@ -88,12 +96,13 @@ def test_what_exceeds_a_limit_is_killed_and_the_next_job_has_a_new_process(pool,
     assert pid_of(pool) != before
 
 
-def test_a_bug_is_no_fault_of_the_caller(pool, capfd):
-    with pytest.raises(RuntimeError, match="in the log"):
-        pool.run({"do": "fail"}, b"", PATIENT)
+def test_a_bug_is_no_fault_of_the_caller(capfd):
+    with closing(SideProcessPool(TARGET, LIMITS)) as pool:  # whose process writes to what is read here
+        with pytest.raises(RuntimeError, match="in the log"):
+            pool.run({"do": "fail"}, b"", PATIENT)
 
-    assert "on purpose" in capfd.readouterr().err
-    assert pid_of(pool)
+        assert "on purpose" in capfd.readouterr().err
+        assert pid_of(pool)
 
 
 def test_the_deadline_ends_a_job(pool):
@@ -184,7 +193,7 @@ time.sleep(60)
     ("kind", "job"),
     [
         ("gevent", "compute"),
-        ("threads", "nothing"),
+        pytest.param("threads", "nothing", marks=pytest.mark.thorough),
         pytest.param("gevent", "nothing", marks=pytest.mark.thorough),
         pytest.param("threads", "compute", marks=pytest.mark.thorough),
     ],

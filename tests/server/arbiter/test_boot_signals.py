@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.servers import FakeUpstream
+from tests.fakes.tables import further
 from tests.server.workers.test_drain import WORKER_CLASSES, serving
 
 ROOT = Path(__file__).parents[3]
@@ -41,7 +42,7 @@ print(os.waitstatus_to_exitcode(status), held)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *further(signal.SIGQUIT, signal.SIGINT)])
 def test_a_signal_that_comes_before_the_handlers_is_kept_for_them(number: signal.Signals) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", ARBITER, str(int(number))], cwd=ROOT, capture_output=True, text=True, check=True

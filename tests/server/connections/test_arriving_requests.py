@@ -186,6 +186,7 @@ def test_a_refusal_is_a_text_for_who_has_begun_to_send_what_only_the_ai_sdk_send
     assert (answered, body) == (413, b"The body is larger than this server accepts.")
 
 
+@pytest.mark.servers
 def test_one_address_with_slow_requests_leaves_the_others_served(target: Target) -> None:
     body, before = CHAT + b"Content-Length: 10000\r\n\r\n{", count_lines(target)
     crowd = [target.connect() for _ in range(CONNECTIONS - 2)]
@@ -242,10 +243,16 @@ def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
         assert arrivals.admit_slow("192.0.2.1")
 
 
-@pytest.mark.parametrize("connection", ["keep-alive", "close"])
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [("/api/chat", 413), pytest.param("/v1/embeddings", 413, marks=pytest.mark.servers), ("/nowhere", 404)],
+    ("path", "status", "connection"),
+    [
+        ("/api/chat", 413, "keep-alive"),
+        ("/nowhere", 404, "close"),
+        pytest.param("/api/chat", 413, "close", marks=pytest.mark.servers),
+        pytest.param("/nowhere", 404, "keep-alive", marks=pytest.mark.servers),
+        pytest.param("/v1/embeddings", 413, "keep-alive", marks=pytest.mark.servers),
+        pytest.param("/v1/embeddings", 413, "close", marks=pytest.mark.servers),
+    ],
 )
 def test_who_sends_a_large_body_before_reading_gets_the_answer(
     target: Target, path: str, status: int, connection: str

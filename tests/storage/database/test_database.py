@@ -84,6 +84,7 @@ def test_four_processes_may_migrate_at_once(store, tmp_path):
     database.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_a_start_costs_no_alembic_if_its_tables_are_up_to_date_or_its_file_is_new(
     store, database, migrated_file, tmp_path

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes.site import SECRET_KEY
 from tests.fakes.storage.counting_proxy import CountingProxy
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 
 MAX_ROUND_TRIPS = 5
@@ -43,8 +44,9 @@ def _key(app):
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
-@pytest.mark.parametrize("credential", ["key", "key for a user", "token"])
+@pytest.mark.parametrize(
+    ("is_streamed", "credential"), crossed({"plain": False, "streamed": True}, ["key", "key for a user", "token"])
+)
 def test_a_call_takes_few_round_trips(app, proxy, upstream, credential, is_streamed):
     client = app.test_client()
     headers = {"Authorization": f"Bearer {_key(app)}"}

@@ -106,7 +106,16 @@ def test_change_that_fails_fails_for_its_caller_alone(state, held):
     assert state.read("key") == b"%d" % (MANY // 2)
 
 
-@pytest.mark.parametrize("limit", [MANY, MANY + 10, MANY - 10, 1, 0])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        MANY,
+        pytest.param(MANY + 10, marks=pytest.mark.thorough),
+        MANY - 10,
+        pytest.param(1, marks=pytest.mark.thorough),
+        0,
+    ],
+)
 def test_leases_are_taken_together_up_to_exactly_the_limit(state, held, limit):
     leases = held.run(lambda _: take_lease(state, "streams", limit))
     assert sum(lease is not None for lease in leases) == min(limit, MANY)

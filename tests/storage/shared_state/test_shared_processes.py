@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from app.storage.shared_state import open_state
 from tests.fakes.storage.children import Child, run_alone, run_together
 from tests.fakes.storage.leases import take_lease
@@ -94,6 +96,7 @@ print(status, all(mine), take_lease(state, "streams", 3) is None, state.read("co
     assert Child(code, place).end() == "0 True True b'2'\n"
 
 
+@pytest.mark.thorough
 def test_redis_is_loaded_by_those_who_use_it_alone(tmp_path):
     code = """
 state = open_state(directory=Path(sys.argv[1]), redis_url=sys.argv[2])
