@@ -20,7 +20,7 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
 from tests.fakes.person import Person
-from tests.fakes.tables import crossed
+from tests.fakes.tables import crossed, further
 from tests.fakes.upstreams.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
 from tests.fakes.upstreams.raw_server import READ, RawServer
 from tests.fakes.wire.bodies import IMAGE_URL, SMALLEST, TURNS
@@ -195,7 +195,7 @@ class TestInput:
     def test_what_is_flagged_in_the_last_piece_is_refused(self, person):
         assert ask(person, "/api/chat", "x" * 100_000 + "bad words").status_code == 422
 
-    @pytest.mark.parametrize("before", [1_790, 1_795, 1_799, 1_991, 1_995, 1_999, 2_000, 3_595, 9_999])
+    @pytest.mark.parametrize("before", [1_795, 1_995, 2_000, 9_999, *further(1_790, 1_799, 1_991, 1_999, 3_595)])
     def test_what_is_flagged_where_pieces_meet_is_refused(self, person, before):
         assert ask(person, "/api/chat", "x" * before + "bad words" + "y" * 500).status_code == 422
 
