@@ -119,7 +119,7 @@ def test_where_no_table_can_be_kept_each_process_has_its_own(tmp_path):
 
 
 @NAMES
-@generated(cases=200, quickly=25)
+@generated(cases=200, quickly=12)
 @given(texts)
 def test_no_text_has_more_tokens_than_are_counted(name, text):
     real = count(name, text)
@@ -129,7 +129,7 @@ def test_no_text_has_more_tokens_than_are_counted(name, text):
 
 
 @NAMES
-@generated(cases=200, quickly=25)
+@generated(cases=200, quickly=12)
 @given(st.lists(st.one_of(words, signs, st.text(max_size=20)), max_size=40).map(" ".join))
 def test_a_count_is_exact(name, text):
     assert load_encoding(name).count(text, WorkBudget(PLENTY)) == count(name, text)

@@ -20,7 +20,7 @@ from app.storage.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
 from tests.fakes.person import Person
-from tests.fakes.tables import crossed, further
+from tests.fakes.tables import crossed, further, in_part
 from tests.fakes.upstreams.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
 from tests.fakes.upstreams.raw_server import READ, RawServer
 from tests.fakes.wire.bodies import IMAGE_URL, SMALLEST, TURNS
@@ -306,7 +306,8 @@ FAILURES = {
     "other results": lambda: httpx2.Response(200, json={"results": [{"flagged": "yes"}]}),
     "a list": lambda: httpx2.Response(200, json=[]),
 }
-each_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=list(FAILURES))
+QUICK_FAILURES = {"an error", "a limit", "a refusal", "no connection", "no JSON", "no results", "a list"}
+each_failure = pytest.mark.parametrize("failure", in_part(FAILURES, by_default=QUICK_FAILURES))
 
 
 class TestFailure:
@@ -319,7 +320,10 @@ class TestFailure:
         assert skipped.levelname == "WARNING"
         assert person.row()["outcome"] == "complete"
 
-    @pytest.mark.parametrize(("route", "failure"), crossed(["/api/chat", "/api/chat/stream"], FAILURES))
+    @pytest.mark.parametrize(
+        ("route", "failure"),
+        crossed(["/api/chat", "/api/chat/stream"], FAILURES, by_default={"an error", "no connection", "no JSON"}),
+    )
     def test_the_request_is_refused_where_that_is_asked_for(self, person_at, moderation, failure, route):
         moderation.instead = failure
         person = person_at(moderation_on_failure="refuse")

@@ -145,14 +145,16 @@ def test_an_answer_that_never_fits_is_refused_after_one_repair(extract, make_app
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        (completion(None, refusal="I cannot CANARY"), "refused"),
-        (completion('{"name": "A', finish_reason="length"), "truncated"),
-        (completion("", finish_reason="content_filter"), "content_filter"),
-    ],
+    ("repaired", "answer", "code"),
+    crossed(
+        [False, True],
+        {
+            "refused": (completion(None, refusal="I cannot CANARY"), "refused"),
+            "cut off": (completion('{"name": "A', finish_reason="length"), "truncated"),
+            "filtered": (completion("", finish_reason="content_filter"), "content_filter"),
+        },
+    ),
 )
-@pytest.mark.parametrize("repaired", [False, True])
 def test_a_model_that_would_not_or_could_not_is_not_asked_again(extract, upstream, answer, code, repaired):
     result = extract(PERSON, *(["no JSON"] if repaired else []), answer)
 
