@@ -89,19 +89,31 @@ def further(*rows: Any) -> list[ParameterSet]:
 
 
 def crossed(
-    first: Mapping[str, Any] | Iterable[Any], second: Mapping[str, Any] | Iterable[Any]
+    first: Mapping[str, Any] | Iterable[Any],
+    second: Mapping[str, Any] | Iterable[Any],
+    *,
+    by_default: Collection[str] | None = None,
 ) -> list[ParameterSet]:
     """Return each row of one table with each of another, the values of both side by side.
 
     Each row beside the first of the other table stays in `make test`; the other pairs are left to `make thorough`. A row
     that is a tuple has a value for each of several parameters, as in `further`.
+
+    Args:
+        first: one table.
+        second: the other one.
+        by_default: the names of those rows of the second table that stay in `make test`; by default all.
     """
     ones, others = (
         [*table.items()] if isinstance(table, Mapping) else [(_name(row), row) for row in table]
         for table in (first, second)
     )
+    shown = {name for name, _ in others} if by_default is None else {*by_default}
+    assert shown <= {name for name, _ in others}
     return [
-        _parameters(f"{name}-{other_name}", [one, other], is_thorough=bool(at and other_at))
+        _parameters(
+            f"{name}-{other_name}", [one, other], is_thorough=bool(at and other_at) or other_name not in shown
+        )
         for at, (name, one) in enumerate(ones)
         for other_at, (other_name, other) in enumerate(others)
     ]

@@ -30,7 +30,7 @@ def is_accepted(schema):
     return True
 
 
-@generated(cases=200, quickly=30, suppress_health_check=UNCHECKED)
+@generated(cases=200, quickly=15, suppress_health_check=UNCHECKED)
 @given(schemas(STRICT, MENDABLE, WILD))
 def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema):
     given_schema = copy.deepcopy(schema)

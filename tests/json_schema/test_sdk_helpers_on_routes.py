@@ -15,6 +15,7 @@ from openai.lib._pydantic import to_strict_json_schema
 from pydantic import create_model
 
 from app.offline_model.instances.instance import make_instance
+from tests.fakes.tables import further
 from tests.fakes.upstreams.openai_answers import completion, sse, stream_of
 from tests.fakes.upstreams.strict_rules import accept
 from tests.json_schema.sdk_corpus.corpus import NOT_STRICT, TYPES, ZOD, ZOD_NOT_STRICT, make_model
@@ -92,7 +93,9 @@ FEW = ["python str", "python recursive", "python discriminated union", "zod4 def
         pytest.param(schemas(accepted=True), id="every one", marks=pytest.mark.thorough),
     ],
 )
-@pytest.mark.parametrize(("route", "streams"), FORM_ROUTES)
+@pytest.mark.parametrize(
+    ("route", "streams"), [*FORM_ROUTES[:3], FORM_ROUTES[4], *further(FORM_ROUTES[3], FORM_ROUTES[5])]
+)
 def test_a_form_of_an_answer_is_accepted(make_app, upstream, route, streams, asked):
     client, upstream.otherwise = make_app().test_client(), answer
 
@@ -103,7 +106,7 @@ def test_a_form_of_an_answer_is_accepted(make_app, upstream, route, streams, ask
     assert all(sent.body["response_format"]["json_schema"]["strict"] for sent in upstream.sent)
 
 
-@pytest.mark.parametrize(("route", "streams"), TOOL_ROUTES)
+@pytest.mark.parametrize(("route", "streams"), [*TOOL_ROUTES[::2], *further(*TOOL_ROUTES[1::2])])
 def test_strict_functions_are_accepted(make_app, upstream, route, streams):
     client, upstream.otherwise = make_app().test_client(), answer
     every = list(schemas(accepted=True).values())
@@ -119,7 +122,10 @@ def test_strict_functions_are_accepted(make_app, upstream, route, streams):
             accept(tool["parameters"])
 
 
-@pytest.mark.parametrize(("route", "streams"), [*FORM_ROUTES, *TOOL_ROUTES[:2]])
+@pytest.mark.parametrize(
+    ("route", "streams"),
+    [*FORM_ROUTES[:3], FORM_ROUTES[4], *further(FORM_ROUTES[3], FORM_ROUTES[5], *TOOL_ROUTES[:2])],
+)
 def test_what_openai_refuses_is_refused_before_anything_is_spent(client, upstream, route, streams):
     makers = [body_with_form] * (not route.startswith("/api/chat"))
     makers += [lambda route, schema: body_with_tools(route, [schema])] * ("structured" not in route)

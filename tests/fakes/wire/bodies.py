@@ -56,6 +56,15 @@ TEXT_AT = {
 }
 ROUTES = list(SMALLEST)
 EVERY_ROUTE = list(EVERY_SMALLEST)
+ONE_OF_EACH_KIND = [
+    "/api/chat",
+    "/api/chat/stream",
+    "/api/embeddings",
+    "/api/structured",
+    "/api/vision",
+    "/v1/responses",
+]
+OTHER_ROUTES = [route for route in EVERY_ROUTE if route not in ONE_OF_EACH_KIND]
 
 
 def scope_of(route: str) -> str:

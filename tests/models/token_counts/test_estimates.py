@@ -13,6 +13,7 @@ from PIL import Image
 
 from app.models.token_counts import estimates
 from app.models.token_counts.estimates import bound_input, estimate_text, estimate_usage, weigh_text
+from tests.fakes.generated import generated
 
 
 def chat(content, **more):
@@ -89,6 +90,7 @@ def test_pieces_of_a_text_weigh_little_more_than_the_text() -> None:
     assert sum(map(estimate_text, pieces)) > 1.4 * estimate_text("".join(pieces))
 
 
+@generated(cases=100, quickly=25)
 @given(st.text("abcXYZ019 \n.,_", max_size=40))
 def test_the_quick_pattern_finds_what_the_plain_one_does(text: str) -> None:
     plain = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")

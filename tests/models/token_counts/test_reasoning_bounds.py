@@ -38,7 +38,7 @@ def conversation(*contents, tokens):
     }
 
 
-@generated(cases=100, quickly=40)
+@generated(cases=100, quickly=15)
 @given(st.lists(st.integers(0, 9_000), min_size=1, max_size=4), st.integers(1, 5_000))
 def test_a_hold_is_near_what_the_model_told_and_not_below(sizes, tokens):
     without = bound_input(conversation(*("" for _ in sizes), tokens=None), MODEL)

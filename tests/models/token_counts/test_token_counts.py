@@ -15,10 +15,11 @@ from app.models.token_counts.estimates import bound_input
 from tests.fakes.encodings import count
 from tests.fakes.generated import generated
 from tests.fakes.servers import ROOT
+from tests.fakes.tables import further
 from tests.models.token_counts.test_encodings import texts
 
 ENCODINGS = {"gpt-6.1-terra": "o200k_base", "gpt-5": "o200k_base", "gpt-4": "cl100k_base"}
-MODELS = pytest.mark.parametrize("model", list(ENCODINGS))
+MODELS = pytest.mark.parametrize("model", ["gpt-4", *further("gpt-6.1-terra", "gpt-5")])
 PROSE = [
     paragraph.replace("\n", " ")
     for page in sorted((ROOT / "docs").glob("*.md"))
@@ -88,6 +89,13 @@ def test_a_model_that_nobody_knows_counts_bytes_or_by_the_default():
     assert TokenCounts().counter(["llama3"])(text) == len(text)
     assert TokenCounts().counter(["llama3", "gpt-5"])(text) == len(text)
     assert TokenCounts("cl100k_base").counter(["llama3"])(text) == count("cl100k_base", text)
+    assert TokenCounts("cl100k_base").counter(["gpt-5"])(text) == TokenCounts().counter(["gpt-5"])(text)
+
+
+@pytest.mark.thorough
+def test_a_known_model_is_counted_by_its_own_encoding_whatever_the_default_is():
+    text = "the conversation goes on with words" * 20
+
     assert TokenCounts("cl100k_base").counter(["gpt-5"])(text) == count("o200k_base", text)
 
 

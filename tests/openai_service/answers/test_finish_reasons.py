@@ -85,9 +85,12 @@ def test_an_answer_that_its_server_broke_off_is_no_answer(make_app, upstream, re
 
 
 @pytest.mark.parametrize(
-    ("word", "code"), [("MAX_TOKENS", "truncated"), ("SAFETY", "content_filter"), ("error", "upstream_truncated")]
+    ("route", "word", "code"),
+    crossed(
+        ["/api/structured", "/api/structured/stream"],
+        [("MAX_TOKENS", "truncated"), ("SAFETY", "content_filter"), ("error", "upstream_truncated")],
+    ),
 )
-@pytest.mark.parametrize("route", ["/api/structured", "/api/structured/stream"])
 def test_a_structured_answer_needs_a_whole_one(client, upstream, route, word, code):
     assert ask(client, upstream, route, word)["code"] == code
 

@@ -177,7 +177,7 @@ CALLS = st.lists(
 )
 
 
-@generated(cases=150, quickly=25)
+@generated(cases=150, quickly=10)
 @given(CALLS, SPELLINGS, st.booleans(), st.booleans(), REASONS, st.text(max_size=5))
 def test_any_answer_is_the_same_plain_and_streamed_and_is_valid_history(
     meant, spelling, has_ids, has_index, reason, text

@@ -15,7 +15,7 @@ from app.config import Config
 from app.runtime import sqlite
 from tests.fakes.person import Person
 from tests.fakes.site import bearer
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.wire.bodies import SMALLEST, TOOL
 from tests.fakes.wire.reading import events_of
@@ -409,15 +409,16 @@ class TestAnswers:
         assert len(upstream.sent) == 2
 
     @pytest.mark.parametrize(
-        "answer",
-        [
-            completion(finish_reason="length"),
-            completion(finish_reason="content_filter"),
-            completion(None, refusal="I will not."),
-        ],
-        ids=["cut", "filtered", "refused"],
+        ("route", "answer"),
+        crossed(
+            [CHAT, STREAM],
+            {
+                "cut": completion(finish_reason="length"),
+                "filtered": completion(finish_reason="content_filter"),
+                "refused": completion(None, refusal="I will not."),
+            },
+        ),
     )
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
     def test_what_is_not_whole_is_not_kept(self, person, upstream, kept, route, answer):
         if route == CHAT:
             upstream.answers(answer)

@@ -17,9 +17,9 @@ from tests.fakes.upstreams.prefix_billing import compare, converse, cut_on_grid
     ("room", "turns", "turn_tokens", "most", "least_used"),
     [
         (8_000, 100, 300, 0.45, 0.85),
-        (8_000, 100, 1_400, 0.45, 0.75),
-        (20_000, 100, 600, 0.25, 0.85),
         *further(
+            (8_000, 100, 1_400, 0.45, 0.75),
+            (20_000, 100, 600, 0.25, 0.85),
             (8_000, 100, 600, 0.45, 0.85),
             (20_000, 100, 1_200, 0.25, 0.75),
             (100_000, 300, 600, 0.1, 0.85),
@@ -35,7 +35,7 @@ def test_a_long_conversation_costs_a_part_of_what_it_did(room, turns, turn_token
 
 
 @pytest.mark.parametrize(
-    ("room", "turn_tokens", "part"), [(4_000, 200, 1 / 4), (9_000, 900, 3 / 8), (15_000, 1_500, 1 / 2)]
+    ("room", "turn_tokens", "part"), [(4_000, 200, 1 / 4), *further((9_000, 900, 3 / 8), (15_000, 1_500, 1 / 2))]
 )
 def test_two_turns_share_their_first_bytes_until_the_cut_moves_by_a_part_of_the_room(room, turn_tokens, part):
     moves, before = 0, b""

@@ -52,7 +52,7 @@ def after(messages, cut):
     return [at for at, message in enumerate(messages) if at >= cut or message["role"] == "system"]
 
 
-@generated(cases=200, quickly=40)
+@generated(cases=200, quickly=15)
 @given(st.data())
 def test_what_is_kept_is_the_most_that_fits_from_a_line_of_the_grid(data):
     messages = data.draw(conversations())
@@ -82,7 +82,7 @@ def test_what_is_kept_is_the_most_that_fits_from_a_line_of_the_grid(data):
     assert tokens == sum(sizes[at] for at in expected)
 
 
-@generated(cases=200, quickly=40)
+@generated(cases=200, quickly=15)
 @given(conversations(), st.integers(0, 14))
 def test_prompts_and_the_last_turn_stay_and_no_result_is_parted_from_its_call(messages, room):
     kept, _ = trim(messages, room, lambda message: 1, lambda message: 1)

@@ -10,11 +10,12 @@ from app.config import Config, ConfigError
 from app.openai_service import BatchSender, build_client
 from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, embeddings, error, sse, stream_of
-from tests.fakes.wire.bodies import EVERY_SMALLEST
+from tests.fakes.wire.bodies import EVERY_SMALLEST, ONE_OF_EACH_KIND, OTHER_ROUTES
 from tests.fakes.wire.reading import events_of
 
 CHAT = {"message": "Hi"}
 FIRST, SECOND, THIRD = (f"sk-canary-{name}-key-{name[:4]}" for name in ("first", "second", "third"))
+KEY_FAULTS = [(401, "invalid_api_key"), (429, "insufficient_quota")]
 FAULTS = [
     (401, {"code": "invalid_api_key"}, "key"),
     (401, {}, "key"),
@@ -121,7 +122,7 @@ def test_other_operations_use_the_same_keys(make_client, account):
 
 @pytest.mark.parametrize(
     ("route", "status", "code"),
-    crossed([*EVERY_SMALLEST], [(401, "invalid_api_key"), (429, "insufficient_quota")]),
+    [*crossed(ONE_OF_EACH_KIND, KEY_FAULTS), *crossed(OTHER_ROUTES, KEY_FAULTS, by_default=[])],
 )
 def test_every_route_goes_on_with_the_next_key_and_comes_back(make_client, account, clock, route, status, code):
     client = make_client()

@@ -91,7 +91,9 @@ def test_a_server_that_cannot_be_reached_is_told(client, upstream, caplog):
     assert "OPENAI_BASE_URL" in line.hint
 
 
-@pytest.mark.parametrize(("status", "members"), [(500, {}), (429, {"code": "rate_limit_exceeded"}), (400, {})])
+@pytest.mark.parametrize(
+    ("status", "members"), [(429, {"code": "rate_limit_exceeded"}), (400, {}), *further((500, {}))]
+)
 def test_what_the_owner_cannot_mend_is_no_such_line(client, upstream, caplog, status, members):
     upstream.answers(error("busy", **members), status)
     client.post("/api/chat", json=CHAT)
@@ -109,7 +111,7 @@ def covered(make_app):
     return make_app(chat_fallback_models=("gpt-6-luna",)).test_client()
 
 
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/structured"])
+@pytest.mark.parametrize("route", ["/api/chat", *further("/api/chat/stream", "/api/structured")])
 def test_a_model_that_is_gone_is_told_although_another_one_answers(covered, upstream, caplog, clock, route):
     text = "{}" if "structured" in route else "Hi"
     for _ in range(3):
@@ -170,7 +172,7 @@ def cautious(make_app):
     return make_app(chat_fallback_models=(), breaker_failures=2).test_client()
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("number", [errno.EMFILE, *further(errno.ENFILE, errno.ENOMEM)])
 def test_a_connection_that_this_machine_cannot_open_is_told_and_opens_no_circuit(
     cautious, upstream, caplog, number
 ):

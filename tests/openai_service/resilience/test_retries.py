@@ -42,7 +42,10 @@ def models_asked(upstream):
     return [sent.body["model"] for sent in upstream.sent]
 
 
-@pytest.mark.parametrize(("route", "status"), crossed(BOTH, [408, 409, 429, 500, 502, 503, 504, 520, 529]))
+@pytest.mark.parametrize(
+    ("route", "status"),
+    crossed(BOTH, [408, 409, 429, 500, 502, 503, 504, 520, 529], by_default=["408", "409", "429", "500", "529"]),
+)
 def test_what_may_pass_is_tried_again(ask, upstream, waits, route, status):
     upstream.answers(error(), status=status)
 
@@ -183,7 +186,9 @@ def test_a_stream_that_fails_after_its_first_token_is_not(ask, upstream, records
 
 
 @pytest.mark.chat_form
-@pytest.mark.parametrize(("route", "status"), crossed(BOTH, [400, 401, 403, 404, 413, 422]))
+@pytest.mark.parametrize(
+    ("route", "status"), crossed(BOTH, [400, 401, 403, 404, 413, 422], by_default=["400", "401", "404"])
+)
 def test_a_refusal_is_believed(ask, upstream, waits, route, status):
     upstream.answers(error(), status=status)
 
@@ -247,7 +252,9 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "headers", "asked_s"), crossed([429, 503, 500, 529], WORDS))
+@pytest.mark.parametrize(
+    ("status", "headers", "asked_s"), [*crossed([429, 503], WORDS), *crossed([500, 529], WORDS, by_default=[])]
+)
 @pytest.mark.usefixtures("fixed_time")
 def test_the_upstream_says_how_long_to_wait(ask, upstream, waits, status, headers, asked_s):
     upstream.answers(error(), status=status, headers=headers)

@@ -10,6 +10,7 @@ import pytest
 from app.models.families import find_family
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.transport.upstream import Upstream
+from tests.fakes.tables import crossed
 from tests.fakes.upstreams.openai_answers import completion, error, stream_of
 from tests.fakes.upstreams.responses_form import function_call, message, reasoning, response
 from tests.fakes.wire.bodies import CALL, TOOL
@@ -175,15 +176,16 @@ def test_azures_v1_api_has_no_dated_version_and_the_same_key(make_app, upstream,
     assert upstream.sent[0].headers["api-key"] == "sk-canary-0123456789"
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
 @pytest.mark.parametrize(
-    "body",
-    [
-        b"404 page not found",
-        {"detail": "Not Found"},
-        {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}},
-    ],
-    ids=["text", "FastAPI", "llama.cpp"],
+    ("status", "body"),
+    crossed(
+        [404, 405, 501],
+        {
+            "text": b"404 page not found",
+            "FastAPI": {"detail": "Not Found"},
+            "llama.cpp": {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}},
+        },
+    ),
 )
 def test_a_server_without_the_route_is_asked_once_and_for_chat_completions_ever_after(
     make_app, upstream, capfd, status, body

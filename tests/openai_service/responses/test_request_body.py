@@ -264,7 +264,7 @@ requests = st.fixed_dictionaries(
 )
 
 
-@generated(cases=150, quickly=25)
+@generated(cases=150, quickly=12)
 @given(requests)
 def test_nothing_is_lost_on_the_way_there_and_back(body):
     translated, adjusted = build_response_body(body, "gpt-6.1-terra", reasons=False)

@@ -12,7 +12,7 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
 )
 from app.openai_service.transport.sdk_errors import translate_error_object
-from tests.fakes.tables import each_row
+from tests.fakes.tables import crossed, each_row
 from tests.fakes.upstreams.openai_answers import completion, error
 
 pytestmark = pytest.mark.one_attempt
@@ -134,8 +134,10 @@ class TestARequestLargerThanTheRate:
         assert len(waits) == 1
 
 
-@pytest.mark.parametrize("code", ["credit_balance_exhausted", "billing_hard_limit_reached", "insufficient_quota"])
-@pytest.mark.parametrize("status", [402, 403, 429])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    crossed([403, 402, 429], ["credit_balance_exhausted", "billing_hard_limit_reached", "insufficient_quota"]),
+)
 def test_an_account_that_can_pay_for_nothing_is_asked_once_and_the_owner_told(
     patient, upstream, waits, caplog, status, code
 ):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.openai_service.transport.sdk import _find_sources
+from app.openai_service.transport.sdk import _find_sources, openai
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,12 +65,25 @@ print(json.dumps({{"loaded": loaded, "refused": refused, "compared": [*map(compa
     return answer
 
 
+@pytest.mark.thorough
 def test_few_modules_of_types_are_loaded_with_the_application(seen) -> None:
     assert 0 < len(seen["loaded"]) < 80, seen["loaded"]
 
 
+@pytest.mark.thorough
 def test_the_names_of_the_packages_of_types_that_are_loaded_anyway_are_their_own(seen) -> None:
     assert min(seen["compared"]) > 10, seen["compared"]
+
+
+def test_a_package_of_types_is_lazy_has_its_own_names_and_refuses_others() -> None:
+    own: dict[str, Any] = {}
+    exec(COMPARE, own)  # compare() also asks whether the package is lazy, so that few modules are loaded
+
+    assert own["compare"](openai.types.shared) > 10
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = openai.types.chat.Nothing
+    with pytest.raises(ImportError, match="Nothing"):
+        from openai.types.chat import Nothing  # noqa: F401
 
 
 @pytest.mark.thorough
@@ -85,6 +98,7 @@ print(checked)
     assert int(found) > 1000
 
 
+@pytest.mark.thorough
 def test_a_name_that_a_package_of_types_lacks_is_an_ordinary_error(seen) -> None:
     assert [kind for kind, _ in seen["refused"]] == ["AttributeError", "ImportError"]
     assert all("Nothing" in said for _, said in seen["refused"])
