@@ -27,9 +27,18 @@ async function attempt(name, scenario) {
     assert.deepEqual(pages.reports, [], "the policy of the page was broken");
     return null;
   } catch (error) {
-    return `${error.stack}\n${view.problems?.join("\n") ?? ""}`;
+    return [error.stack, await describe(view, upstream), ...(view.problems ?? [])].join("\n");
   } finally {
     await harness.leave();
     if (process.env.TIMES) console.error(Math.round(performance.now() - begun), name);
   }
+}
+
+/** Says in which state a scenario ended: a timeout alone tells nothing of its cause. */
+async function describe(view, upstream) {
+  const element = view.page?.locator("gatehouse-chat");
+  const read = (found) => found?.catch((error) => error.message.split("\n")[0]);
+  const state = await read(element?.getAttribute("state", { timeout: 1000 }));
+  const notice = await read(element?.locator("[part=notice]").innerText({ timeout: 1000 }));
+  return `state ${state}, notice ${JSON.stringify(notice)}, ${upstream.received.length} requests at the upstream`;
 }
