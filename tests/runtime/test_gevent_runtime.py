@@ -1,4 +1,7 @@
-"""The runtime under gevent as it runs in a worker, each test in a fork of its own: gevent changes its process."""
+"""The runtime under gevent as it runs in a worker, each test in a fork of its own: gevent changes its process.
+
+What differs without gevent is tested without it too.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ import pytest
 from tests.fakes.scripts import run_each
 
 # Without app/__init__.py, which imports everything.
-IMPORTS = """
-from gevent import monkey; monkey.patch_all()
+PROCESS = """
 import os, sys, types
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-import gevent, threading, time
 from app.runtime import process
+"""
+
+IMPORTS = f"""
+from gevent import monkey; monkey.patch_all()
+{PROCESS}
+import gevent, threading, time
 from app.runtime.blocking import run_blocking
 from app.runtime.turns import give_turn, in_turns
 """
@@ -77,3 +84,9 @@ def results() -> dict[str, tuple[int, str]]:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_runtime_works_under_gevent(results: dict[str, tuple[int, str]], name: str) -> None:
     assert results[name] == (0, "")
+
+
+@pytest.mark.thorough
+def test_a_forked_child_has_a_number_of_its_own_without_gevent_too() -> None:
+    name = "a forked child has a number of its own"
+    assert run_each(PROCESS, {name: SCRIPTS[name]}) == {name: (0, "")}
