@@ -32,6 +32,7 @@ from tests.fakes.shared_parts import kept_side_processes, shared_parts, side_pro
 from tests.fakes.site import SECRET_KEY, Site
 from tests.fakes.storage.databases import migrated_file
 from tests.fakes.upstreams.fake_openai import FakeOpenAI
+from tests.fakes.wire.closing_client import ClosingClient
 
 __all__ = ["kept_side_processes", "migrated_file", "shared_parts", "side_process_stock"]
 
@@ -98,7 +99,6 @@ def _own_root(data_root: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "_ROOT", data_root)
         yield
-        gc.collect()  # streams that a test has left open end while their ledger still exists
     ledger.close()
 
 
@@ -125,6 +125,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
     monkeypatch.setattr(application, "install", install_and_note)
     yield kept
+    ClosingClient.close_answers()
     for each in built:
         each.database.driver._has_changes = False  # nothing of them has to outlive a power failure
         each.close()
@@ -219,6 +220,7 @@ def make_site(
         return Site(apps[-1], provider)
 
     yield make
+    ClosingClient.close_answers()
     for app in apps:
         app.extensions["gatehouse"].database.close()
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 
 from app.auth.principal import VISITOR_SCOPES
 from app.storage.database.database import open_database
 from tests.fakes.upstreams.fake_batches import FakeBatches
+from tests.fakes.wire.closing_client import ClosingClient
 
 NOON_MS = 1795176000_000  # 2026-11-20, 12:00 UTC
 
@@ -50,7 +50,7 @@ def start(
     made: list[str] = []
     shutil.copy(migrated_file, tmp_path / "own.sqlite3")
 
-    class KeyClient(FlaskClient):
+    class KeyClient(ClosingClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {made[0]}"
@@ -65,6 +65,7 @@ def start(
         return app
 
     yield start
+    ClosingClient.close_answers()
     for app in started:
         app.extensions["gatehouse"].database.close()
 
@@ -75,7 +76,7 @@ def app(start: Callable[..., Flask]) -> Flask:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
+def client(app: Flask) -> ClosingClient:
     return app.test_client()
 
 

@@ -1,4 +1,4 @@
-"""What the applications of a test process have in common, made once: their URL rules, templates and side processes.
+"""What the applications of a test process have in common, made once: their URL rules, templates, side processes and client.
 
 Almost every test builds an application. To make and bind 64 rules takes two thirds of the time of that, to compile the templates of a page longer than to answer it, and to start a side process longer than its jobs.
 """
@@ -18,6 +18,7 @@ from werkzeug.routing import Map, Rule
 from app.runtime.side_process import ProcessLimits, SideProcessPool
 from app.runtime.side_process.process import SideProcess
 from app.web.flask_app import WebApp
+from tests.fakes.wire.closing_client import ClosingClient
 
 
 class _RuleCache:
@@ -89,6 +90,7 @@ def shared_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WebApp, "url_rule_class", _RuleCache(WebApp.url_rule_class))
         patch.setattr(WebApp, "url_map_class", _SharedMap)
+        patch.setattr(WebApp, "test_client_class", ClosingClient)
         patch.setattr(WebApp, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()})
         yield
 

@@ -10,6 +10,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from tests.fakes.generated import IS_THOROUGH
+from tests.fakes.wire.closing_client import ClosingClient
 
 
 def each_row(
@@ -55,6 +56,8 @@ def each_row(
                     # Only now, as to report a row, and to capture its output, may take longer than the row itself.
                     with subtests.test(name):
                         raise
+                finally:
+                    ClosingClient.close_answers()
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         run.__dict__.update(test.__dict__, _rows=(function, product))
