@@ -64,6 +64,7 @@ def test_what_grows_is_found() -> None:
     assert find_growth([worker], [worker], []) == ["worker 1 is gone"]
 
 
+@pytest.mark.thorough
 def test_each_node_has_a_network_of_its_own_and_a_cable() -> None:
     with open_network(2) as network, socket.create_server((network.address, 0)) as listener:
         first, second = network.places

@@ -25,6 +25,7 @@ def near() -> Iterator[Neighbour]:
         yield started
 
 
+@pytest.mark.thorough
 def test_a_worker_that_does_nothing_for_others_is_seen(near: Neighbour) -> None:
     [pid] = near.server.workers()
     with near.watch() as harm:
@@ -63,9 +64,3 @@ def test_a_full_body_of_images_that_is_streamed(near: Neighbour) -> None:
 @pytest.mark.parametrize("path", ["/api/structured", "/api/structured/stream"])
 def test_a_hostile_schema(near: Neighbour, path: str, name: str) -> None:
     schemas.assert_harmless(near, path, name)
-
-
-def test_many_large_vectors(near: Neighbour) -> None:
-    near.upstream.body = b"".join(bodies.large_vectors(bodies.INPUTS))
-
-    bodies.pass_vectors_on(near)

@@ -18,8 +18,8 @@ READ = "read one request"
 CLOSE = "close the connection"
 RESET = "break the connection off"
 HALF_CLOSE = "say that nothing more will be sent"
-Step = bytes | float | str
-"""Bytes are sent, a number is waited for in seconds, and the words above do what they say."""
+Step = bytes | float | threading.Event | str
+"""Bytes are sent, a number is waited for in seconds, an event until it is set; the words above do what they say."""
 
 
 def answer(body: Any, *headers: str, status: str = "200 OK", version: str = "1.1") -> bytes:
@@ -127,6 +127,9 @@ class RawServer:
             connection.shutdown(socket.SHUT_WR)
         elif isinstance(step, bytes):
             connection.sendall(step)
+        elif isinstance(step, threading.Event):
+            while not (step.wait(0.01) or self._stopped.is_set()):
+                pass
         else:
             self._stopped.wait(float(step))
 

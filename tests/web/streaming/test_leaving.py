@@ -151,6 +151,12 @@ def person():
 
 
 @pytest.fixture
+def left():
+    """What an upstream waits for in a script: that the test says that the visitor has left."""
+    return threading.Event()
+
+
+@pytest.fixture
 def people():
     with ExitStack() as stack:
         yield [stack.enter_context(closing(Person())) for _ in range(12)]
@@ -197,13 +203,14 @@ class TestLeavingAnAnswerInOnePiece:
 
     @pytest.mark.parametrize("policy", ["cancel", "drain"])
     @pytest.mark.parametrize("route", part_of([CHAT, "/api/vision"], CHAT))
-    def test_learns_its_usage_and_leaves_one_record(self, site, person, records, policy, route):
-        site = site([READ, 0.3, HELLO], disconnect_policy=policy)
+    def test_learns_its_usage_and_leaves_one_record(self, site, person, left, records, policy, route):
+        site = site([READ, left, HELLO], disconnect_policy=policy)
 
         status = site.left_while(person, lambda: site.server.requests, route)
 
         assert status == 499
         assert records == []
+        left.set()
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
         assert site.server.connections == 1
@@ -222,7 +229,7 @@ class TestLeavingAnAnswerInOnePiece:
 
     @pytest.mark.parametrize("body", [[HELLO[:-9]], [HELLO[:-200], *slowly(b" ")]], ids=["silent", "dripping"])
     def test_once_it_has_begun_to_come_is_noticed_as_well(self, site, person, records, body):
-        site = site([READ, *body], request_timeout_s=0.5)
+        site = site([READ, *body], request_timeout_s=1)
         watch = Stopwatch()
 
         site.left_while(person, lambda: watch.wall_s() > 0.2, CHAT)
@@ -438,24 +445,26 @@ class TestDraining:
         return lambda *scripts, **settings: site(*scripts, **{"disconnect_policy": "drain", **settings})
 
     @pytest.mark.parametrize("route", part_of(STREAMED, STREAM, TEXT))
-    def test_a_stream_that_was_left_is_read_to_its_end_for_its_usage(self, site, person, records, route):
-        site = site([READ, HEAD, TOKEN, *slowly(TOKEN, times=10), REST, READ])
+    def test_a_stream_that_was_left_is_read_to_its_end_for_its_usage(self, site, person, left, records, route):
+        site = site([READ, HEAD, TOKEN, left, *slowly(TOKEN, times=3), REST, READ])
 
         leave(site.begin(person, route), person)
 
         assert records == []
+        left.set()
         wait_until(lambda: records, "the record", AT_ONCE_S)
         [record] = records
         assert (record.outcome, record.usage.raw, record.finish_reason) == ("client_gone", USAGE, "stop")
         assert site.server.left == 0, "the connection is kept for the next call"
 
     @pytest.mark.parametrize("route", part_of(ALL_STREAMED, STREAM, STRUCTURED))
-    def test_so_is_one_that_was_left_before_its_first_token(self, site, person, records, route):
-        site = site([READ, 0.15, *WHOLE])
+    def test_so_is_one_that_was_left_before_its_first_token(self, site, person, left, records, route):
+        site = site([READ, left, *WHOLE])
 
         site.left_while(person, lambda: site.server.requests, route)
 
         assert records == []
+        left.set()
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
 
@@ -468,20 +477,22 @@ class TestDraining:
         ],
         ids=["error", "truncated", "broken"],
     )
-    def test_what_fails_after_that_does_not_change_the_outcome(self, site, person, records, fault):
-        site = site([READ, HEAD, TOKEN, 0.1, *fault])
+    def test_what_fails_after_that_does_not_change_the_outcome(self, site, person, left, records, fault):
+        site = site([READ, HEAD, TOKEN, left, *fault])
 
         leave(site.begin(person), person)
+        left.set()
 
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage) for record in records] == [("client_gone", None)]
         assert site.server.connections == 1
 
     @pytest.mark.parametrize("route", part_of([CHAT, *STREAMED], CHAT, STREAM))
-    def test_a_failure_is_not_tried_again_for_nobody(self, site, person, records, route):
-        site = site([READ, 0.1, answer(error(), status="500 Oops"), READ, HELLO], [READ, HELLO])
+    def test_a_failure_is_not_tried_again_for_nobody(self, site, person, left, records, route):
+        site = site([READ, left, answer(error(), status="500 Oops"), READ, HELLO], [READ, HELLO])
 
         site.left_while(person, lambda: site.server.requests, route)
+        left.set()
 
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.attempts, record.waited_ms) for record in records] == [
@@ -489,23 +500,25 @@ class TestDraining:
         ]
         assert len(site.server.requests) == 1
 
-    def test_an_answer_is_not_mended_for_nobody(self, site, person, records):
-        site = site([READ, 0.1, answer(completion("no JSON")), READ, answer(completion("{}"))])
+    def test_an_answer_is_not_mended_for_nobody(self, site, person, left, records):
+        site = site([READ, left, answer(completion("no JSON")), READ, answer(completion("{}"))])
 
         site.left_while(person, lambda: site.server.requests, "/api/structured")
+        left.set()
 
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert outcomes(records) == ["client_gone"]
         assert len(site.server.requests) == 1
 
     @pytest.mark.parametrize("route", [CHAT, STREAM])
-    def test_a_parameter_that_is_refused_is_not_left_out_for_nobody(self, site, person, records, route):
+    def test_a_parameter_that_is_refused_is_not_left_out_for_nobody(self, site, person, left, records, route):
         refused = answer(
             error(code="unsupported_parameter", param="max_completion_tokens"), status="400 Bad Request"
         )
-        site = site([READ, 0.1, refused, READ, HELLO])
+        site = site([READ, left, refused, READ, HELLO])
 
         site.left_while(person, lambda: site.server.requests, route)
+        left.set()
 
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert len(site.server.requests) == 1
@@ -560,12 +573,14 @@ class TestDraining:
 
     def test_where_one_has_ended_there_is_room_again(self, site, people, records, monkeypatch):
         monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", 1)
-        site = site([READ, HEAD, TOKEN, 0.05, REST, READ, HEAD, TOKEN, 0.05, REST])
+        gates = [threading.Event(), threading.Event()]
+        site = site([step for gate in gates for step in (READ, HEAD, TOKEN, gate, REST)])
         # With what other tests of this process have left, and the upstream's thread for the connection, which is kept.
         at_rest = threading.active_count() + 1
 
-        for number, person in enumerate(people[:2]):
+        for number, (person, gate) in enumerate(zip(people, gates, strict=False)):
             leave(site.begin(person), person)
+            gate.set()
             wait_until(lambda number=number: len(records) > number, "the record", AT_ONCE_S)
             wait_until(lambda: threading.active_count() <= at_rest, "the background is at rest", AT_ONCE_S)
 
