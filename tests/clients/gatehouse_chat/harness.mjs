@@ -1,6 +1,7 @@
 // One Chromium for all scenarios, each with a page of its own.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { Pages } from "./pages.mjs";
 import { Upstream } from "./upstream.mjs";
@@ -45,8 +46,10 @@ export class Harness {
     return context;
   }
 
-  /** Closes the page that was opened last. */
+  /** Closes the page that was opened last, once the upstream has its requests: one of them would get the answer for the next page. */
   async leave() {
+    const until = performance.now() + PATIENCE_MS;
+    while (this.view?.unanswered.size > this.upstream.running && performance.now() < until) await setTimeout(5);
     await this.view?.page.close();
     await this.#own?.close();
     this.view = this.#own = null;
@@ -55,6 +58,8 @@ export class Harness {
 
 export class View {
   problems = [];
+  /** The requests of the page that have no answer yet. */
+  unanswered = new Set();
 
   constructor(page) {
     this.page = page;
@@ -62,6 +67,8 @@ export class View {
     page.on("dialog", (dialog) => this.problems.push(`dialog: ${dialog.message()}`) && dialog.dismiss());
     page.on("pageerror", (error) => this.problems.push(`error: ${error.stack}`));
     page.on("console", (message) => message.type() === "error" && !/Failed to load resource/.test(message.text()) && this.problems.push(message.text()));
+    page.on("request", (request) => request.method() === "POST" && this.unanswered.add(request));
+    for (const end of ["response", "requestfailed"]) page.on(end, (ended) => this.unanswered.delete(ended.request?.() ?? ended));
     this.chat = page.locator("gatehouse-chat");
     this.input = this.chat.locator("textarea");
     this.answers = this.chat.locator("article:not(.user)");

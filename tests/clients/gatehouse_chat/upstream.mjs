@@ -4,6 +4,8 @@ import { createServer } from "node:http";
 export class Upstream {
   #answers = [];
   received = [];
+  /** How many answers have begun and not ended. */
+  running = 0;
 
   async listen(port) {
     this.server = createServer((request, response) => void this.#answer(request, response));
@@ -49,8 +51,9 @@ export class Upstream {
       response.writeHead(answer.status, { "Content-Type": "application/json", ...answer.headers });
       return response.end(JSON.stringify(answer.body));
     }
+    this.running++;
+    response.on("close", () => this.running-- && answer.leave?.());
     response.writeHead(200, { "Content-Type": "text/event-stream" });
-    response.on("close", () => answer.leave?.());
     for (const [at, content] of answer.pieces.entries()) {
       while (answer.waiting && at >= answer.released) await new Promise((resolve) => answer.waiting.push(resolve));
       response.write(event({ content }));
