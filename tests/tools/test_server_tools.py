@@ -22,7 +22,7 @@ from app.tools import Toolbox, ToolContext, ToolError, tool
 from app.tools.declaring import find_tool
 from tests.conftest import ORIGIN
 from tests.fakes.site import bearer
-from tests.fakes.tables import each_row
+from tests.fakes.tables import each_row, further
 from tests.fakes.upstreams.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.wire.reading import events_of
 
@@ -510,7 +510,7 @@ class TestBounds:
             threading.Event().wait(0.001)
         assert hanging() == "late"
 
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
+    @pytest.mark.parametrize("route", [CHAT, *further(STREAM)])
     def test_the_requests_own_deadline_counts(self, somebody, upstream, route):
         person = somebody(
             request_timeout_s=1

@@ -18,6 +18,7 @@ from app.storage.database import database as database_module
 from app.storage.database.database import DatabaseUnavailable, open_database
 from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.storage.databases import on_postgresql_thoroughly
+from tests.fakes.tables import further
 
 DAY = Limit("user:acme/ann", "day", micro_usd=10**6)
 DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
@@ -46,6 +47,7 @@ def hold(ledger, entry):
     return ledger.hold(entry(), [DAY], micro_usd=100, tokens=10, lease_s=90)
 
 
+@pytest.mark.parametrize("store", ["sqlite", *further("postgresql")], indirect=True)
 def test_a_frozen_store_refuses_within_two_seconds_and_then_at_once(store, ledger, entry, rows, monkeypatch):
     hold(ledger, entry)
     with store.frozen():

@@ -14,6 +14,7 @@ import pytest
 from app.billing.ledger.records import BudgetExceeded, Limit, Settlement
 from app.runtime.periods import get_period
 from tests.billing.ledger.ledger_worker import run_together, workers
+from tests.fakes.tables import further
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def accounts_of(limits, now_ms):
     "amounts",
     [{"micro_usd": 700, "tokens": 0}, pytest.param({"micro_usd": 1, "tokens": 700}, marks=pytest.mark.thorough)],
 )
+@pytest.mark.parametrize("store", ["sqlite", *further("postgresql")], indirect=True)
 def test_exactly_as_many_are_admitted_as_fit(store, ledger, entry, rows, violations, now_ms, amounts):
     # 64 threads ask for 512, of which 150 fit. The account that is short comes first in the order of their keys: one
     # before it would be locked, and let them in one by one.
@@ -98,6 +100,7 @@ def test_whatever_is_killed_every_request_has_one_settled_row(
     assert not violations(accounts)
 
 
+@pytest.mark.parametrize("store", ["sqlite", *further("postgresql")], indirect=True)
 def test_several_sweepers_settle_each_dead_request_once(store, ledger, entry, rows, clock, violations):
     limits = [Limit("user:acme/ann", "day", micro_usd=10**9)]
     clock.now_ms -= 3_600_000 * 24 * 365  # long dead, to the clock of the others

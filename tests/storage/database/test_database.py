@@ -31,6 +31,7 @@ from app.storage.database.migrate import NEW_SQLITE, SCRIPTS, find_newest_revisi
 from app.storage.database.migrations.upgrade import upgrade, wrap_connection
 from app.storage.database.sqlite_driver import SqliteDriver
 from tests.billing.ledger.ledger_worker import run_together
+from tests.fakes.tables import further
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,6 +75,7 @@ def test_files_of_migrations_begin_with_their_revision():
         assert len(script.revision) == 4
 
 
+@pytest.mark.parametrize("store", ["sqlite", *further("postgresql")], indirect=True)
 def test_four_processes_may_migrate_at_once(store, tmp_path):
     run_together(store.url, 4, "migrate")
 

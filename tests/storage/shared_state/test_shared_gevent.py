@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.storage.children import Child
+from tests.fakes.tables import further
 
 # What a worker does in a burst, and how often that comes to asking the store.
 BURST = """
@@ -207,6 +208,7 @@ def test_greenlets_that_are_ended_while_they_ask_stop_nobody(place):
     assert Child(LEAVERS, place, in_gevent=True).end() in (f"{[*range(1, 7)]}\n", f"{[*range(2, 8)]}\n")
 
 
+@pytest.mark.parametrize("place", ["sqlite", *further("redis")], indirect=True)
 def test_frozen_store_stalls_no_other_greenlet(place, request):
     worker = Child(FROZEN, place, in_gevent=True)
     assert worker.line() == "ready", worker.end()
