@@ -45,7 +45,11 @@ def _queued_s() -> dict[str, float]:
 
 def _tasks(process: Path) -> Iterator[Path]:
     """The threads of a process and of all that it has started."""
-    for task in process.glob("task/*"):
+    try:
+        tasks = [*(process / "task").iterdir()]
+    except OSError:  # the process has ended
+        return
+    for task in tasks:
         yield task
         try:
             children = (task / "children").read_text().split()
