@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from bench.procs import Process, pss_kib
@@ -72,7 +72,10 @@ def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
 
 
 def _count_threads(pid: int) -> int:
-    return len(list((_PROC / str(pid) / "task").iterdir()))
+    """Return the number of a process's threads; 0 if it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return len(list((_PROC / str(pid) / "task").iterdir()))
+    return 0
 
 
 def runnable_s(pid: int) -> float:
