@@ -381,9 +381,11 @@ class _Handler(UpstreamHandler):
 
     def answer(self, body: dict[str, Any]) -> None:
         fake = self.server.fake
+        stream = fake.take_stream() if body.get("stream") and fake.status == 200 else None
+        # Only now: what a test queues once it has seen this request in `received` is for the next one.
         fake.received.append(Received(self.path, dict(self.headers.items()), body))
-        if body.get("stream") and fake.status == 200:
-            self._stream(fake.take_stream())
+        if stream is not None:
+            self._stream(stream)
             return
         fake.may_answer.wait(_PATIENCE_S)
         whole = embeddings([[0.5, -0.25]]) if self.path.endswith("/embeddings") else completion(fake.text)

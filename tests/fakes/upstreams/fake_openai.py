@@ -110,12 +110,16 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         is_form = request.headers.get("Content-Type", "").startswith("multipart/")  # a file, as it is uploaded
         sent = Sent(request.url.path, request.headers, {} if is_form else json.loads(request.content))
+        refusal = find_refusal(sent.path, sent.raw, today=self.today)
+        is_queued = refusal is None and bool(self._answers)
+        make_answer = self._answers.popleft() if is_queued else self.otherwise
+        # Only now: what a test queues or changes once it has seen this request in `sent` is for the next one.
         self.sent.append(sent)
-        if (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
+        if refusal is not None:
             return httpx2.Response(refusal.status, json={"error": refusal.error})
-        if self._answers:
-            return self._answers.popleft()(sent)
-        answer = self.otherwise(sent)
+        answer = make_answer(sent)
+        if is_queued:
+            return answer
         if sent.is_response and answer.headers["Content-Type"] == "application/json":
             body = json.loads(answer.read())
             return httpx2.Response(answer.status_code, json=to_response(body) if _is_completion(body) else body)
