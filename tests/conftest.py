@@ -200,11 +200,10 @@ def make_site(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     clock: MovableClock,
-) -> Iterator[Callable[..., Site]]:
+) -> Callable[..., Site]:
     provider = IdentityProvider()
     monkeypatch.setattr(jwks, "fetch_key_set", provider.fetch)
     shutil.copy(migrated_file, tmp_path / "site.sqlite3")
-    apps: list[Flask] = []
 
     def make(**settings: Any) -> Site:
         own = {
@@ -216,13 +215,9 @@ def make_site(
             "jwt_jwks_url": JWKS_URL,
             "allowed_origins": (ORIGIN, "https://app.example.com"),
         }
-        apps.append(make_app(**{**own, **settings}))
-        return Site(apps[-1], provider)
+        return Site(make_app(**{**own, **settings}), provider)
 
-    yield make
-    ClosingClient.close_answers()
-    for app in apps:
-        app.extensions["gatehouse"].database.close()
+    return make
 
 
 @pytest.fixture

@@ -39,14 +39,11 @@ def upstream() -> FakeBatches:
 
 
 @pytest.fixture
-def start(
-    make_app: Callable[..., Flask], tmp_path: Path, time: Time, migrated_file: Path
-) -> Iterator[Callable[..., Flask]]:
+def start(make_app: Callable[..., Flask], tmp_path: Path, time: Time, migrated_file: Path) -> Callable[..., Flask]:
     """Starts the application over a store of the test's own; again, as after a restart.
 
     Its clients send a key, as batches need one, unless they say otherwise.
     """
-    started: list[Flask] = []
     made: list[str] = []
     shutil.copy(migrated_file, tmp_path / "own.sqlite3")
 
@@ -57,17 +54,13 @@ def start(
 
     def start(**settings: Any) -> Flask:
         app = make_app(**{"database_url": f"sqlite:///{tmp_path}/own.sqlite3", **settings})
-        started.append(app)
         if not made:
             keys = app.extensions["gatehouse"].authenticator.keys
             made.append(keys.create(tenant="default", name="server", scopes=VISITOR_SCOPES).text)
         app.test_client_class = KeyClient
         return app
 
-    yield start
-    ClosingClient.close_answers()
-    for app in started:
-        app.extensions["gatehouse"].database.close()
+    return start
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the applications of a test process have in common, made once: their URL rules, templates, side processes and client.
+"""What the applications of a test process have in common: URL rules, templates and side processes, made once; a client.
 
 Almost every test builds an application. To make and bind 64 rules takes two thirds of the time of that, to compile the templates of a page longer than to answer it, and to start a side process longer than its jobs.
 """

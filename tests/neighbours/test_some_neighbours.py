@@ -64,3 +64,9 @@ def test_a_full_body_of_images_that_is_streamed(near: Neighbour) -> None:
 @pytest.mark.parametrize("path", ["/api/structured", "/api/structured/stream"])
 def test_a_hostile_schema(near: Neighbour, path: str, name: str) -> None:
     schemas.assert_harmless(near, path, name)
+
+
+def test_many_large_vectors(near: Neighbour) -> None:
+    near.upstream.body = b"".join(bodies.large_vectors(bodies.INPUTS))
+
+    bodies.pass_vectors_on(near)

@@ -52,7 +52,10 @@ export class Upstream {
       return response.end(JSON.stringify(answer.body));
     }
     this.running++;
-    response.on("close", () => this.running-- && answer.leave?.());
+    response.on("close", () => {
+      this.running--;
+      answer.leave?.();
+    });
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     for (const [at, content] of answer.pieces.entries()) {
       while (answer.waiting && at >= answer.released) await new Promise((resolve) => answer.waiting.push(resolve));
