@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from app.limits.rate_limiter import Quota, Rate, RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.problems import InvalidRequest
+from app.runtime import clock
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def count_batch(
     _check_fits(requests, request_rates, "requests")
     tokens = count_tokens() if token_rates else 0
     _check_fits(tokens, token_rates, "tokens")
-    at, quota = time.time(), None
+    at, quota = clock.now(), None
     if requests > 1:
         # The submitting request is counted again with all others, so that a batch as large as the limit can fit.
         limiter.release(request_rates, 1, taken_at=at)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.frozen import frozen
 from app.problems import Problem
+from app.runtime import clock
 from app.storage.shared_state import SharedState
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -80,7 +80,7 @@ class RateLimiter:
         Raises:
             RateLimited: an account has too little left. Nothing is counted then, for any account.
         """
-        now = time.time()
+        now = clock.now()
         tightest: Quota | None = None
         is_admitted = True
 
@@ -110,7 +110,7 @@ class RateLimiter:
 
     def read_quotas(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
         """Return the remaining quota of each account, without counting anything."""
-        now = time.time()
+        now = clock.now()
         quotas = {}
         for key, rate in rates.items():
             window = _Window.read(self._state.read(f"rate:{key}")).advance(now, rate)

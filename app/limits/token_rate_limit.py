@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import orjson
 
 from app.limits.rate_limiter import Quota, Rate, RateLimited, RateLimiter
+from app.runtime import clock
 
 _PREFIX = "tokens:"
 
@@ -51,7 +51,7 @@ class TokenRateLimit:
         """
         if not self._rates:
             return
-        at = time.time()
+        at = clock.now()
         try:
             self.quota = self._limiter.admit(self._rates, tokens)
         except RateLimited as refusal:

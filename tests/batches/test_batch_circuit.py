@@ -24,8 +24,7 @@ def app(start):
 def cooldown(monkeypatch):
     """Moves the breaker's time to the end of a cooldown."""
     clock = SimpleNamespace(now=1_000.0)
-    clock.time = lambda: clock.now
-    monkeypatch.setattr("app.openai_service.resilience.breaker.time", clock)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: clock.now)
 
     def move():
         clock.now += 31.0

@@ -15,7 +15,7 @@ def now(monkeypatch):
         s = 6_000_000.0
 
     clock = Clock()
-    monkeypatch.setattr("time.time", lambda: clock.s)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: clock.s)
     return clock
 
 

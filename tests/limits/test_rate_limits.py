@@ -23,7 +23,7 @@ def now(monkeypatch):
     class Now:
         s = 1_800_000_000.0  # the start of a minute
 
-    monkeypatch.setattr("app.limits.rate_limiter.time.time", lambda: Now.s)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: Now.s)
     return Now
 
 

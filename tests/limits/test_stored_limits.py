@@ -158,7 +158,7 @@ def test_a_rate_that_is_lowered_refuses_until_its_window_ends_and_one_that_is_ra
     stored, monkeypatch
 ):
     limits, limiter = limits_over(stored), RateLimiter(MemoryState())
-    monkeypatch.setattr("app.limits.rate_limiter.time.time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: 1_800_000_000.0)
 
     def admit():
         limiter.admit(limits.request_rates(ADA, ADDRESS))
@@ -168,7 +168,7 @@ def test_a_rate_that_is_lowered_refuses_until_its_window_ends_and_one_that_is_ra
     stored.set(USER, own(request_rate="5/minute"), by=ROOT)
     with pytest.raises(RateLimited):
         admit()
-    monkeypatch.setattr("app.limits.rate_limiter.time.time", lambda: 1_800_000_120.0)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: 1_800_000_120.0)
     admit()
 
     for _ in range(4):

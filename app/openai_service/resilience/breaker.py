@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ import orjson
 
 from app.config import BreakerSettings
 from app.openai_service.errors import CircuitOpen
+from app.runtime import clock
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class _State:
         failures: the failures in a row while the circuit is closed; after that, the failure of the last probe. Each is
             the caller, a colon and the cause; ":" if neither the caller nor the request can be the cause.
         only_for: the caller of all failures that opened it, the only one for whom it is open; "" if open for all.
-        open_until, probe_until: in seconds of time.time(), which all machines share.
+        open_until, probe_until: in seconds of clock.now(), which all machines share.
         probe: the id of the probe in progress, if any; it expires at `probe_until`.
         probe_lease_s: the seconds from the probe's start to `probe_until`.
         openings: how often it has opened, to ignore results of calls that began before the last opening.
@@ -111,7 +111,7 @@ class CircuitBreaker:
                 return value
             if self._has_probed(state, caller_hash):
                 return value
-            return _encode(replace(state, probe=probe, probe_until=time.time() + lease_s, probe_lease_s=lease_s))
+            return _encode(replace(state, probe=probe, probe_until=clock.now() + lease_s, probe_lease_s=lease_s))
 
         state = _decode(self._store.update(key, claim, ttl_s=self._ttl_s))
         if _applies_to(state, caller_hash) and state.probe != probe:
@@ -141,7 +141,7 @@ class CircuitBreaker:
 
     def _refuse_while_open(self, state: _State) -> None:
         if self._is_open(state):
-            raise CircuitOpen(retry_after_s=min(state.open_until - time.time(), self._cooldown_s))
+            raise CircuitOpen(retry_after_s=min(state.open_until - clock.now(), self._cooldown_s))
 
     def _is_open(self, state: _State) -> bool:
         return _is_ahead(state.open_until, self._cooldown_s)
@@ -198,7 +198,7 @@ class CircuitBreaker:
         def count(state: _State) -> _State:
             if permit.probe:
                 if caller and not state.only_for and not state.failures:
-                    return replace(state, probe="", open_until=time.time(), failures=(failure,))
+                    return replace(state, probe="", open_until=clock.now(), failures=(failure,))
                 return self._open(state, only_for=state.only_for)
             if cause and failure in state.failures:
                 return state
@@ -213,7 +213,7 @@ class CircuitBreaker:
         self._change(permit, count)
 
     def _open(self, state: _State, *, only_for: str) -> _State:
-        return _State(open_until=time.time() + self._cooldown_s, openings=state.openings + 1, only_for=only_for)
+        return _State(open_until=clock.now() + self._cooldown_s, openings=state.openings + 1, only_for=only_for)
 
     def _release(self, permit: Permit) -> None:
         if permit.probe:
@@ -274,7 +274,7 @@ def _is_ahead(until: float, length_s: float) -> bool:
 
     If it is further away, the clock was set back meanwhile, and the period counts as ended.
     """
-    return 0 < until - time.time() <= length_s + _CLOCK_SLACK_S
+    return 0 < until - clock.now() <= length_s + _CLOCK_SLACK_S
 
 
 def _decode(value: bytes | None) -> _State:

@@ -47,7 +47,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("app.openai_service.resilience.breaker.time", clock)
+    monkeypatch.setattr("app.runtime.clock.now", clock.time)
     return clock
 
 

@@ -8,7 +8,7 @@ from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
 
 
 def test_a_changed_rate_holds_for_what_other_processes_have_counted(store, monkeypatch):
-    monkeypatch.setattr("app.limits.rate_limiter.time.time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: 1_800_000_000.0)
     one, other = RateLimiter(store.open()), RateLimiter(store.open())
     for _ in range(6):
         one.admit({"user:a": Rate(10, 60)})
@@ -24,7 +24,7 @@ def test_a_changed_rate_holds_for_what_other_processes_have_counted(store, monke
 
 
 def test_all_accounts_of_a_request_are_counted_in_one_round_trip(store, monkeypatch):
-    monkeypatch.setattr("app.limits.rate_limiter.time.time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: 1_800_000_000.0)
     state, asked = store.open(), []
     limiter = RateLimiter(state)
     rates = {"user:a": Rate(9, 60), "tenant:t": Rate(5, 3600), "address:1": Rate(7, 86_400)}
